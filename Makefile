@@ -1,0 +1,46 @@
+# Needs make and Python 3.11+; everything else comes from requirements.lock into .venv.
+PYTHON ?= python3
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow ui check bench lock clean
+
+BIN := .venv/bin
+READY := .venv/.ready
+
+$(READY): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+help: ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: $(READY) ## the main job on embedded servers and a simulated plant
+	$(BIN)/ferry demo
+
+test: $(READY) ## the tests
+	$(BIN)/pytest -m 'not slow'
+
+test-slow: $(READY) ## the slow end: kill matrix, browser
+	$(BIN)/pytest -m slow
+
+ui: $(READY) ## Dagster's UI on the plant of ferry.toml
+	$(BIN)/python -m assets_defs.ui
+
+check: $(READY) ## lint, format, types, import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY) ## events/s of every stage beside a plain reference, in one run
+	$(BIN)/python -m benchmarks
+
+lock: $(READY) ## compile requirements.lock anew (no index addresses)
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --python-version 3.11 --group dev --extra ntlm pyproject.toml -o requirements.lock
+
+clean: ## stop the servers and remove what was made here
+	-$(BIN)/ferry down
+	rm -rf .venv .ferry

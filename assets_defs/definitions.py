@@ -1,0 +1,40 @@
+"""Everything Dagster sees of a plant. `build_defs` assembles it; `defs` is what workspace.yaml points to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from assets_defs.checks import build_checks
+from assets_defs.ferry_resource import FerryResource
+from assets_defs.jobs import build_jobs
+from assets_defs.marts_assets import build_marts
+from assets_defs.samples import build_samples
+from pipelines.plant import load_plant
+
+
+def plant_file() -> Path:
+    """The plant file: $FERRY_PLANT, else ferry.toml in the working folder."""
+    return Path(os.environ.get("FERRY_PLANT", "ferry.toml")).resolve()
+
+
+def build_defs(path: Path | None = None) -> dg.Definitions:
+    """Definitions of a plant. Starts nothing and asks nobody. Raises Stop for a wrong plant file."""
+    path = path or plant_file()
+    plant = load_plant(path)
+    assets: list[dg.AssetsDefinition] = []
+    checks: list[dg.AssetChecksDefinition] = []
+    jobs = []
+    for settings in plant.source:
+        assets += [build_samples(settings), *build_marts(settings)]
+        checks += build_checks(settings)
+        jobs += build_jobs(settings)
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=checks,
+        jobs=jobs,
+        resources={"ferry": FerryResource(plant_file=str(path))},
+        executor=dg.in_process_executor,
+    )

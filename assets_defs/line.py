@@ -1,0 +1,204 @@
+"""The whole line of one plant, opened: servers, source, landing, store and ledger put together for one use.
+
+Both the assets and the command line run this, so that there is one way of doing each thing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+from pipelines.landing import Landing
+from pipelines.ledger import Standing, standing
+from pipelines.planning import Density
+from pipelines.plant import Plant, SourceSettings
+from pipelines.points import Point, group_label, in_group, merge_catalogue, selected
+from pipelines.ports import Exclusion, Source
+from pipelines.timeline import SECOND_NS, Interval
+from pipelines.transfer import Bounds, PairResult, Recount, RectangleRun, SliceResult, Transfer, recount
+from resources.embedded import Progress
+from resources.iotdb import IoTDBStore
+from resources.outside import Outside
+from resources.postgres import PostgresLedger
+
+T = TypeVar("T")
+SAFETY_LAG_NS = 60 * SECOND_NS
+"""PI's snapshot event is not final until the next one comes; what is younger is left for later."""
+NEWCOMER = "found after its group was covered; its history is not pulled yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What a look at the source's catalogue found."""
+
+    points: int
+    changed: int
+    newcomers: int
+
+
+@dataclass
+class Line:
+    """One plant's line. Close it, or use `open_line`."""
+
+    plant: Plant
+    progress: Progress | None = None
+    run_id: str = ""
+
+    @cached_property
+    def outside(self) -> Outside:
+        return Outside(self.plant, self.progress)
+
+    @cached_property
+    def ledger(self) -> PostgresLedger:
+        return self.outside.ledger()
+
+    @cached_property
+    def store(self) -> IoTDBStore:
+        return self.outside.store()
+
+    @cached_property
+    def landing(self) -> Landing:
+        return Landing(self.plant.landing_dir)
+
+    def close(self) -> None:
+        """Closes what was opened; servers go on running."""
+        for name in ("ledger", "store"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
+
+    def groups(self, settings: SourceSettings) -> list[str]:
+        """Labels of the source's point groups."""
+        return [group_label(index) for index in range(settings.point_groups)]
+
+    def windows(self, settings: SourceSettings, span: Interval | None = None) -> list[Interval]:
+        """The source's windows, or those that touch the span."""
+        windows = settings.windows(time.time_ns())
+        return [window for window in windows if span is None or window.overlaps(span)]
+
+    def wanted(self, settings: SourceSettings, span: Interval | None = None) -> Interval | None:
+        """What of the span (or of all) the plant file asks for and is final enough to be moved now."""
+        end = min(settings.end or 2**63 - 1, time.time_ns() - SAFETY_LAG_NS)
+        if end <= settings.start:
+            return None
+        final = Interval(settings.start, end)
+        return final if span is None else final.intersect(span)
+
+    def catalogue(self, settings: SourceSettings) -> list[Point]:
+        """The source's points as the ledger knows them."""
+        return selected(self.ledger.load_points(settings.name), settings.points, settings.exclude)
+
+    def by_group(self, settings: SourceSettings, points: Sequence[Point] | None = None) -> dict[str, list[Point]]:
+        """The catalogue by point group; every group is there, also an empty one."""
+        known = self.catalogue(settings) if points is None else points
+        return {label: in_group(known, label, settings.point_groups) for label in self.groups(settings)}
+
+    def discover(self, settings: SourceSettings) -> Discovery:
+        """Asks the source for its points and records what changed. Raises Stop, Retry."""
+        found = asyncio.run(self._with_source(settings, lambda source: source.discover()))
+        known = self.ledger.known_points(settings.name)
+        merged = merge_catalogue(known, found)
+        changed = self.ledger.save_points(settings.name, merged)
+        old = {point.id for point in known}
+        newcomers = [point for point in merged if point.id not in old]
+        self._exclude_newcomers(settings, newcomers)
+        self.store.write_points(settings.name, merged)
+        return Discovery(len(merged), changed, len(newcomers))
+
+    def transfer(self, settings: SourceSettings, source: Source) -> Transfer:
+        limits = self.plant.limits
+        bounds = Bounds(limits.slice_events, limits.believe_shrink, limits.deep_share)
+        return Transfer(source, self.store, self.ledger, self.landing, bounds, self.run_id)
+
+    def run_pairs(
+        self,
+        settings: SourceSettings,
+        pairs: Iterable[tuple[str, Interval]],
+        *,
+        asked: frozenset[str] | None = None,
+        within: Interval | None = None,
+        on_slice: Callable[[SliceResult], None] = lambda _: None,
+        on_pair: Callable[[PairResult], None] = lambda _: None,
+    ) -> list[PairResult]:
+        """Backfills (group, window) pairs; those that are covered already cost a look into the ledger.
+
+        Raises Stop, Unreachable; what was proved until then stays proved.
+        """
+        wanted = list(pairs)
+        span = Interval(min(w.start_ns for _, w in wanted), max(w.end_ns for _, w in wanted))
+        history = self.ledger.history(settings.name, None, span)
+
+        async def work(source: Source) -> list[PairResult]:
+            run = RectangleRun(
+                self.transfer(settings, source),
+                self.by_group(settings),
+                slices_at_once=self.plant.limits.slices_at_once,
+                within=self.wanted(settings, within),
+                density=Density.of(history),
+                asked=asked,
+                on_slice=on_slice,
+            )
+            results = []
+            async with contextlib.aclosing(run.run(wanted)) as pairs_done:
+                async for result in pairs_done:
+                    on_pair(result)
+                    results.append(result)
+            return results
+
+        return asyncio.run(self._with_source(settings, work))
+
+    def verify(
+        self, settings: SourceSettings, span: Interval, *, deep: bool, points: Sequence[Point] | None = None
+    ) -> Recount:
+        """Recounts source, landing and store now. Raises Stop, Retry."""
+        groups = self.by_group(settings, points)
+
+        async def work(source: Source) -> Recount:
+            transfer = self.transfer(settings, source)
+            return await recount(transfer, groups, self.windows(settings, span), span, deep=deep)
+
+        return asyncio.run(self._with_source(settings, work))
+
+    def standings(self, settings: SourceSettings, span: Interval) -> list[Standing]:
+        """Where every group stands over the span."""
+        name = settings.name
+        history = self.ledger.history(name, None, span)
+        exclusions = self.ledger.exclusions(name, None, span)
+        return [
+            standing(
+                label, span, self.ledger.coverage(name, label),
+                [record for record in history if record.slice.group == label], exclusions,
+            )
+            for label in self.groups(settings)
+        ]  # fmt: skip
+
+    async def _with_source(self, settings: SourceSettings, work: Callable[[Source], Awaitable[T]]) -> T:
+        source = self.outside.source(settings)
+        try:
+            return await work(source)
+        finally:
+            await source.close()
+
+    def _exclude_newcomers(self, settings: SourceSettings, newcomers: Sequence[Point]) -> None:
+        """A point that is found late has no history yet where its group is covered: it is named as unproved there."""
+        opened: list[Exclusion] = []
+        for label, points in self.by_group(settings, newcomers).items():
+            if points:
+                covered = self.ledger.coverage(settings.name, label)
+                opened += [Exclusion(settings.name, label, p.id, span, NEWCOMER) for p in points for span in covered]
+        if opened:
+            self.ledger.exclude(opened)
+
+
+@contextlib.contextmanager
+def open_line(plant: Plant, progress: Progress | None = None, run_id: str = "") -> Iterator[Line]:
+    """A line for the body of a `with`."""
+    line = Line(plant, progress, run_id)
+    try:
+        yield line
+    finally:
+        line.close()

@@ -1,0 +1,61 @@
+"""Partitions of a source: window × point_group. Fine grain lives in the ledger."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+
+import dagster as dg
+
+from pipelines.landing import window_label
+from pipelines.plant import PARTITIONS_MAX, SourceSettings
+from pipelines.points import group_label
+from pipelines.ports import Stop
+from pipelines.timeline import Interval, days, months, parse, to_datetime
+
+WINDOW, GROUP = "window", "point_group"
+_FORMAT = "%Y-%m-%d"
+_CRON = {"month": "0 0 1 * *", "day": "0 0 * * *"}
+_MEAN_NS = {"month": 30 * 86_400 * 10**9, "day": 86_400 * 10**9}
+_WARN_ABOVE = 25_000
+
+
+def partitions_of(settings: SourceSettings, now_ns: int) -> dg.MultiPartitionsDefinition:
+    """The two dimensions of one source. Raises Stop above 100,000 keys (facts/models.md, section 5)."""
+    cut = months if settings.window == "month" else days
+    first = cut(Interval(settings.start, settings.start + 1))[0]
+    end = None if settings.end is None else cut(Interval(settings.end - 1, settings.end))[0].end_ns
+    windows = dg.TimeWindowPartitionsDefinition(
+        start=to_datetime(first.start_ns),
+        end=None if end is None else to_datetime(end),
+        fmt=_FORMAT,
+        cron_schedule=_CRON[settings.window],
+        timezone="UTC",
+        end_offset=1 + -(-settings.horizon // _MEAN_NS[settings.window]) if end is None else 0,
+    )
+    groups = dg.StaticPartitionsDefinition([group_label(index) for index in range(settings.point_groups)])
+    keys = settings.point_groups * len(settings.windows(now_ns))
+    if keys > PARTITIONS_MAX:
+        raise Stop(
+            f"source {settings.name!r} would have {keys:,} partitions, above {PARTITIONS_MAX:,}: use window = "
+            '"month", fewer point_groups, or a later start'
+        )
+    if keys > _WARN_ABOVE:
+        warnings.warn(f"source {settings.name!r} has {keys:,} partitions; the UI is slow above 25,000", stacklevel=2)
+    return dg.MultiPartitionsDefinition({WINDOW: windows, GROUP: groups})
+
+
+def key_of(group: str, window: Interval) -> str:
+    """The partition key of a pair, as Dagster writes it: dimensions in alphabetical order."""
+    return f"{group}|{window_label(window)}"
+
+
+def pairs_of(keys: Iterable[str], settings: SourceSettings) -> list[tuple[str, Interval]]:
+    """Partition keys → (group, window), windows outermost, in time order."""
+    cut = months if settings.window == "month" else days
+    pairs = []
+    for key in keys:
+        group, label = key.split("|")
+        start_ns = parse(label)
+        pairs.append((group, cut(Interval(start_ns, start_ns + 1))[0]))
+    return sorted(pairs, key=lambda pair: (pair[1], pair[0]))

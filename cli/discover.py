@@ -1,0 +1,55 @@
+"""`ferry discover`: the source's point catalogue, into the ledger and the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import framed, source
+from cli.servers import start
+from cli.session import Session
+
+if TYPE_CHECKING:
+    from assets_defs.line import Line
+    from pipelines.plant import SourceSettings
+    from pipelines.points import Point
+
+
+@click.command()
+@framed
+@source
+def discover(session: Session, source_name: str | None) -> None:
+    """Read the source's point catalogue and record what changed."""
+    settings, screen = session.source(source_name), session.screen
+    with session.line() as line:
+        start(session, line)
+        with screen.busy(f"asking {settings.name} for its points"):
+            found = line.discover(settings)
+        points = line.catalogue(settings)
+    kinds = Counter(point.kind for point in points)
+    screen.say(
+        f"Source {settings.name}: {len(points):,} points, {found.changed:,} new or changed, "
+        f"{found.newcomers:,} of them never seen before"
+    )
+    if points:
+        screen.table("", ("kind", "points"), kinds.most_common())
+    else:
+        screen.say("The source lets us see no point that the plant file selects: look at `points` and `exclude` there.")
+    screen.emit(
+        {
+            "source": settings.name, "points": len(points), "changed": found.changed, "newcomers": found.newcomers,
+            "kinds": dict(kinds),
+        }
+    )  # fmt: skip
+
+
+def known_points(session: Session, line: Line, settings: SourceSettings) -> list[Point]:
+    """The catalogue; the source is asked for it the first time."""
+    points = line.catalogue(settings)
+    if not points:
+        with session.screen.busy(f"asking {settings.name} for its points, for the first time"):
+            line.discover(settings)
+        points = line.catalogue(settings)
+    return points

@@ -1,0 +1,30 @@
+"""Commands of the contract that this version does not have yet: they say so, instead of being unknown."""
+
+from __future__ import annotations
+
+import click
+
+from cli.options import framed
+from cli.session import Session
+
+_INSTEAD = {
+    "sync": "`ferry backfill` with a later --end moves what is new; run it as often as you like",
+    "collect": "PLCs (kind plc4x) cannot be read yet",
+    "metrics": "`ferry status --json` has the figures",
+}
+
+
+def _later(name: str) -> click.Command:
+    @click.command(
+        name, hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+    )
+    @framed
+    def command(session: Session) -> int:
+        from pipelines.ports import Stop
+
+        raise Stop(f"`ferry {name}` is not in this version; {_INSTEAD[name]}")
+
+    return command
+
+
+LATER = [_later(name) for name in _INSTEAD]

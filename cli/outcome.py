@@ -1,0 +1,85 @@
+"""How a command ends: its exit code, and one clear message for every way to fail."""
+
+from __future__ import annotations
+
+import errno
+import re
+import traceback
+from collections.abc import Iterable
+
+import click
+
+PROVED = 0
+UNPROVED = 1
+MISUSE = 2
+UNREACHABLE = 3
+NO_ROOM = 4
+INTERRUPTED = 130
+
+STOPPED = "stopped. Nothing is lost and nothing counts that was not proved: the same command goes on from there"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOMEM})
+_URL_LOGIN = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
+_HIDDEN = "•••"
+_SECRET_LENGTH_MIN = 4
+"""Shorter values would blacken half of a message and guard nothing."""
+
+
+def code_of(error: BaseException) -> int:
+    """The exit code that an error means (docs/design: 2 a person must act, 3 unreachable, 4 no room, 1 the rest)."""
+    if isinstance(error, BaseExceptionGroup):
+        return max((code_of(each) for each in error.exceptions), default=UNPROVED)
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return INTERRUPTED
+    if isinstance(error, click.ClickException):
+        return MISUSE
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _FULL):
+        return NO_ROOM
+    return _code_of_ours(error)
+
+
+def message_of(error: BaseException) -> str:
+    """What a person reads: the product's errors as they are, foreign ones with their class."""
+    if isinstance(error, BaseExceptionGroup):
+        return message_of(max(error.exceptions, key=code_of))
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return STOPPED
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, MemoryError):
+        return "out of memory: lower slice_events or slices_at_once under [limits] in the plant file"
+    if isinstance(error, OSError) and error.errno in _FULL:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}: free some space and run the same command again"
+    if _is_ours(error):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error} (FERRY_DEBUG=1 shows where)"
+
+
+def trace_of(error: BaseException) -> str:
+    """The traceback, for FERRY_DEBUG=1."""
+    return "".join(traceback.format_exception(error))
+
+
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """The text with every given secret, and every login inside of a URL, made illegible."""
+    for word in sorted({each for each in secrets if len(each) >= _SECRET_LENGTH_MIN}, key=len, reverse=True):
+        text = text.replace(word, _HIDDEN)
+    return _URL_LOGIN.sub(_HIDDEN, text)
+
+
+def _is_ours(error: BaseException) -> bool:
+    from pipelines.ports import FerryError
+    from resources.embedded.errors import ServerNotReady
+
+    return isinstance(error, (FerryError, ServerNotReady))
+
+
+def _code_of_ours(error: BaseException) -> int:
+    from pipelines import ports
+    from resources.embedded import errors
+
+    if isinstance(error, (ports.NoRoom, errors.NoRoom)):
+        return NO_ROOM
+    if isinstance(error, (ports.Unreachable, errors.ServerNotReady)):
+        return UNREACHABLE
+    return MISUSE if isinstance(error, ports.Stop) else UNPROVED

@@ -1,0 +1,70 @@
+"""The proof as a person reads it: three counts, how they were proved, what is not, and where sides differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cli.screen import Screen
+
+if TYPE_CHECKING:
+    from pipelines.timeline import Interval
+    from pipelines.transfer import Recount
+
+DRIFT_SHOWN = 50
+REASONS_SHOWN = 10
+
+
+def show_counts(screen: Screen, source: str, span: Interval, found: Recount, origins: dict[str, int]) -> None:
+    """The totals, and whether they agree."""
+    screen.say(f"Source {source}, {span}", style="bold")
+    agree = found.source_events == found.landed_events == found.stored_events
+    screen.say(f"  source held   {found.source_events:>16,} events of {found.points:,} points")
+    screen.say(f"  landed        {found.landed_events:>16,} events")
+    screen.say(f"  stored        {found.stored_events:>16,} events", style=None if agree else "bold red")
+    if found.rounded_events:
+        screen.say(f"  rounded       {found.rounded_events:>16,} events, to the clock of this IoTDB")
+    screen.say(f"  proved        {len(found.counted) + len(found.deep):>16,} points{_how(found, origins)}")
+    unproved = len(found.unproved)
+    screen.say(f"  unproved      {unproved:>16,} points", style="bold red" if unproved else "green")
+
+
+def show_doubts(screen: Screen, found: Recount) -> None:
+    """Drift by point and window, and why points are unproved; the first of each, then how many more."""
+    if found.drift:
+        rows = [
+            (point, window, counts["source"], counts["landed"], counts["stored"])
+            for (point, window), counts in sorted(found.drift.items())
+        ]
+        screen.say()
+        columns = ("point", "window", "source", "landed", "stored")
+        screen.table("Drift, in events", columns, rows[:DRIFT_SHOWN])
+        _more(screen, len(rows) - DRIFT_SHOWN, "--json has all of them")
+    show_reasons(screen, found.unproved)
+    for damage in found.damaged:
+        screen.say(f"damaged landing: {damage}", style="red")
+
+
+def show_reasons(screen: Screen, unproved: dict[str, str]) -> None:
+    """Why points are unproved."""
+    if unproved:
+        screen.say()
+        screen.table("Unproved", ("point", "why"), sorted(unproved.items())[:REASONS_SHOWN])
+        _more(screen, len(unproved) - REASONS_SHOWN, "`ferry status --json` has all of them")
+
+
+def is_proved(found: Recount) -> bool:
+    """Nothing is unproved, nothing drifts, nothing is damaged."""
+    return not (found.unproved or found.drift or found.damaged)
+
+
+def _how(found: Recount, origins: dict[str, int]) -> str:
+    how = f": {len(found.counted):,} counted, {len(found.deep):,} deep (every event read back)"
+    if origins:
+        named = {"independent": "by an independent count", "re-read": "by reading again", "spool": "from the spool"}
+        how += "; " + ", ".join(f"{points:,} {named.get(origin, origin)}" for origin, points in origins.items())
+    return how
+
+
+def _more(screen: Screen, number: int, where: str) -> None:
+    if number > 0:
+        screen.say(f"… and {number:,} more; {where}", style="dim")

@@ -1,0 +1,119 @@
+"""`ferry restate`: reopens what was proved, so that the next backfill pulls it again."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import framed, source, span
+from cli.outcome import PROVED, UNPROVED
+from cli.session import Session
+
+if TYPE_CHECKING:
+    from assets_defs.line import Line
+    from pipelines.plant import SourceSettings
+    from pipelines.ports import SliceRecord
+    from pipelines.timeline import Interval
+
+_HOLDER = "ferry restate"
+
+
+@click.command()
+@framed
+@source
+@span(required=True)
+@click.option("--accept-loss", is_flag=True, help="Believe the source even where it now holds much less than before.")
+def restate(session: Session, source_name: str | None, start_ns: int, end_ns: int, accept_loss: bool) -> int:
+    """Reopen a span on purpose: the next backfill pulls it again and replaces what IoTDB holds."""
+    from pipelines.ports import Retry, Unreachable
+    from pipelines.timeline import iso
+
+    settings, screen = session.source(source_name), session.screen
+    asked = session.span(settings, start_ns, end_ns)
+    reopened: list[tuple[str, Interval]] = []
+    busy: list[str] = []
+    with session.line() as line:
+        for window in line.windows(settings, asked):
+            for group in line.groups(settings):
+                try:
+                    reopened.append((group, reopen(line, settings, group, window, asked, accept_loss)))
+                except Unreachable:
+                    raise
+                except Retry as error:
+                    busy.append(str(error))
+    for message in busy:
+        screen.note(message, style="yellow")
+    wider = [span for _, span in reopened if not asked.contains(span)]
+    screen.say(
+        f"reopened {len(reopened):,} (group, window) parts of source {settings.name} in {asked}"
+        + (", and a smaller source is accepted there" if accept_loss else "")
+    )
+    if wider:
+        low, high = min(each.start_ns for each in wider), max(each.end_ns for each in wider)
+        screen.say(f"slices are reopened whole, so this reaches from {iso(low)} to {iso(high)} in {len(wider):,} of them")
+    else:
+        low, high = asked.start_ns, asked.end_ns
+    screen.say("IoTDB still holds what it held. To pull it again:")
+    low, high = min(low, asked.start_ns), max(high, asked.end_ns)
+    screen.say(f"  ferry backfill --source {settings.name} --start {iso(low)} --end {iso(high)}")
+    screen.emit(
+        {
+            "source": settings.name, "start": iso(low), "end": iso(high), "reopened": len(reopened),
+            "busy": len(busy), "accept_loss": accept_loss,
+        }
+    )  # fmt: skip
+    if busy:
+        screen.fail(f"{len(busy)} parts are being worked on right now and were left alone: run the same command again")
+    return UNPROVED if busy else PROVED
+
+
+def reopen(
+    line: Line, settings: SourceSettings, group: str, window: Interval, asked: Interval, accept_loss: bool
+) -> Interval:
+    """Withdraws the coverage of one group and window where `asked` touches it; returns what was withdrawn.
+
+    Under the lease, so never under a running backfill. Raises Retry when somebody else holds it.
+    """
+    from pipelines.ports import SliceId, SliceRecord
+
+    part = window.intersect(asked)
+    assert part is not None
+    with line.ledger.lease(settings.name, group, window, _HOLDER):
+        part = whole_slices(line.ledger.history(settings.name, group, window), part, window)
+        slice_id = SliceId(settings.name, group, part)
+        line.ledger.withdraw(slice_id, "restated")
+        # The newest word on the span: a landed generation of before is not resumed any more.
+        line.ledger.record([SliceRecord(slice_id, "planned", note="restated")])
+        if accept_loss:
+            line.ledger.accept_loss(settings.name, group, part, f"{_user()}@{socket.gethostname()}")
+    return part
+
+
+def whole_slices(history: list[SliceRecord], part: Interval, window: Interval) -> Interval:
+    """The part, widened to the ends of the slices that it cuts: a proof is of a whole slice and ends as a whole, and
+    the rest of it would be covered without one."""
+    from pipelines.ledger import current
+    from pipelines.timeline import Interval
+
+    while True:
+        cut = [
+            inside
+            for each in current(history, window)
+            if each.record.slice.span.overlaps(part) and (inside := each.record.slice.span.intersect(window))
+        ]
+        wider = Interval(
+            min([part.start_ns, *(each.start_ns for each in cut)]), max([part.end_ns, *(each.end_ns for each in cut)])
+        )
+        if wider == part:
+            return part
+        part = wider
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's number without a name
+        return "unknown"

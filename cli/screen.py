@@ -1,0 +1,125 @@
+"""Where output goes: results on stdout and progress on stderr; with --json one object on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO
+
+from cli.outcome import without_secrets
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PIPE_WIDTH = 160
+"""Columns of a table that goes into a file or a pipe, where nobody's window is the limit."""
+
+
+class Screen:
+    """What one command shows. `secrets` are values that must never be shown."""
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.secrets: set[str] = set()
+        self.emitted = False
+        self._stdout: TextIO = sys.stdout
+
+    @cached_property
+    def aside(self) -> Console:
+        """The console of progress and messages: stderr."""
+        return _console(sys.stderr)
+
+    @cached_property
+    def results(self) -> Console:
+        """The console of what was asked for: stdout, or stderr beside JSON."""
+        return self.aside if self.as_json else _console(sys.stdout)
+
+    @property
+    def live(self) -> bool:
+        """Whether progress may move on a terminal."""
+        return self.aside.is_terminal and not self.aside.is_dumb_terminal
+
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Beside JSON, nothing but `emit` reaches stdout, whatever libraries and child processes print."""
+        if not self.as_json:
+            yield
+            return
+        before = self._stdout = sys.stdout
+        with contextlib.ExitStack() as stack:
+            stack.callback(setattr, self, "_stdout", before)
+            if before is sys.__stdout__:
+                before.flush()
+                self._stdout = stack.enter_context(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+                stack.callback(os.dup2, self._stdout.fileno(), 1)
+                os.dup2(2, 1)
+            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+            yield
+
+    def emit(self, result: dict[str, Any]) -> None:
+        """Writes the one JSON object, when it is asked for."""
+        if self.as_json and not self.emitted:
+            self.emitted = True
+            print(self._clean(json.dumps(result, ensure_ascii=False)), file=self._stdout, flush=True)
+
+    def say(self, text: str = "", style: str | None = None) -> None:
+        """A line of the result."""
+        self.results.print(self._clean(text), style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def note(self, text: str, style: str | None = "dim") -> None:
+        """A line about what goes on."""
+        self.aside.print(self._clean(text), style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def fail(self, text: str) -> None:
+        """The one message of a command that failed."""
+        self.note(f"ferry: {text}", style="bold red")
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Rows under their names; numbers to the right."""
+        from rich.table import Table
+        from rich.text import Text
+
+        body = [list(row) for row in rows]
+        table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        for index, name in enumerate(columns):
+            numbers = bool(body) and all(isinstance(row[index], (int, float)) for row in body)
+            table.add_column(name, justify="right" if numbers else "left", header_style="dim", overflow="fold")
+        for row in body:
+            table.add_row(*(Text(self._clean(_cell(cell))) for cell in row))
+        self.results.print(table)
+
+    @contextlib.contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """Says what takes a while: a spinner on a terminal, a line elsewhere."""
+        if not self.live:
+            self.note(f"{what} …")
+            yield
+            return
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=self.aside, transient=True) as progress:
+            progress.add_task(what, total=None)
+            yield
+
+    def _clean(self, text: str) -> str:
+        return without_secrets(text, self.secrets)
+
+
+def _console(file: TextIO) -> Console:
+    from rich.console import Console
+
+    console = Console(file=file)
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH
+    return console
+
+
+def _cell(cell: object) -> str:
+    if isinstance(cell, bool) or not isinstance(cell, (int, float)):
+        return str(cell)
+    return f"{cell:,}" if isinstance(cell, int) else f"{cell:,.1f}"

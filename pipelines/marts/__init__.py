@@ -1,0 +1,15 @@
+"""Marts over the landing: aggregates, quality figures, exports and the quality report.
+
+They read landed files and nothing else, so that all of it can be made again without a historian or a store.
+Statements are in sql/marts and sql/quality.
+"""
+
+from pipelines.marts.aggregates import AGGREGATE_SCHEMA, INTERVALS, build_aggregates, for_store
+from pipelines.marts.exports import EXPORT_SCHEMA, ExportResult, export
+from pipelines.marts.files import MartFile, mart_files, mart_path
+from pipelines.marts.quality import BAD_STATES_SCHEMA, QUALITY_SCHEMA, build_quality
+
+__all__ = [
+    "AGGREGATE_SCHEMA", "BAD_STATES_SCHEMA", "EXPORT_SCHEMA", "INTERVALS", "QUALITY_SCHEMA", "ExportResult", "MartFile",
+    "build_aggregates", "build_quality", "export", "for_store", "mart_files", "mart_path",
+]

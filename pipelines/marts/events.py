@@ -1,0 +1,146 @@
+"""The events of a window in DuckDB: landed files → the tables that every mart reads.
+
+One in-memory database a call, bounded by a setting: what does not fit spills into a scratch folder. Loading and
+sorting use THREADS threads; marts are then computed on one, since sums of doubles depend on their order and the same
+call must give the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.landing import DamagedLanding, Piece
+from pipelines.points import NUMERIC_KINDS, Point
+from pipelines.ports import NoRoom
+from pipelines.timeline import Interval
+from sql import statements, text
+
+THREADS = 2
+_STATEMENTS = "marts/events.sql"
+_GLOB = str.maketrans({character: f"[{character}]" for character in "*?["})
+
+
+@contextlib.contextmanager
+def opened(memory_bytes: int, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty in-memory DuckDB in UTC that never takes more than `memory_bytes` and spills below `scratch`.
+
+    It never loads an extension from the network. Raises NoRoom when neither memory nor the scratch folder suffices.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    spill = Path(tempfile.mkdtemp(prefix=".spill-", dir=scratch))
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "threads": THREADS,
+        "memory_limit": f"{memory_bytes // 1024}KiB",
+        "temp_directory": str(spill),
+        "autoinstall_known_extensions": False,
+    }
+    try:
+        with contextlib.closing(duckdb.connect(config=settings)) as database:
+            database.execute("SET TimeZone = 'UTC'")
+            yield database
+    except duckdb.OutOfMemoryException as error:
+        raise NoRoom(
+            f"the marts need more than {memory_bytes / 1e6:.0f} MB of memory and what is free in {scratch}: "
+            f"raise the memory setting or free some disk"
+        ) from error
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def load(
+    database: duckdb.DuckDBPyConnection, points: Sequence[Point], pieces: Sequence[Piece], window: Interval
+) -> None:
+    """Makes the tables `points` and `events`: the events of `points` inside `window`; other points are left out.
+
+    Raises DamagedLanding when a file is missing or is no Parquet.
+    """
+    named = statements(_STATEMENTS)
+    database.execute(named["points"])
+    database.execute(named["events"])
+    catalogue = _catalogue(points)
+    database.register("catalogue", catalogue)
+    database.execute("INSERT INTO points BY NAME SELECT * FROM catalogue")
+    database.unregister("catalogue")
+    for piece in pieces:
+        if (part := piece.span.intersect(window)) is not None:
+            _read(database, named["landed"], piece, part, {})
+
+
+def find_neighbours(
+    database: duckdb.DuckDBPyConnection, before: Sequence[Piece], after: Sequence[Piece], window: Interval
+) -> None:
+    """Makes the tables `neighbours` and `states` from `events`; `before` and `after` give each point's event next to the window.
+
+    From here on the database works on one thread (see above). Raises DamagedLanding.
+    """
+    named = statements(_STATEMENTS)
+    for piece in before:
+        if piece.span.start_ns < window.start_ns:
+            part = Interval(piece.span.start_ns, min(piece.span.end_ns, window.start_ns))
+            _read(database, named["nearest"], piece, part, {"direction": -1})
+    for piece in after:
+        if piece.span.end_ns > window.end_ns:
+            part = Interval(max(piece.span.start_ns, window.end_ns), piece.span.end_ns)
+            _read(database, named["nearest"], piece, part, {"direction": 1})
+    database.execute(named["neighbours"])
+    database.execute(named["states"])
+    database.execute("SET threads = 1")
+
+
+def batches(
+    database: duckdb.DuckDBPyConnection, name: str, parameters: dict[str, object], rows: int = 131_072
+) -> Iterator[pa.RecordBatch]:
+    """The result of the statement in file `name`, `rows` at a time; on a cursor of its own, so threads may share."""
+    cursor = database.cursor()
+    try:
+        yield from cursor.sql(text(name).rstrip().rstrip(";"), params=parameters).to_arrow_reader(rows)
+    finally:
+        cursor.close()
+
+
+def _read(
+    database: duckdb.DuckDBPyConnection, statement: str, piece: Piece, part: Interval, more: dict[str, object]
+) -> None:
+    if not piece.path.is_file():
+        raise DamagedLanding(f"{piece.path}: the landed file is gone; the slice must be pulled again")
+    values = {"path": str(piece.path).translate(_GLOB), "start_ns": part.start_ns, "end_ns": part.end_ns, **more}
+    try:
+        database.execute(statement, values)
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise DamagedLanding(f"{piece.path}: cannot be read as Parquet: {error}") from error
+
+
+def _catalogue(points: Sequence[Point]) -> pa.Table:
+    ranked = sorted(points, key=lambda point: point.id)
+    limits = [_limits(point) for point in ranked]
+    return pa.table(
+        {
+            "pt": pa.array(range(len(ranked)), pa.int32()),
+            "point": pa.array([point.id for point in ranked], pa.string()),
+            "name": pa.array([point.name for point in ranked], pa.string()),
+            "unit": pa.array([point.unit for point in ranked], pa.string()),
+            "linear": pa.array([is_linear(point) for point in ranked], pa.bool_()),
+            "numeric": pa.array([point.kind in NUMERIC_KINDS for point in ranked], pa.bool_()),
+            "low": pa.array([low for low, _ in limits], pa.float64()),
+            "high": pa.array([high for _, high in limits], pa.float64()),
+        }
+    )
+
+
+def is_linear(point: Point) -> bool:
+    """Whether the point is a straight line between its events. PI: Step 0; a switch or a state is never a line."""
+    return not point.step and point.kind in ("number", "integer")
+
+
+def _limits(point: Point) -> tuple[float | None, float | None]:
+    """Zero and zero + span, the range that the point was configured for; PI allows a negative span."""
+    if point.zero is None or point.span is None:
+        return None, None
+    return min(point.zero, point.zero + point.span), max(point.zero, point.zero + point.span)

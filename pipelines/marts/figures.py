@@ -1,0 +1,139 @@
+"""The figures of the quality report: proofs and marts → plain rows. No pictures and no words of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.marts.aggregates import AGGREGATE_SCHEMA
+from pipelines.marts.files import mart_files
+from pipelines.marts.quality import BAD_STATES_SCHEMA, QUALITY_SCHEMA
+from pipelines.points import Point
+from pipelines.ports import PROOF_SCHEMA, Exclusion
+from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval
+from sql import statements
+
+Row = dict[str, Any]
+
+SLICE_PROOF_SCHEMA = pa.schema(
+    [
+        *PROOF_SCHEMA,
+        pa.field("group", pa.string(), nullable=False),
+        pa.field("start_ns", pa.int64(), nullable=False),
+        pa.field("end_ns", pa.int64(), nullable=False),
+    ]
+)
+"""Newest proof per point and slice: what LedgerStore.proofs gives; further columns are not looked at."""
+
+_BINS_NS = [n * MINUTE_NS for n in (1, 5, 15, 30)] + [n * HOUR_NS for n in (1, 2, 3, 6, 12)]
+_BINS_NS += [n * DAY_NS for n in (1, 2, 7, 14, 28, 91, 364)]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Everything that the report tells, as rows; names of columns as in sql/quality/report.sql."""
+
+    totals: Row
+    proof_kinds: list[Row]
+    unproved: list[Row]
+    coverage: list[Row]
+    coverage_bin_ns: int
+    rates: list[Row]
+    rate_bin_ns: int
+    points: list[Row]
+    bad_states: list[Row]
+    drift: list[Row]
+
+
+def find_figures(
+    database: duckdb.DuckDBPyConnection,
+    span: Interval,
+    proofs: pa.Table,
+    exclusions: Sequence[Exclusion],
+    points: Sequence[Point],
+    marts: Path,
+    source: str,
+) -> Figures:
+    """The figures of `span`. Marts that were never built are as if empty. `database` must be fresh."""
+    _fill(database, span, proofs, exclusions, points, marts, source)
+    named = statements("quality/report.sql")
+    bounds = {"start_ns": span.start_ns, "end_ns": span.end_ns}
+    coverage_bin_ns = bin_of(span, 96)
+    rate_bin_ns = max(bin_of(span, 200), HOUR_NS)
+
+    def rows(name: str, **values: int) -> list[Row]:
+        found = database.execute(named[name], values)
+        columns = [column[0] for column in found.description or ()]
+        return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+
+    return Figures(
+        totals=rows("totals")[0],
+        proof_kinds=rows("proof_kinds"),
+        unproved=rows("unproved", **bounds),
+        coverage=rows("coverage", bin_ns=coverage_bin_ns, **bounds),
+        coverage_bin_ns=coverage_bin_ns,
+        rates=rows("rates", start_ns=span.start_ns, bin_ns=rate_bin_ns),
+        rate_bin_ns=rate_bin_ns,
+        points=rows("point_figures"),
+        bad_states=rows("bad_breakdown"),
+        drift=rows("drift"),
+    )
+
+
+def bin_of(span: Interval, most: int) -> int:
+    """The shortest usual length of time, nanoseconds, of which at most `most` cover the span."""
+    return next((each for each in _BINS_NS if span.length_ns <= each * most), span.length_ns // most + 1)
+
+
+def _fill(
+    database: duckdb.DuckDBPyConnection,
+    span: Interval,
+    proofs: pa.Table,
+    exclusions: Sequence[Exclusion],
+    points: Sequence[Point],
+    marts: Path,
+    source: str,
+) -> None:
+    catalogue = pa.table(
+        {
+            "point": pa.array([point.id for point in points], pa.string()),
+            "name": pa.array([point.name for point in points], pa.string()),
+            "kind": pa.array([point.kind for point in points], pa.string()),
+            "unit": pa.array([point.unit for point in points], pa.string()),
+            "description": pa.array([point.description for point in points], pa.string()),
+        }
+    )
+    open_exclusions = [each for each in exclusions if each.span.overlaps(span)]
+    excluded = pa.table(
+        {
+            "point": pa.array([each.point for each in open_exclusions], pa.string()),
+            "reason": pa.array([each.reason for each in open_exclusions], pa.string()),
+        }
+    )
+    proofs = proofs.select(SLICE_PROOF_SCHEMA.names)
+    for name, table in (("catalogue", catalogue), ("exclusions", excluded), ("proofs", proofs)):
+        database.register("rows_given", table)
+        database.execute(f"CREATE TABLE {name} AS SELECT * FROM rows_given")
+        database.unregister("rows_given")
+    overlap = {"start_ns": span.start_ns, "end_ns": span.end_ns}
+    database.execute("DELETE FROM proofs WHERE end_ns <= $start_ns OR start_ns >= $end_ns", overlap)
+    for name, mart, schema, length_ns in (
+        ("hours", "aggregates/interval=1h", AGGREGATE_SCHEMA, HOUR_NS),
+        ("point_days", "quality", QUALITY_SCHEMA, DAY_NS),
+        ("bad_states", "bad_states", BAD_STATES_SCHEMA, DAY_NS),
+    ):
+        database.register("no_rows", schema.empty_table())
+        database.execute(f"CREATE TABLE {name} AS SELECT *, epoch_ns(time) AS time_ns FROM no_rows")
+        database.unregister("no_rows")
+        if files := [str(path) for path in mart_files(marts, mart, source)]:
+            database.execute(
+                f"INSERT INTO {name} SELECT *, epoch_ns(time) AS time_ns "
+                "FROM read_parquet($files, hive_partitioning = false) "
+                "WHERE epoch_ns(time) + $length_ns > $start_ns AND epoch_ns(time) < $end_ns",
+                {"files": files, "length_ns": length_ns, **overlap},
+            )

@@ -1,0 +1,84 @@
+"""Where marts lie, Hive-style, and how a Parquet file appears: whole or not at all.
+
+    <out>/aggregates/interval=1h/source=S/window=2026-01-01/group=g001.parquet
+    <out>/quality/source=S/window=2026-01-01/group=g001.parquet
+    <out>/bad_states/source=S/window=2026-01-01/group=g001.parquet
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.landing import window_label
+from pipelines.ports import NoRoom
+from pipelines.timeline import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class MartFile:
+    """A written mart and its number of rows; a window without rows is a file of 0 rows."""
+
+    path: Path
+    rows: int
+
+
+def mart_path(out: Path, mart: str, source: str, window: Interval, group: str) -> Path:
+    """The file of one mart for one window and point group; `mart` is such as `quality`, `aggregates/interval=1h`."""
+    return out / mart / f"source={source}" / f"window={window_label(window)}" / f"group={group}.parquet"
+
+
+def mart_files(out: Path, mart: str, source: str) -> list[Path]:
+    """Every file of one mart and source, sorted."""
+    return sorted((out / mart / f"source={source}").glob("window=*/group=*.parquet"))
+
+
+def write_whole(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> MartFile:
+    """Writes the batches as `path`, in `schema`, in the place of an older file; a reader never sees half of it.
+
+    Equal batches give equal bytes. Raises NoRoom when the disk is full; the older file stays then.
+    """
+    rows = 0
+    with appearing(path) as part:
+        options = {"compression": "zstd", "compression_level": 1, "use_dictionary": _repeating(schema)}
+        with pq.ParquetWriter(part, schema, **options) as writer:
+            for batch in batches:
+                columns = [batch.column(field.name).cast(field.type) for field in schema]
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+                rows += len(batch)
+    return MartFile(path, rows)
+
+
+@contextlib.contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A path to write to, which becomes `path` when the block ends well and is removed when it does not.
+
+    Raises NoRoom when the disk is full.
+    """
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoRoom(f"no room to write {path}: free some space and run the same command again") from error
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _repeating(schema: pa.Schema) -> list[str]:
+    """Columns with few different values; a dictionary of measurements would only cost."""
+    narrow = {"events", "good", "numbers", "tie", "quality", "detail", "changes", "percent_good"}
+    return [field.name for field in schema if pa.types.is_string(field.type) or field.name in narrow]

@@ -1,0 +1,227 @@
+"""Source vs landing vs store: what agrees is proved, what differs is drift."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.ports import PROOF_SCHEMA, Origin, SourceTally
+from pipelines.samples import TALLY_SCHEMA, UNCERTAIN, tally
+from pipelines.samples.events import codes_of
+
+EPSILON = 2.0**-53
+
+Row = dict[str, Any]
+_NOTHING: Row = {
+    "events": 0, "numbers": 0, "finite": 0, "good": 0, "first_ns": 0, "last_ns": 0,
+    "total": 0.0, "magnitude": 0.0, "digest": 0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A difference found: one point, what each side holds (events), and in which respect they differ."""
+
+    point: str
+    source: int | None
+    landed: int
+    stored: int | None
+    what: str
+
+
+def rows_of(table: pa.Table) -> dict[str, Row]:
+    """A tally table by point."""
+    names = table.column_names
+    return {
+        values[names.index("point")]: dict(zip(names, values, strict=True))
+        for values in zip(*(table[name].to_pylist() for name in names), strict=True)
+    }
+
+
+def usable_totals(events: pa.Table) -> dict[str, tuple[float, float]]:
+    """Per point the sum of finite values that are not bad, and of their absolutes: what PI's Total adds up."""
+    usable = events.filter(pc.and_(pc.is_finite(events["value"]), pc.greater_equal(events["quality"], UNCERTAIN)))
+    codes, ids = codes_of(usable)
+    values = np.asarray(usable["value"].combine_chunks())
+    totals = np.bincount(codes, weights=values, minlength=len(ids))
+    scales = np.bincount(codes, weights=np.abs(values), minlength=len(ids))
+    return dict(zip(ids, zip(totals.tolist(), scales.tolist(), strict=True), strict=True))
+
+
+def needs_deep(landed: Mapping[str, Row], share: float, salt: str) -> set[str]:
+    """Points that counting cannot prove: with states or non-finite values, and a seeded share of the rest."""
+    threshold = int(share * 2**32)
+    return {
+        point
+        for point, row in landed.items()
+        if row["numbers"] != row["events"] or row["finite"] != row["numbers"] or _draw(point, salt) < threshold
+    }
+
+
+def against_store(landed: Mapping[str, Row], stored: Mapping[str, Row], points: Iterable[str]) -> list[Drift]:
+    """Landing and store must agree in events, numbers, good, first and last time, and the sum of finite values."""
+    found = []
+    for point in points:
+        mine, its = landed.get(point, _NOTHING), stored.get(point, _NOTHING)
+        what = next((key for key in ("events", "numbers", "good") if mine[key] != its[key]), None)
+        if what is None and mine["events"]:
+            what = next((key for key in ("first_ns", "last_ns") if mine[key] != its[key]), None)
+        if what is None and mine["finite"] == mine["numbers"]:
+            what = None if _same_sum(mine["total"], its["total"], mine["magnitude"], mine["finite"]) else "total"
+        if what is None and its["digest"] is not None and mine["events"] and mine["digest"] != its["digest"]:
+            what = "digest"
+        if what is not None:
+            found.append(Drift(point, None, mine["events"], its["events"], what))
+    return found
+
+
+def against_source(
+    landed: Mapping[str, Row],
+    totals: Mapping[str, tuple[float, float]],
+    said: SourceTally,
+    points: Iterable[str],
+) -> list[Drift]:
+    """Source and landing must agree in what the source could tell: events, and where it told, sum, good, digest."""
+    found = []
+    source = rows_of(said.table)
+    for point in points:
+        mine, its = landed.get(point, _NOTHING), source.get(point)
+        if its is None:
+            continue  # the source could not tell; the point stays without a proof
+        what = None
+        if mine["events"] != its["events"]:
+            what = "events"
+        elif said.origin == "re-read":
+            keys = [key for key in ("good", "digest") if its.get(key) is not None]
+            what = next((key for key in keys if mine["events"] and mine[key] != its[key]), None)
+        elif its.get("total") is not None:
+            total, scale = totals.get(point, (0.0, 0.0))
+            what = None if _same_sum(total, its["total"], scale, mine["finite"]) else "total"
+        if what is not None:
+            found.append(Drift(point, its["events"], mine["events"], None, what))
+    return found
+
+
+def proofs(
+    points: Sequence[str],
+    landed: Mapping[str, Row],
+    stored: Mapping[str, Row],
+    said: SourceTally,
+    deep: set[str],
+    unproved: set[str],
+) -> pa.Table:
+    """One row of PROOF_SCHEMA a point. A point that the source said nothing of is unproved, whatever is stored."""
+    source = {point: row["events"] for point, row in rows_of(said.table.select(["point", "events"])).items()}
+    rows = []
+    for point in points:
+        mine, its = landed.get(point, _NOTHING), stored.get(point, _NOTHING)
+        origin: Origin = said.origin if point in source else "none"
+        proved = point not in unproved and origin != "none"
+        rows.append(
+            {
+                "point": point,
+                "proof": ("deep" if point in deep else "counted") if proved else "none",
+                "origin": origin,
+                "source_events": source.get(point),
+                "events": mine["events"],
+                "stored_events": its["events"],
+                "good": mine["good"],
+                "first_ns": mine["first_ns"],
+                "last_ns": mine["last_ns"],
+                "total": mine["total"] if math.isfinite(mine["total"]) else 0.0,
+                "digest": mine["digest"],
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=PROOF_SCHEMA)
+
+
+def extras(stored: pa.Table, landed: pa.Table) -> pa.Table:
+    """The stored events whose key (point, time, tie, number or state) the landing lacks."""
+    keys = ["point", "time", "tie", "number"]
+    theirs, ours = _keyed(stored), _keyed(landed).select(keys)
+    found = theirs.join(ours, keys=keys, join_type="left anti")
+    return stored.take(found["row"]).combine_chunks()
+
+
+def deep_rows(tables: Iterable[pa.Table]) -> dict[str, Row]:
+    """Tallies with digests of events that were read back, by point."""
+    found: dict[str, Row] = {}
+    for table in tables:
+        found.update(rows_of(tally(table)))
+    return found
+
+
+def replaced(events: pa.Table, points: Iterable[str], fresh: pa.Table) -> pa.Table:
+    """`events` with everything of `points` taken out and `fresh` put in; to be ordered by the caller."""
+    gone = pa.array(sorted(points), pa.string())
+    kept = events.filter(pc.invert(pc.is_in(events["point"].cast(pa.string()), value_set=gone)))
+    return pa.concat_tables([kept, fresh]).unify_dictionaries()
+
+
+def no_tally() -> pa.Table:
+    """A tally of nothing."""
+    return TALLY_SCHEMA.empty_table()
+
+
+def _keyed(events: pa.Table) -> pa.Table:
+    return pa.table(
+        {
+            "point": events["point"].cast(pa.string()),
+            "time": events["time"].cast(pa.int64()),
+            "tie": events["tie"],
+            "number": pc.is_valid(events["value"]),
+            "row": pa.array(np.arange(len(events))),
+        }
+    )
+
+
+def _same_sum(mine: float, its: float, magnitude: float, terms: int) -> bool:
+    """Two sums of the same n doubles in any order differ by at most 2·(n-1)·2^-53·Σ|x| (Higham, Accuracy and
+    Stability of Numerical Algorithms, section 4.2)."""
+    return mine == its or abs(mine - its) <= 2 * max(terms, 1) * EPSILON * magnitude
+
+
+def _draw(point: str, salt: str) -> int:
+    """A uniform 32-bit number of a point and a salt: the same points are drawn again for the same slice."""
+    return int.from_bytes(hashlib.blake2b(f"{salt}\0{point}".encode(), digest_size=4).digest(), "big")
+
+
+def with_silent(events: pa.Table, points: Iterable[str]) -> pa.Table:
+    """The tally of events with a row of zeros for every one of `points` that has none."""
+    table = tally(events)
+    silent = sorted(set(points) - set(table["point"].to_pylist()))
+    rows = pa.Table.from_pylist([{**_NOTHING, "point": point} for point in silent], schema=TALLY_SCHEMA)
+    return pa.concat_tables([table, rows])
+
+
+def added(parts: Sequence[SourceTally]) -> SourceTally:
+    """Tallies of consecutive spans as one: counts and digests add up, first and last reach over all."""
+    rows: dict[str, Row] = {}
+    failed: dict[str, str] = {}
+    for part in parts:
+        failed.update(part.failed)
+        for point, row in rows_of(part.table).items():
+            rows[point] = _sum_rows(rows[point], row) if point in rows else row
+    kept = [row for point, row in rows.items() if point not in failed]
+    return SourceTally(pa.Table.from_pylist(kept, schema=TALLY_SCHEMA), "re-read", failed)
+
+
+def _sum_rows(one: Row, two: Row) -> Row:
+    if not one["events"] or not two["events"]:
+        return one if one["events"] else two
+    summed: Row = {key: one[key] + two[key] for key in ("events", "numbers", "finite", "good", "total", "magnitude")}
+    digest = (one["digest"] + two["digest"] + 2**63) % 2**64 - 2**63
+    return {
+        **summed,
+        "point": one["point"],
+        "digest": digest,
+        "first_ns": min(one["first_ns"], two["first_ns"]),
+        "last_ns": max(one["last_ns"], two["last_ns"]),
+    }

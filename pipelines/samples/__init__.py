@@ -1,0 +1,49 @@
+"""The one Arrow schema of an event, quality codes, normalising rules, and the tally of a set of events.
+
+An event has either a number (`value`) or a state (`text` and `code`), never both and never neither:
+
+====== ======================= ======================================================================
+point  dictionary<int32,string> stable id (percent-encoded)
+time   timestamp[ns, UTC]       as the source holds it
+tie    int32                    0, or 1, 2, … for further events of one point at one stamp, in the source's order
+value  double, nullable         the number; NaN and infinities are numbers
+text   string, nullable         text of a string, name of a state; '' for none
+code   int64, nullable          number of a state, an integer beyond 2^53, or NO_CODE
+quality int32                   OPC classic quality (192 good, 64 uncertain, 0 bad)
+detail int32                    the source's raw code
+====== ======================= ======================================================================
+"""
+
+from pipelines.samples.events import (
+    NO_CODE,
+    SCHEMA,
+    coarsen,
+    empty,
+    is_number,
+    number_ties,
+    ordered,
+    samples_table,
+    times_ns,
+)
+from pipelines.samples.quality import BAD, GOOD, GOOD_EDITED, GOOD_FLOOR, UNCERTAIN, Quality
+from pipelines.samples.tally import TALLY_SCHEMA, tally
+
+__all__ = [
+    "BAD",
+    "GOOD",
+    "GOOD_EDITED",
+    "GOOD_FLOOR",
+    "NO_CODE",
+    "SCHEMA",
+    "TALLY_SCHEMA",
+    "UNCERTAIN",
+    "Quality",
+    "coarsen",
+    "empty",
+    "is_number",
+    "number_ties",
+    "ordered",
+    "samples_table",
+    "tally",
+    "times_ns",
+]

@@ -1,0 +1,197 @@
+"""The recount: what source, landing and store hold now, point by point and window by window. Changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines import reconcile
+from pipelines.landing import DamagedLanding, window_label
+from pipelines.ledger import Current, current
+from pipelines.points import Point
+from pipelines.ports import SourceTally, Split
+from pipelines.samples import coarsen, ordered
+from pipelines.samples.events import SCHEMA
+from pipelines.timeline import Interval, missing
+from pipelines.transfer.one_slice import Transfer, within
+
+
+@dataclass(slots=True)
+class Recount:
+    """The result of a recount; `drift` by (point, window label), counts summed over the slices of the window."""
+
+    points: int = 0
+    source_events: int = 0
+    landed_events: int = 0
+    stored_events: int = 0
+    rounded_events: int = 0
+    counted: set[str] = field(default_factory=set)
+    deep: set[str] = field(default_factory=set)
+    unproved: dict[str, str] = field(default_factory=dict)
+    drift: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
+
+    def differs(self, point: str, window: str, source: int, landed: int, stored: int) -> None:
+        """Notes that a point differs in one slice of a window."""
+        row = self.drift.setdefault((point, window), {"source": 0, "landed": 0, "stored": 0})
+        row["source"] += source
+        row["landed"] += landed
+        row["stored"] += stored
+
+    def as_json(self, source: str) -> dict[str, object]:
+        """The object of `ferry verify --json` (design.md, Commands)."""
+        return {
+            "source": source,
+            "points": self.points,
+            "source_events": self.source_events,
+            "landed_events": self.landed_events,
+            "stored_events": self.stored_events,
+            "rounded_events": self.rounded_events,
+            "unproved_points": len(self.unproved),
+            "proof": {"counted": len(self.counted), "deep": len(self.deep)},
+            "drift": [
+                {"point": point, "window": window, **counts} for (point, window), counts in sorted(self.drift.items())
+            ],
+        }
+
+
+async def recount(
+    transfer: Transfer,
+    points_by_group: Mapping[str, Sequence[Point]],
+    windows: Iterable[Interval],
+    span: Interval,
+    *,
+    deep: bool,
+) -> Recount:
+    """Asks all three sides about the span. `deep` pulls every event again and compares digests of all three.
+
+    Raises Stop, Retry.
+    """
+    found = Recount(points=sum(len(points) for points in points_by_group.values()))
+    for window in windows:
+        part = window.intersect(span)
+        if part is None:
+            continue
+        for group, points in points_by_group.items():
+            if points:
+                await _group(transfer, group, points, window, part, found, deep=deep)
+    everyone = {point.id for points in points_by_group.values() for point in points}
+    proved = everyone - set(found.unproved)
+    found.deep &= proved
+    found.counted = proved - found.deep
+    return found
+
+
+async def _group(
+    transfer: Transfer,
+    group: str,
+    points: Sequence[Point],
+    window: Interval,
+    span: Interval,
+    found: Recount,
+    *,
+    deep: bool,
+) -> None:
+    ledger, name = transfer.ledger, transfer.source.name
+    history = await asyncio.to_thread(ledger.history, name, group, span)
+    coverage = await asyncio.to_thread(ledger.coverage, name, group)
+    ids = {point.id for point in points}
+    for exclusion in await asyncio.to_thread(ledger.exclusions, name, group, span):
+        if exclusion.point in ids:
+            found.unproved[exclusion.point] = exclusion.reason
+    pieces = current(history, span)
+    for piece in pieces:
+        await _piece(transfer, points, window, piece, found, deep=deep)
+    for gap in missing(span, [piece.span for piece in pieces]):
+        said = await transfer.source.tally(points, gap)
+        stored = await asyncio.to_thread(transfer.store.tally, name, sorted(ids), gap)
+        _compare(found, points, window, {}, reconcile.rows_of(stored), said, {})
+        for point in points:
+            found.unproved.setdefault(point.id, f"{gap} was never transferred")
+    for gap in missing(span, coverage):
+        for point in points:
+            found.unproved.setdefault(point.id, f"{gap} is not proved in the ledger; ferry backfill mends it")
+
+
+async def _piece(
+    transfer: Transfer,
+    points: Sequence[Point],
+    window: Interval,
+    piece: Current,
+    found: Recount,
+    *,
+    deep: bool,
+) -> None:
+    name, span = transfer.source.name, piece.span
+    ids = sorted(point.id for point in points)
+    try:
+        events = within(
+            await asyncio.to_thread(transfer.landing.read, piece.record.slice, window, piece.record.generation),
+            span,
+        )
+    except DamagedLanding as error:
+        found.damaged.append(str(error))
+        events = SCHEMA.empty_table()
+    events = events.filter(pc.is_in(events["point"].cast(pa.string()), value_set=pa.array(ids, pa.string())))
+    kept, rounded = coarsen(events, transfer.store.clock_ns)
+    found.rounded_events += rounded
+    landed = reconcile.deep_rows([kept])
+    if deep:
+        said = await reread(transfer, points, span)
+        stored = await asyncio.to_thread(lambda: reconcile.deep_rows(transfer.store.read(name, ids, span)))
+        found.deep |= set(ids)
+    else:
+        said = await transfer.source.tally(points, span)
+        stored = reconcile.rows_of(await asyncio.to_thread(transfer.store.tally, name, ids, span))
+    _compare(found, points, window, landed, stored, said, reconcile.usable_totals(events))
+
+
+async def reread(transfer: Transfer, points: Sequence[Point], span: Interval) -> SourceTally:
+    """The source's tally from its events themselves, halving the span where it holds too much for the bounds."""
+    try:
+        tables: list[pa.Table] = []
+        failed: dict[str, str] = {}
+        async for pulled in transfer.source.pull(points, span, 2 * transfer.bounds.slice_events):
+            kept, _ = coarsen(ordered(pulled.samples), transfer.store.clock_ns)
+            tables.append(reconcile.with_silent(kept, pulled.points))
+            failed.update(pulled.failed)
+    except Split:
+        return reconcile.added([await reread(transfer, points, half) for half in span.halves()])
+    return SourceTally(pa.concat_tables(tables) if tables else reconcile.no_tally(), "re-read", failed)
+
+
+def _compare(
+    found: Recount,
+    points: Sequence[Point],
+    window: Interval,
+    landed: Mapping[str, reconcile.Row],
+    stored: Mapping[str, reconcile.Row],
+    said: SourceTally,
+    totals: Mapping[str, tuple[float, float]],
+) -> None:
+    ids = [point.id for point in points]
+    label = window_label(window)
+    source = reconcile.rows_of(said.table)
+    drifted = {
+        each.point: each.what
+        for each in (
+            *reconcile.against_store(landed, stored, ids),
+            *reconcile.against_source(landed, totals, said, ids),
+        )
+    }
+    for point in ids:
+        counts = [int(side.get(point, {"events": 0})["events"]) for side in (source, landed, stored)]
+        found.source_events += counts[0]
+        found.landed_events += counts[1]
+        found.stored_events += counts[2]
+        if point in drifted:
+            found.differs(point, label, *counts)
+            found.unproved[point] = f"drift in window {label}: {drifted[point]} differs"
+        elif point in said.failed:
+            found.unproved[point] = said.failed[point]
+        elif point not in source:
+            found.unproved.setdefault(point, "the source gave no count for it")

@@ -1,0 +1,117 @@
+"""What has to be true before anything is written: clock, database, tables, and a writer that was seen to work."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from pipelines.ports import FerryError, NoRoom, Stop, Unreachable
+from resources.iotdb import statements
+from resources.iotdb.layout import PROBE, Table
+from resources.iotdb.rows import constant
+from resources.iotdb.sessions import Sessions
+from resources.iotdb.tablets import TabletWriter
+from resources.iotdb.tsfiles import TsFileWriter
+
+_CLOCKS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000}
+
+
+class Writer(Protocol):
+    """One way to write rows."""
+
+    name: str
+
+    def write(self, table: Table, rows: pa.Table) -> None:
+        """Upserts rows in the table's schema, sorted by TAGs and time."""
+        ...
+
+    def settle(self) -> None:
+        """Everything written before is durable afterwards."""
+        ...
+
+
+def read_clock(sessions: Sessions, allow_coarse: bool) -> int:
+    """Resolution of the server's times, nanoseconds. Raises Stop for one that would round, unless allowed."""
+    found = sessions.administer(lambda session: session.query("SHOW VARIABLES"), "reading the server's settings")
+    variables = dict(zip(*(found[name].to_pylist() for name in found.column_names[:2]), strict=True))
+    precision = str(variables.get("TimestampPrecision", "")).lower()
+    if precision not in _CLOCKS_NS:
+        raise Stop(f"{sessions.where}: its timestamp_precision is {precision or 'not told'}, which is not known here")
+    clock_ns = _CLOCKS_NS[precision]
+    if clock_ns > 1 and not allow_coarse:
+        raise Stop(
+            f"{sessions.where}: its timestamp_precision is {precision}, so times of events would be rounded down. "
+            "It cannot be changed after the server's first start: use a server at ns, or set "
+            "[store] allow_coarse_clock = true to accept rounding (rounded events are counted)"
+        )
+    return clock_ns
+
+
+def create_database(sessions: Sessions) -> None:
+    """The database exists afterwards. Raises Stop, Retry."""
+    sql = statements.create_database(sessions.database)
+    sessions.administer(lambda session: session.run(sql), "creating the database")
+
+
+def create_table(sessions: Sessions, table: Table) -> None:
+    """The table exists afterwards. Raises Stop when a table of that name has other columns."""
+    sessions.run(statements.create_table(sessions.database, table), f"creating table {table.name}")
+    found = sessions.query(statements.describe(sessions.database, table), f"describing {table.name}")
+    names, types, categories = (found[name].to_pylist() for name in found.column_names[:3])
+    complaint = table.complaint(zip(names, types, categories, strict=True))
+    if complaint:
+        raise Stop(
+            f"{sessions.where}: its table {table.name} is not ours: it {complaint}. "
+            "Name another [store] database, or drop that table"
+        )
+
+
+def probed_writer(sessions: Sessions, staging: Path | None) -> tuple[Writer, str]:
+    """A writer that was seen to work now, and why it is that one: LOAD where the server sees `staging`, else tablets.
+
+    Raises Unreachable, NoRoom, Stop.
+    """
+    create_table(sessions, PROBE)
+    why = "no staging folder is named"
+    if staging is not None:
+        loader = TsFileWriter(sessions, staging)
+        loader.clean()
+        why = _trouble(sessions, loader)
+        if not why:
+            return loader, f"the server reads {staging}"
+        logging.getLogger(__name__).warning("%s: LOAD does not work here (%s): writing tablets", sessions.where, why)
+    tablets = TabletWriter(sessions)
+    trouble = _trouble(sessions, tablets)
+    if trouble:
+        raise Stop(f"{sessions.where}: neither writer works: {trouble}")
+    return tablets, why
+
+
+def _trouble(sessions: Sessions, writer: Writer) -> str:
+    """Writes a row, reads it back and removes it; '' if it was there, else what went wrong."""
+    stamp, mark = time.time_ns() // 1_000_000, uuid.uuid4().int % 2**50 / 7.0
+    row = {
+        "time": pa.array([stamp]),
+        "source": constant("ferry", 1),
+        "point": constant(writer.name, 1),
+        "tie": constant("0", 1),
+        "value": pa.array([mark]),
+    }
+    try:
+        writer.write(PROBE, pa.table(list(row.values()), schema=PROBE.schema))
+        writer.settle()
+    except (Unreachable, NoRoom):
+        raise
+    except FerryError as error:
+        return str(error)
+    mine = statements.run_of({"source": "ferry", "point": writer.name, "tie": "0"}, stamp, stamp)
+    found = sessions.query(statements.select(sessions.database, PROBE, "value", mine), "reading the probe")
+    sessions.run(statements.delete(sessions.database, PROBE, [mine]), "removing the probe")
+    if found["value"].to_pylist() == [mark]:
+        return ""
+    return "a row that was accepted was not there"

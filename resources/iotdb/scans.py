@@ -1,0 +1,63 @@
+"""Reading events back, whole points at a time, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from pipelines.timeline import Interval
+from resources.iotdb.layout import SAMPLES, STATES, Table
+from resources.iotdb.rows import events_of, merged
+from resources.iotdb.sessions import Sessions
+from resources.iotdb.statements import chunks, select, within
+
+EVENTS_PER_TABLE = 500_000
+
+
+def stored_events(
+    sessions: Sessions, source: str, points: Sequence[str], span: Interval, clock_ns: int
+) -> Iterator[pa.Table]:
+    """Every event of the points in the span: tables in SCHEMA, ordered, each point whole in one of them.
+
+    A table has about EVENTS_PER_TABLE events at most, unless one point alone has more. Raises Unreachable, Retry, Stop.
+    """
+    for some in _groups(sessions, source, points, span, clock_ns):
+        condition = within(source, some, span, clock_ns)
+        yield merged([_scan(sessions, table, condition, clock_ns) for table in (SAMPLES, STATES)])
+
+
+def _scan(sessions: Sessions, table: Table, condition: str, clock_ns: int) -> pa.Table:
+    fields = [column.name for column in table.columns if column.name != "source"]
+    sql = select(sessions.database, table, ", ".join(["time", *fields]), condition)
+    return events_of(table, sessions.query(sql, f"reading {table.name}"), clock_ns)
+
+
+def _groups(
+    sessions: Sessions, source: str, points: Sequence[str], span: Interval, clock_ns: int
+) -> Iterator[list[str]]:
+    """The points that have events, packed by how many they have."""
+    group: list[str] = []
+    size = 0
+    for point, events in sorted(_counts(sessions, source, points, span, clock_ns).items()):
+        if group and size + events > EVENTS_PER_TABLE:
+            yield group
+            group, size = [], 0
+        group.append(point)
+        size += events
+    if group:
+        yield group
+
+
+def _counts(
+    sessions: Sessions, source: str, points: Sequence[str], span: Interval, clock_ns: int
+) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for some in chunks(points):
+        condition = within(source, some, span, clock_ns)
+        for table in (SAMPLES, STATES):
+            sql = select(sessions.database, table, "point, count(*) AS events", condition, group="point")
+            found = sessions.query(sql, "counting").to_pydict()
+            for point, events in zip(found["point"], found["events"], strict=True):
+                counts[point] = counts.get(point, 0) + events
+    return counts

@@ -1,0 +1,200 @@
+"""One session with one IoTDB node: statements, queries as Arrow, tablets. Not thread-safe; see `sessions`.
+
+It speaks through the generated RPC classes of apache-iotdb, not through its Session: that one sends a statement a
+second time on its own (a LOAD of the same path again loses rows, facts/iotdb.md trap 2), decodes a result by rows,
+and has no deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from iotdb.thrift.rpc import ttypes
+from iotdb.thrift.rpc.IClientRPCService import Client
+from thrift import Thrift  # type: ignore[import-untyped]
+from thrift.protocol import TBinaryProtocol  # type: ignore[import-untyped]
+from thrift.transport import TSocket, TTransport  # type: ignore[import-untyped]
+
+from resources.iotdb.blocks import ARROW_TYPES, read_block
+from resources.iotdb.faults import fault_of
+
+CONNECT_TIMEOUT_S = 10.0
+_FIRST_FETCH_ROWS = 500
+_FETCH_BYTES = 8 << 20
+_FETCH_ROWS_MAX = 200_000
+
+
+class Disconnected(Exception):
+    """The connection failed; whether the server did what was asked is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tablet:
+    """Rows of one table as the server takes them: columns one after the other, big-endian, no null bitmaps."""
+
+    table: str
+    columns: tuple[str, ...]
+    types: tuple[int, ...]
+    categories: tuple[int, ...]
+    rows: int
+    times: bytes
+    values: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Where a node listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Session:
+    """A logged-in session in the table model, time zone UTC.
+
+    Raises Disconnected, and Fault for what the server refuses.
+    """
+
+    def __init__(self, node: Node, user: str, password: str, database: str | None, timeout_s: float) -> None:
+        self.node = node
+        self._database = database
+        self._timeout_ms = int(timeout_s * 1_000)
+        socket = TSocket.TSocket(node.host, node.port)
+        socket.setTimeout(CONNECT_TIMEOUT_S * 1_000)
+        self._transport = TTransport.TFramedTransport(socket)
+        self._client = Client(TBinaryProtocol.TBinaryProtocolAccelerated(self._transport))
+        try:
+            self._open(user, password)
+        except BaseException:
+            self._transport.close()
+            raise
+        socket.setTimeout(self._timeout_ms)
+
+    def ping(self) -> None:
+        """Raises Disconnected if the server is not there any more."""
+        self._call(self._client.requestStatementId, self._id)
+
+    def run(self, sql: str) -> None:
+        """Executes a statement without a result, once."""
+        request = ttypes.TSExecuteStatementReq(self._id, sql, self._statement, timeout=self._timeout_ms)
+        _check(self._call(self._client.executeUpdateStatementV2, request).status)
+
+    def insert(self, tablet: Tablet) -> None:
+        """Writes a tablet, once."""
+        request = ttypes.TSInsertTabletReq(
+            self._id,
+            tablet.table,
+            list(tablet.columns),
+            tablet.values,
+            tablet.times,
+            list(tablet.types),
+            tablet.rows,
+            False,
+            True,  # the table model
+            list(tablet.categories),
+        )
+        _check(self._call(self._client.insertTablet, request))
+
+    def query(self, sql: str) -> pa.Table:
+        """The whole result; strings are dictionaries, times are int64 in the server's clock."""
+        request = ttypes.TSExecuteStatementReq(
+            self._id, sql, self._statement, _FIRST_FETCH_ROWS, self._timeout_ms
+        )
+        answer = self._call(self._client.executeQueryStatementV2, request)
+        _check(answer.status)
+        result = _Result(answer)
+        try:
+            return result.table(self._blocks(sql, answer))
+        finally:
+            close = ttypes.TSCloseOperationReq(self._id, answer.queryId, self._statement)
+            self._call(self._client.closeOperation, close)
+
+    def close(self) -> None:
+        """Says good-bye; never raises."""
+        try:
+            self._client.closeSession(ttypes.TSCloseSessionReq(self._id))
+        except (Thrift.TException, OSError):
+            pass  # it is gone already, which is what we want
+        finally:
+            self._transport.close()
+
+    def _open(self, user: str, password: str) -> None:
+        self._call(lambda _: self._transport.open(), None)
+        request = ttypes.TSOpenSessionReq(
+            client_protocol=ttypes.TSProtocolVersion.IOTDB_SERVICE_PROTOCOL_V3,
+            zoneId="UTC",
+            username=user,
+            password=password,
+            configuration={"version": "V_1_0", "sql_dialect": "table"}
+            | ({"db": self._database} if self._database else {}),
+        )
+        answer = self._call(self._client.openSession, request)
+        _check(answer.status)
+        self._id = answer.sessionId
+        self._statement = self._call(self._client.requestStatementId, self._id)
+
+    def _blocks(self, sql: str, answer: Any) -> Iterator[bytes]:
+        blocks, more = list(answer.queryResult or ()), bool(answer.moreData)
+        rows = _FIRST_FETCH_ROWS
+        while True:
+            yield from blocks
+            if not more:
+                return
+            rows = _next_rows(rows, sum(map(len, blocks)))
+            request = ttypes.TSFetchResultsReq(
+                self._id, sql, rows, answer.queryId, True, self._timeout_ms, self._statement
+            )
+            fetched = self._call(self._client.fetchResultsV2, request)
+            _check(fetched.status)
+            blocks = list(fetched.queryResult or ()) if fetched.hasResultSet else []
+            more = bool(fetched.moreData) and bool(blocks)
+
+    def _call(self, function: Any, request: Any) -> Any:
+        try:
+            return function(request)
+        except (Thrift.TException, OSError, EOFError) as error:
+            self._transport.close()
+            raise Disconnected(f"{type(error).__name__}: {error}") from error
+
+
+def _check(status: Any) -> None:
+    parts = [(part.code, part.message) for part in status.subStatus or ()]
+    fault = fault_of(status.code, status.message, parts)
+    if fault is not None:
+        raise fault
+
+
+class _Result:
+    """The columns that an answer announces, and where they stand in its blocks."""
+
+    def __init__(self, answer: Any) -> None:
+        self._names = list(answer.columns)
+        self._types = list(answer.dataTypeList)
+        given = answer.columnIndex2TsBlockColumnIndexList  # not sent where it would be 0, 1, 2, …
+        self._positions = list(given) if given is not None else list(range(len(self._names)))
+        if not answer.ignoreTimeStamp:
+            self._names = ["time", *self._names]
+            self._types = ["INT64", *self._types]
+            self._positions = [-1, *self._positions]
+
+    def table(self, blocks: Iterator[bytes]) -> pa.Table:
+        chunks = [read_block(block, self._types, self._positions) for block in blocks]
+        arrays = [
+            pa.chunked_array([chunk[index] for chunk in chunks], ARROW_TYPES[type_name])
+            for index, type_name in enumerate(self._types)
+        ]
+        return pa.table(arrays, names=self._names)
+
+
+def _next_rows(rows: int, size: int) -> int:
+    """Rows to ask for next, so that one answer stays near _FETCH_BYTES whatever the rows weigh."""
+    if not size:
+        return rows
+    return max(1, min(_FETCH_ROWS_MAX, rows * 8, rows * _FETCH_BYTES // size))
+

@@ -1,0 +1,148 @@
+"""Sessions shared by threads: each is lent to one thread at a time; transport retries live here and nowhere else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import pyarrow as pa
+
+from pipelines.ports import FerryError, Retry, Stop, Unreachable
+from resources.iotdb.faults import Fault, error_of
+from resources.iotdb.session import Disconnected, Node, Session, Tablet
+
+_Result = TypeVar("_Result")
+_NOT_LOGGED_IN = 802  # the server has forgotten the session
+
+
+class Sessions:
+    """All sessions of one store. Thread-safe. Every error it raises is a class of `ports`.
+
+    `node_urls` are host:port of nodes of one cluster; the first that answers is used.
+    """
+
+    def __init__(
+        self, node_urls: Sequence[str], user: str, password: str, database: str, timeout_s: float = 600.0
+    ) -> None:
+        if not node_urls:
+            raise Stop("the store names no IoTDB node: set [store] iotdb to host:port")
+        self.database = database
+        self._nodes = [_node(url) for url in node_urls]
+        self._user = user
+        self._password = password
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._idle: list[Session] = []
+
+    @property
+    def where(self) -> str:
+        """What an error message calls this store."""
+        return f"IoTDB {', '.join(map(str, self._nodes))}, database {self.database}"
+
+    def run(self, sql: str, doing: str) -> None:
+        """Executes a statement that may be said twice. Raises Unreachable, Retry, NoRoom, Stop."""
+        self._again(lambda session: session.run(sql), doing)
+
+    def run_once(self, sql: str, doing: str) -> None:
+        """Executes a statement that must not be said twice: a lost answer is a Retry, and the caller decides."""
+        session = self._take()
+        try:
+            session.ping()
+        except Disconnected:
+            self._forget(session)
+            session = self._open(self.database)
+        self._try(session, lambda mine: mine.run(sql), doing)
+
+    def query(self, sql: str, doing: str) -> pa.Table:
+        """The result of a query. Raises Unreachable, TooMuch, Retry, Stop."""
+        return self._again(lambda session: session.query(sql), doing)
+
+    def insert(self, tablet: Tablet, doing: str) -> None:
+        """Upserts a tablet; saying it twice changes nothing. Raises Unreachable, Retry, NoRoom, Stop."""
+        self._again(lambda session: session.insert(tablet), doing)
+
+    def administer(self, action: Callable[[Session], _Result], doing: str) -> _Result:
+        """Runs `action` in a session of its own that has no database yet."""
+        session = self._open(None)
+        try:
+            return action(session)
+        except Disconnected as lost:
+            raise self._unreachable(doing, lost) from None
+        except Fault as fault:
+            raise error_of(fault, self.where, doing) from None
+        finally:
+            session.close()
+
+    def close(self) -> None:
+        """Closes what is idle; what is lent out closes when its thread is done with it."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for session in idle:
+            session.close()
+
+    def _again(self, action: Callable[[Session], _Result], doing: str) -> _Result:
+        try:
+            return self._try(self._take(), action, doing)
+        except Retry as error:
+            if not isinstance(error.__cause__, Disconnected):
+                raise
+        return self._try(self._open(self.database), action, doing)
+
+    def _try(self, session: Session, action: Callable[[Session], _Result], doing: str) -> _Result:
+        try:
+            result = action(session)
+        except Disconnected as lost:
+            self._forget(session)
+            raise self._unreachable(doing, lost) from lost
+        except Fault as fault:
+            if fault.code == _NOT_LOGGED_IN:
+                self._forget(session)
+                raise self._unreachable(doing, fault) from Disconnected(str(fault))
+            self._give_back(session)
+            raise error_of(fault, self.where, doing) from None
+        except BaseException:
+            session.close()
+            raise
+        self._give_back(session)
+        return result
+
+    def _take(self) -> Session:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return self._open(self.database)
+
+    def _give_back(self, session: Session) -> None:
+        with self._lock:
+            self._idle.append(session)
+
+    def _forget(self, session: Session) -> None:
+        """Drops a session that was cut, and the idle ones: whatever cut it has cut them as well."""
+        session.close()
+        self.close()
+
+    def _open(self, database: str | None) -> Session:
+        refused: list[str] = []
+        for node in self._nodes:
+            try:
+                return Session(node, self._user, self._password, database, self._timeout_s)
+            except Disconnected as lost:
+                refused.append(f"{node}: {lost}")
+            except Fault as fault:
+                raise error_of(fault, self.where, "opening a session") from None
+        raise Unreachable(
+            f"{self.where}: no node answers ({'; '.join(refused)}). Start it (`ferry up` for the embedded one) "
+            "or correct [store] iotdb",
+            after_s=10.0,
+        )
+
+    def _unreachable(self, doing: str, cause: Exception) -> FerryError:
+        return Unreachable(f"{self.where}: the connection broke while {doing} ({cause}). Is IoTDB still up?", 5.0)
+
+
+def _node(url: str) -> Node:
+    host, colon, port = url.rpartition(":")
+    if not colon or not host or not port.isdigit():
+        raise Stop(f"{url!r} is not an IoTDB node: expected host:port, such as plant-db:6667")
+    return Node(host.removeprefix("[").removesuffix("]"), int(port))

@@ -1,0 +1,144 @@
+"""IoTDB as the domain's Store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipelines.points import Point
+from pipelines.timeline import Interval
+from resources.iotdb.aggregates import aggregate_rows, vanished
+from resources.iotdb.catalogue import point_rows
+from resources.iotdb.deletions import delete_rows
+from resources.iotdb.layout import POINTS, SAMPLES, STATES, aggregate_table, database_name
+from resources.iotdb.preparation import Writer, create_database, create_table, probed_writer, read_clock
+from resources.iotdb.rows import rows_of
+from resources.iotdb.scans import stored_events
+from resources.iotdb.sessions import Sessions
+from resources.iotdb.tablets import TabletWriter
+from resources.iotdb.tallies import stored_tally
+
+
+class IoTDBStore:
+    """Events, points and aggregates of one plant in one IoTDB database. Thread-safe; all calls block.
+
+    `node_urls` are host:port of one cluster's nodes; `staging_dir` is a folder that this host and the server both
+    see, or None. `prepare` comes before anything else.
+    """
+
+    def __init__(
+        self,
+        node_urls: Sequence[str],
+        user: str,
+        password: str,
+        database: str,
+        staging_dir: Path | None = None,
+        allow_coarse_clock: bool = False,
+    ) -> None:
+        self.clock_ns = 1
+        """Resolution of its timestamps, nanoseconds; the server's own after `prepare`."""
+        self.writer_name = ""
+        """`load` or `tablets`, after `prepare`; `writer_reason` says why."""
+        self.writer_reason = ""
+        self._sessions = Sessions(node_urls, user, password, database_name(database))
+        self._staging = staging_dir
+        self._allow_coarse_clock = allow_coarse_clock
+        self._lock = threading.Lock()
+        self._writer: Writer | None = None
+        self._aggregates: set[str] = set()
+
+    def prepare(self) -> None:
+        """Database and tables exist afterwards, and a writer was seen to work.
+
+        Raises Unreachable, NoRoom, and Stop: log-in, a coarse clock that is not allowed, tables that are not ours.
+        """
+        with self._lock:
+            if self._writer is not None:
+                return
+            self.clock_ns = read_clock(self._sessions, self._allow_coarse_clock)
+            create_database(self._sessions)
+            for table in (SAMPLES, STATES, POINTS):
+                create_table(self._sessions, table)
+            writer, self.writer_reason = probed_writer(self._sessions, self._staging)
+            self.writer_name = writer.name
+            self._writer = writer
+
+    def write(self, source: str, samples: pa.Table) -> None:
+        """Upserts ordered events in SCHEMA; they survive kill -9 on return.
+
+        Raises Retry (what was sent may be stored all the same: replace the window), NoRoom, Stop; ValueError for
+        events that break SCHEMA's rules.
+        """
+        writer = self._prepared()
+        for table, rows in rows_of(source, samples, self.clock_ns):
+            writer.write(table, rows)
+        writer.settle()
+
+    def tally(self, source: str, points: Sequence[str], span: Interval) -> pa.Table:
+        """What it holds per point, by IoTDB's own aggregates: TALLY_SCHEMA, `magnitude` 0 and `digest` null.
+
+        Points with no events have no row. Raises Retry, Stop.
+        """
+        return stored_tally(self._sessions, source, points, span, self.clock_ns)
+
+    def read(self, source: str, points: Sequence[str], span: Interval) -> Iterator[pa.Table]:
+        """Every event it holds, ordered, in SCHEMA; each point whole in one table. Raises Retry, Stop."""
+        return stored_events(self._sessions, source, points, span, self.clock_ns)
+
+    def delete(self, source: str, events: pa.Table) -> None:
+        """Deletes exactly the rows of `events` (SCHEMA: point, time, tie, and which table by `value`). Durable.
+
+        Raises Retry when the rows are still there, Stop.
+        """
+        for table, rows in rows_of(source, events, self.clock_ns):
+            delete_rows(self._sessions, table, rows, self.clock_ns)
+
+    def write_points(self, source: str, points: Sequence[Point]) -> None:
+        """Upserts the `points` table: names, units, types, limits (NaN for a limit that is not known).
+
+        Always by tablets: a few thousand rows, and names are not ASCII.
+        """
+        self._prepared()
+        writer = TabletWriter(self._sessions)
+        writer.write(POINTS, point_rows(source, points))
+        writer.settle()
+
+    def write_aggregates(
+        self,
+        source: str,
+        interval: str,
+        rows: pa.Table,
+        replace: Interval | None = None,
+        points: Sequence[str] | None = None,
+    ) -> None:
+        """Upserts `agg_<interval>` rows: point string, time timestamp[ns, UTC] (start), DOUBLE and INT64 columns.
+
+        With `replace`, stored aggregates of `points` (None: of the whole source) in that span that `rows` lacks are
+        deleted, after the new ones are durable. Null doubles become NaN. Raises Retry, NoRoom, Stop.
+        """
+        writer = self._prepared()
+        table = aggregate_table(interval, rows.schema)
+        with self._lock:
+            if table.name not in self._aggregates:
+                create_table(self._sessions, table)
+                self._aggregates.add(table.name)
+        made = aggregate_rows(source, table, rows, self.clock_ns)
+        if len(made):
+            writer.write(table, made)
+            writer.settle()
+        if replace is not None:
+            gone = vanished(self._sessions, source, table, made, replace, points, self.clock_ns)
+            delete_rows(self._sessions, table, gone, self.clock_ns)
+
+    def close(self) -> None:
+        """Closes sessions; may be called twice."""
+        self._sessions.close()
+
+    def _prepared(self) -> Writer:
+        if self._writer is None:
+            self.prepare()
+        assert self._writer is not None
+        return self._writer

@@ -1,0 +1,109 @@
+"""Everything outside of one plant: its servers started or attached to, its clients made from the plant file."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from pipelines.plant import Plant, SourceSettings, secret
+from pipelines.ports import NoRoom, Source, Stop, Unreachable
+from resources import embedded
+from resources.embedded.stand_in import StandIn
+from resources.iotdb import IoTDBStore
+from resources.pi_web_api import PiWebApiSource
+from resources.postgres import PostgresLedger
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Outside:
+    """The servers and clients of a plant. Embedded servers are started when first needed."""
+
+    def __init__(self, plant: Plant, progress: embedded.Progress | None = None) -> None:
+        self.plant = plant
+        state = plant.state_dir
+        self._postgres = embedded.EmbeddedPostgres(state) if plant.ledger.postgres == "embedded" else None
+        self._iotdb = (
+            embedded.EmbeddedIoTDB(state, progress=progress, heap_mb=plant.store.heap_mb)
+            if plant.store.iotdb == "embedded"
+            else None
+        )
+        self._stand_ins = {s.name: StandIn(state, s) for s in plant.source if s.simulate is not None}
+
+    def up(self) -> None:
+        """Starts what is not up yet, all at once. Raises Unreachable, NoRoom naming the server and its log."""
+        servers = [*filter(None, (self._iotdb, self._postgres)), *self._stand_ins.values()]
+        with ThreadPoolExecutor(max(len(servers), 1)) as pool:
+            for started in [pool.submit(_ensured, server) for server in servers]:
+                started.result()
+
+    def down(self) -> list[str]:
+        """Stops our servers, stand-ins first; returns the names of those that ran."""
+        stopped = []
+        for server in (*self._stand_ins.values(), *filter(None, (self._iotdb, self._postgres))):
+            name = server.status().name
+            if server.stop():
+                stopped.append(name)
+        return stopped
+
+    def statuses(self) -> list[embedded.ServerStatus]:
+        """How each server of ours is now."""
+        servers = (*filter(None, (self._postgres, self._iotdb)), *self._stand_ins.values())
+        return [server.status() for server in servers]
+
+    def dsn(self, database: str) -> str:
+        """The DSN of `ledger` or `dagster`; an external PostgreSQL keeps both in the one database of its DSN."""
+        if self._postgres is not None:
+            address = _ensured(self._postgres)
+            return address.dsn(database)
+        assert isinstance(self.plant.ledger.postgres, dict)
+        return secret(self.plant.ledger.postgres["dsn_env"])
+
+    def ledger(self) -> PostgresLedger:
+        """The ledger, migrated."""
+        ledger = PostgresLedger(self.dsn("ledger"))
+        ledger.migrate()
+        return ledger
+
+    def store(self) -> IoTDBStore:
+        """The store, prepared."""
+        settings = self.plant.store
+        if self._iotdb is not None:
+            address = _ensured(self._iotdb)
+            nodes, user, password = [f"{address.host}:{address.port}"], address.user, address.password
+            staging: Path | None = self._iotdb.staging_dir
+        else:
+            nodes = [settings.iotdb] if isinstance(settings.iotdb, str) else list(settings.iotdb)
+            user = settings.username
+            password = secret(settings.password_env) if settings.password_env else "root"
+            staging = Path(settings.staging) if settings.staging else None
+        store = IoTDBStore(
+            nodes, user, password, self.plant.database, staging, allow_coarse_clock=settings.allow_coarse_clock
+        )
+        store.prepare()
+        return store
+
+    def source(self, settings: SourceSettings) -> Source:
+        """A client of one source; a stand-in is started for it when it has one."""
+        if settings.kind != "pi_web_api":
+            raise Stop(f"sources of kind {settings.kind!r} are not built yet; this version reads pi_web_api")
+        url = settings.url
+        if settings.name in self._stand_ins:
+            url = _ensured(self._stand_ins[settings.name])
+        return PiWebApiSource.from_settings(settings, url)
+
+
+class _Startable(Protocol[T_co]):
+    def ensure(self) -> T_co: ...
+
+
+def _ensured(server: _Startable[T]) -> T:
+    """The address of a server that runs. Raises Unreachable, NoRoom."""
+    try:
+        return server.ensure()
+    except embedded.NoRoom as error:
+        raise NoRoom(str(error)) from error
+    except embedded.ServerNotReady as error:
+        raise Unreachable(str(error)) from error

@@ -1,0 +1,208 @@
+"""What the source says it holds: event-weighted summaries of many points, and reading again where those fail.
+
+PI's event-weighted Count takes the events at both ends, so [start, end − 100 ns] is asked (facts/historians.md 1.4).
+Whether it takes bad events is nowhere documented: the first point that a pull meets with bad events is the specimen on
+which it is found out, once for numeric points and once for the others. Until one was met the count is believed; if it
+leaves bad events out, it then differs from what was pulled, and a difference is counted again by the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pipelines.points import NUMERIC_KINDS, Point
+from pipelines.timeline import Interval
+from resources.pi_web_api.cursors import cursor, pi_time
+from resources.pi_web_api.pace import Pace
+from resources.pi_web_api.refusals import Refused, TooMuch, Trouble
+from resources.pi_web_api.streams import SUMMARY, Ask, Query, Streams
+from resources.pi_web_api.wire import Summary, SummaryItem
+
+_NO_DATA = 248
+_WHOLE = 2.0**53
+
+
+class Counted(NamedTuple):
+    """One point's count, and the sum of its numbers where that is sure: every event good, and a finite sum that
+    integers beyond a double cannot have entered. None otherwise."""
+
+    events: int
+    total: float | None
+
+
+@dataclass(slots=True)
+class Tallied:
+    """Counts by point id, and the points for which the source gives none."""
+
+    counts: dict[str, Counted] = field(default_factory=dict)
+    unable: list[Point] = field(default_factory=list)
+
+    def add(self, other: Tallied) -> None:
+        """Takes the other's points too."""
+        self.counts |= other.counts
+        self.unable += other.unable
+
+
+class Counting:
+    """Asks for summaries in sets, in batches where a set is refused, one at a time where there are no batches."""
+
+    def __init__(self, streams: Streams, pace: Pace) -> None:
+        self._streams = streams
+        self._pace = pace
+
+    async def count(self, points: Sequence[Point], span: Interval) -> Tallied:
+        """Counts of all points over a half-open span. Raises Retry, Stop."""
+        tallied = Tallied()
+        named = [point for point in points if point.address]
+        tallied.unable += [point for point in points if not point.address]
+        numbers = [point for point in named if point.kind in NUMERIC_KINDS]
+        others = [point for point in named if point.kind not in NUMERIC_KINDS]
+        groups = [group for kind in (numbers, others) for group in self._groups(kind)]
+        tasks = [asyncio.create_task(self._group(group, span)) for group in groups]
+        try:
+            for task in tasks:
+                tallied.add(await task)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return tallied
+
+    def _groups(self, points: Sequence[Point]) -> list[list[Point]]:
+        """As many points together as a URL holds."""
+        room = self._pace.url_bytes - self._streams.set_bytes(SUMMARY, _query("0" * 28, "0" * 28, points[:1]))
+        groups: list[list[Point]] = []
+        left = 0
+        for point in points:
+            size = len(point.address) + 7
+            if left < size:
+                groups.append([])
+                left = room
+            groups[-1].append(point)
+            left -= size
+        return groups
+
+    async def _group(self, points: Sequence[Point], span: Interval) -> Tallied:
+        """Counts of points that are all numeric or all not."""
+        at = cursor(0, points[0], span)
+        if at is None or at.start_ns == at.last_ns:  # no summary over an instant
+            return Tallied(unable=list(points))
+        query = _query(at.start_text, pi_time(at.last_ns), points)
+        if len(points) == 1 or not self._streams.sets:
+            return await self._each(points, span, query)
+        try:
+            found = await self._streams.together(SUMMARY, [point.address for point in points], query)
+        except TooMuch as error:
+            self._pace.refused(error, len(points), 1)
+            half = len(points) // 2
+            return await self._both(self._group(points[:half], span), self._group(points[half:], span))
+        except Refused as error:
+            self._streams.set_refused(error)
+            return await self._each(points, span, query)
+        except Trouble as error:
+            if not error.personal:
+                raise
+            return await self._each(points, span, query)
+        self._pace.stalls = 0
+        tallied, missing = Tallied(), []
+        for point in points:
+            counted = _counted(found.get(point.address))
+            if counted is None:
+                missing.append(point)
+            else:
+                tallied.counts[point.id] = counted
+        if missing:
+            tallied.add(await self._each(missing, span, query))
+        return tallied
+
+    async def _each(self, points: Sequence[Point], span: Interval, query: Query) -> Tallied:
+        tallied = Tallied()
+        step = max(1, int(self._pace.batch))
+        for low in range(0, len(points), step):
+            some = points[low : low + step]
+            answers: Sequence[Summary | Exception]
+            try:
+                answers = await self._streams.each(SUMMARY, [Ask(point.address, query) for point in some])
+            except TooMuch as error:
+                answers = [error] * len(some)
+            for point, answer in zip(some, answers, strict=True):
+                tallied.add(await self._one(point, span, query, answer))
+        return tallied
+
+    async def _one(self, point: Point, span: Interval, query: Query, answer: Summary | Exception) -> Tallied:
+        if isinstance(answer, Trouble) and not answer.exhausted:
+            [answer] = await self._streams.each(SUMMARY, [Ask(point.address, query)])
+        if isinstance(answer, Trouble) and not answer.personal:
+            raise answer
+        if isinstance(answer, TooMuch) and answer.reason != "url":
+            return await self._halved(point, span, answer)
+        counted = _counted(answer) if isinstance(answer, Summary) else None
+        return Tallied(unable=[point]) if counted is None else Tallied({point.id: counted})
+
+    async def _halved(self, point: Point, span: Interval, error: TooMuch) -> Tallied:
+        """Two halves of the time, added up."""
+        self._pace.refused(error, 1, 1)
+        try:
+            early, late = span.halves()
+        except ValueError:
+            return Tallied(unable=[point])
+        first, second = await self._group([point], early), await self._group([point], late)
+        if first.unable or second.unable:
+            return Tallied(unable=[point])
+        one, two = first.counts[point.id], second.counts[point.id]
+        return Tallied({point.id: Counted(one.events + two.events, _sum(one, two))})
+
+    @staticmethod
+    async def _both(*halves: object) -> Tallied:
+        tallied = Tallied()
+        for half in halves:
+            tallied.add(await half)  # type: ignore[misc]
+        return tallied
+
+
+def _query(start: str, end: str, points: Sequence[Point]) -> Query:
+    numeric = bool(points) and points[0].kind in NUMERIC_KINDS
+    types = ("Count", "Total", "PercentGood") if numeric else ("Count",)
+    return (
+        ("startTime", start),
+        ("endTime", end),
+        ("calculationBasis", "EventWeighted"),
+        *(("summaryType", name) for name in types),
+    )
+
+
+def _counted(answer: Summary | None) -> Counted | None:
+    """The count in an answer, None where there is none to trust."""
+    if answer is None or not isinstance(answer.items, list) or answer.web_exception or answer.errors:
+        return None
+    by_type = {item.type: item for item in answer.items}
+    events = _number(by_type.get("Count"))
+    if events is None:
+        return Counted(0, None) if _is_no_data(by_type.get("Count")) else None
+    if events == 0:
+        return Counted(0, 0.0)
+    total, good = _number(by_type.get("Total")), _number(by_type.get("PercentGood"))
+    sure = total is not None and good == 100.0 and math.isfinite(total) and abs(total) < _WHOLE
+    return Counted(round(events), total if sure else None)
+
+
+def _number(item: SummaryItem | None) -> float | None:
+    if item is None or item.value is None or item.value.errors or item.value.good is False:
+        return None
+    value = item.value.value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _is_no_data(item: SummaryItem | None) -> bool:
+    value = item.value.value if item is not None and item.value is not None else None
+    return isinstance(value, dict) and bool(value.get("IsSystem")) and value.get("Value") == _NO_DATA
+
+
+def _sum(one: Counted, two: Counted) -> float | None:
+    return None if one.total is None or two.total is None else one.total + two.total

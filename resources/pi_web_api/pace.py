@@ -1,0 +1,85 @@
+"""How much one request asks for: shrinks at once when the server refuses, grows slowly while it serves.
+
+Two numbers move: `items`, events that one answer may hold, and `width`, points asked for together. A limit that the
+server names itself is never crossed again. Whether PI counts MaxReturnedItemsPerCall per stream or per call is not
+documented, so width × maxCount stays below it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipelines.ports import Retry
+from resources.pi_web_api.refusals import TooMuch
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where asking starts and ends."""
+
+    items: int = 150_000  # PI's default MaxReturnedItemsPerCall (facts 1.6)
+    expected: int = 50_000  # events that an answer should hold: big enough to be cheap, small enough to be quick
+    first_count: int = 2_000  # maxCount a stream while nothing is known of the density
+    url_bytes: int = 8_000
+    batch: int = 250
+    stalls: int = 8  # timeouts in a row, with nothing served between, before the server counts as hung
+
+
+class Pace:
+    """What the next request may ask; one a source, shared by its tasks."""
+
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        self.bounds = bounds or Bounds()
+        self.most = self.bounds.items
+        self.items = float(self.most)
+        self.width = 1e6
+        self.batch = float(self.bounds.batch)
+        self.url_bytes = self.bounds.url_bytes
+        self.stalls = 0
+        self._density: float | None = None  # events a point and second
+
+    def expected(self, span_s: float) -> float | None:
+        """Events that a point is thought to have in a span, None before the first answer."""
+        return None if self._density is None else self._density * span_s
+
+    def shape(self, span_s: float, items: int) -> tuple[int, int]:
+        """(points together, maxCount of each) for a span; no more than `items` events in one answer."""
+        items = max(1, min(items, int(self.items), self.most))
+        each = self.expected(span_s)
+        if each is None:
+            width = items // min(items, self.bounds.first_count)
+        else:
+            width = int(min(self.bounds.expected, items) / max(each * 1.3, 0.5))
+        width = max(1, min(width, int(self.width), items))
+        return width, max(1, items // width)
+
+    def served(self, points: int, events: int, span_s: float) -> None:
+        """A request was answered: `events` of `points` over a span (0 seconds: it says nothing of the density)."""
+        self.stalls = 0
+        self.items = min(self.most, self.items * 1.25 + 1)
+        self.width = min(1e6, self.width * 1.25 + 1)
+        self.batch = min(self.bounds.batch, self.batch * 1.25 + 1)
+        if points and span_s > 0:
+            seen = events / points / span_s
+            self._density = seen if self._density is None else 0.5 * (self._density + seen)
+
+    def refused(self, error: TooMuch, points: int, count: int) -> None:
+        """A request for `points` × `count` events was too much. Raises Retry when the server seems to hang."""
+        if error.reason == "url":
+            self.url_bytes = max(512, self.url_bytes // 2)
+            return
+        if error.reason == "body":
+            self.batch = max(1.0, min(self.batch, points) / 2)
+            return
+        if error.reason == "time":
+            self.stalls += 1
+            if self.stalls >= self.bounds.stalls:
+                self.stalls = 0
+                raise Retry(f"{error}; {self.bounds.stalls} times in a row, also for less", after_s=60.0)
+        if 0 < error.limit < self.most:
+            self.most = error.limit
+        asked = points * count
+        if error.reason == "items" and points == 1 and not error.limit:
+            self.most = max(1, min(self.most, count // 2))
+        self.items = max(1.0, min(self.items, error.limit or asked / 2, asked / 2 if asked > 1 else 1))
+        self.width = max(1.0, min(self.width, points / 2))

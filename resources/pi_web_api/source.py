@@ -1,0 +1,133 @@
+"""PI Web API as a Source: discovery, pull, tally. Only reads; every request goes through one budget."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import pyarrow as pa
+
+from pipelines.plant import SourceSettings
+from pipelines.points import NUMERIC_KINDS, Point
+from pipelines.ports import Pulled, SourceTally, Split
+from pipelines.samples import tally as tally_of
+from pipelines.timeline import Interval
+from resources.pi_web_api.auth import login
+from resources.pi_web_api.budget import Budget
+from resources.pi_web_api.catalogue import discover
+from resources.pi_web_api.counting import Counting
+from resources.pi_web_api.pace import Bounds, Pace
+from resources.pi_web_api.pulling import Pulling
+from resources.pi_web_api.specimens import Specimens
+from resources.pi_web_api.streams import Streams
+from resources.pi_web_api.tallies import combined, merged
+from resources.pi_web_api.transport import Patience, Transport
+
+_REREAD_EVENTS = 400_000
+
+
+class PiWebApiSource:
+    """One Data Archive behind one PI Web API. Safe for many tasks at once; one event loop needs one `close`."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        data_server: str = "",
+        include: Sequence[str] = ("*",),
+        exclude: Sequence[str] = (),
+        bounds: Bounds | None = None,
+    ) -> None:
+        self.name = transport.source
+        self._transport = transport
+        self._data_server = data_server
+        self._include = tuple(include)
+        self._exclude = tuple(exclude)
+        self._streams = Streams(transport)
+        self._pace = Pace(bounds)
+        self._counting = Counting(self._streams, self._pace)
+        self._specimens = Specimens()
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: SourceSettings,
+        url: str | None = None,
+        patience: Patience | None = None,
+        bounds: Bounds | None = None,
+    ) -> PiWebApiSource:
+        """As the plant file says; `url` takes the place of its url (for a stand-in). Raises Stop."""
+        transport = Transport(
+            settings.name,
+            url or settings.url,
+            Budget(settings.requests_per_s, settings.quiet_hours),
+            login(settings.auth),
+            settings.auth.username,
+            settings.concurrency,
+            settings.ca_file,
+            patience,
+        )
+        return cls(transport, settings.data_server, settings.points, settings.exclude, bounds)
+
+    async def discover(self) -> list[Point]:
+        """Every point that the login may see and the plant file selects, by id. Raises Stop, Retry."""
+        return await discover(self._transport, self._data_server, self._include, self._exclude)
+
+    async def pull(
+        self, points: Sequence[Point], span: Interval, max_events: int
+    ) -> AsyncGenerator[Pulled, None]:
+        """All events of [start, end), batches of about 100,000 events, each point whole and in one of them.
+
+        Raises Split when one point alone has more than `max_events`, or the server refuses even the least; Retry, Stop.
+        """
+        by_id = {point.id: point for point in points}
+        async with aclosing(Pulling(self._streams, self._pace, points, span, max_events).batches()) as batches:
+            async for batch in batches:
+                self._specimens.look(batch, by_id, span)
+                yield batch
+
+    async def tally(self, points: Sequence[Point], span: Interval) -> SourceTally:
+        """Event counts by PI's own summaries, read again for points where those cannot tell. Raises Retry, Stop.
+
+        Columns: see `tallies.combined`.
+        """
+        await self._find_out()
+        trusted = [p for p in points if self._specimens.counts_bad(p.kind in NUMERIC_KINDS)]
+        doubted = [p for p in points if not self._specimens.counts_bad(p.kind in NUMERIC_KINDS)]
+        tallied = await self._counting.count(trusted, span)
+        failed: dict[str, str] = {}
+        again = doubted + tallied.unable
+        parts = await self._read_again(again, span, failed) if again else []
+        read = merged(parts, [point for point in again if point.id not in failed])
+        return combined(points, tallied.counts, read, failed)
+
+    async def close(self) -> None:
+        """Closes connections; may be called twice."""
+        await self._transport.close()
+
+    async def _find_out(self) -> None:
+        """Whether Count takes bad events, as far as a pull has met some."""
+        for specimen in self._specimens.open_questions():
+            counted = (await self._counting.count([specimen.point], specimen.span)).counts.get(specimen.point.id)
+            if counted is not None:
+                self._specimens.answer(specimen, counted.events)
+
+    async def _read_again(
+        self, points: Sequence[Point], span: Interval, failed: dict[str, str]
+    ) -> list[pa.Table]:
+        """Tallies of what a pull gives; in halves of the points, then of the time, where it is too much at once."""
+        tallies: list[pa.Table] = []
+        try:
+            async for batch in self.pull(points, span, _REREAD_EVENTS):
+                tallies.append(await asyncio.to_thread(tally_of, batch.samples))
+                failed.update(batch.failed)
+        except Split:
+            if len(points) > 1:
+                half = len(points) // 2
+                halves = [(points[:half], span), (points[half:], span)]
+            else:
+                halves = [(points, part) for part in span.halves()]
+            tallies = []
+            for some, part in halves:
+                tallies += await self._read_again(some, part, failed)
+        return tallies

@@ -1,0 +1,107 @@
+"""What a single odd value means: everything but a plain number with a good quality.
+
+Rules: design.md rule 4; quality per facts/historians.md part 3, whose assignment of PI states to rows below BAD is
+ours. A system state is told by `IsSystem`, never by its name: plant states may be called "Bad Input" too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NamedTuple
+
+from pipelines.points import NUMERIC_KINDS, Point
+from pipelines.samples import BAD, GOOD, GOOD_EDITED, NO_CODE, UNCERTAIN, Quality
+from resources.pi_web_api.wire import Event
+
+EXACT = 2**53  # a double holds every integer up to here
+_INT64 = 2**63
+_INT32 = 2**31
+_NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+_SYSTEM_QUALITY = {
+    210: Quality.BAD_CONFIG,  # Access Denied
+    213: Quality.BAD_OUT_OF_SERVICE,  # Unit Down
+    214: Quality.BAD_SENSOR,  # Sample Bad
+    215: Quality.BAD_SENSOR,  # Equip Fail
+    233: Quality.BAD_DEVICE,  # DCS Failed
+    238: Quality.BAD_OUT_OF_SERVICE,  # Scan Off
+    240: Quality.BAD_CONFIG,  # Configure
+    245: Quality.BAD_OUT_OF_SERVICE,  # Calc Off
+    246: Quality.BAD_COMM,  # I/O Timeout
+    248: Quality.BAD_NOT_CONNECTED,  # No Data
+    253: Quality.BAD_NOT_CONNECTED,  # Pt Created
+    254: Quality.BAD_OUT_OF_SERVICE,  # Shutdown
+    255: Quality.BAD_DEVICE,  # Bad Input
+}
+
+
+class Reading(NamedTuple):
+    """One event's columns but its time: a number in `value`, or a state in `text` and `code`."""
+
+    value: float | None
+    text: str | None
+    code: int | None
+    quality: int
+    detail: int
+
+
+def reading(event: Event, point: Point) -> Reading:
+    """What the event says, whatever its value is."""
+    quality = quality_of(event.good, event.questionable, event.substituted)
+    value = event.value
+    if event.errors:
+        return Reading(None, first_message(event.errors), NO_CODE, BAD, 0)
+    if isinstance(value, int):  # bool is one too
+        return _integer(value, quality)
+    if isinstance(value, float):
+        return Reading(value, None, None, quality, 0)
+    if isinstance(value, str):
+        number = _NONFINITE.get(value) if point.kind in NUMERIC_KINDS else None
+        return Reading(number, value if number is None else None, NO_CODE if number is None else None, quality, 0)
+    if isinstance(value, dict):
+        return _object(value, quality)
+    return Reading(None, "" if value is None else _json(value), NO_CODE, quality, 0)
+
+
+def quality_of(good: bool | None, questionable: bool | None, substituted: bool | None) -> int:
+    """OPC quality of PI's three flags; a flag that is null counts as not raised."""
+    if good is False:
+        return BAD
+    if questionable:
+        return int(Quality.UNCERTAIN_SUBSTITUTED) if substituted else UNCERTAIN
+    return GOOD_EDITED if substituted else GOOD
+
+
+def first_message(errors: Any) -> str:
+    """The first text in the Errors of a value, as it stands: a list of texts or of {FieldName, Message: [...]}."""
+    while isinstance(errors, list | dict):
+        errors = errors.get("Message", "") if isinstance(errors, dict) else next(iter(errors), "")
+    return errors if isinstance(errors, str) else ""
+
+
+def _integer(value: int, quality: int) -> Reading:
+    if -EXACT <= value <= EXACT:
+        return Reading(float(value), None, None, quality, 0)
+    if -_INT64 <= value < _INT64:
+        return Reading(None, "", value, quality, 0)
+    return Reading(None, str(value), NO_CODE, quality, 0)
+
+
+def _object(value: dict[str, Any], quality: int) -> Reading:
+    if "Name" in value and "Value" in value:
+        number, name = value["Value"], value["Name"]
+        text = name if isinstance(name, str) else ""
+        if not isinstance(number, int) or not -_INT64 <= number < _INT64:
+            number = NO_CODE
+        if not value.get("IsSystem"):
+            return Reading(None, text, number, quality, 0)
+        detail = number if -_INT32 <= number < _INT32 else 0
+        return Reading(None, text, number, int(_SYSTEM_QUALITY.get(number, Quality.BAD)), detail)
+    if set(value) == {"Errors"}:
+        return Reading(None, first_message(value["Errors"]), NO_CODE, BAD, 0)
+    return Reading(None, _json(value), NO_CODE, quality, 0)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

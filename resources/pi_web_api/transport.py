@@ -1,0 +1,229 @@
+"""Requests to one PI Web API over HTTP/1.1 keep-alive, with every transport retry that there is.
+
+Nothing else in the product retries a request: callers see Trouble or Unreachable (both Retry) when patience is over,
+TooMuch when less must be asked, Refused for an answer that will stay the same, Stop for a person.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+import httpx
+import msgspec
+import tenacity
+
+from pipelines.ports import Stop, Unreachable
+from resources.pi_web_api.budget import Budget
+from resources.pi_web_api.refusals import Denied, TooMuch, Trouble, refusal, seconds_of
+from resources.pi_web_api.wire import Broken, complaint_in
+
+T = TypeVar("T")
+_HEADERS = {"Accept": "application/json", "X-Requested-With": "historian-ferry"}  # the latter: CSRF defence
+_INLINE_BYTES = 32_768  # smaller bodies are read faster here than they are handed to another thread
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long and how often a request is tried."""
+
+    tries: int = 6
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 20.0
+    connect_s: float = 10.0
+    read_s: float = 60.0
+    whole_s: float = 300.0  # of one try, against a server that sends a byte at a time
+
+
+class _Faltered(Exception):
+    """One try failed in a way that another may not."""
+
+    def __init__(self, message: str, status: int = 0, after_s: float = 0.0, unreachable: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.after_s = after_s
+        self.unreachable = unreachable
+
+
+@dataclass(slots=True)
+class _Session:
+    client: httpx.AsyncClient
+    gate: asyncio.Semaphore
+
+
+class Transport:
+    """The one way to a server. May be used from several event loops; each has its own connections."""
+
+    def __init__(
+        self,
+        source: str,
+        url: str,
+        budget: Budget,
+        login: httpx.Auth | None = None,
+        user: str = "",
+        concurrency: int = 4,
+        ca_file: str = "",
+        patience: Patience | None = None,
+        wire: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.source = source
+        self.url = _address(source, url)
+        self.budget = budget
+        self.concurrency = concurrency
+        self.patience = patience or Patience()
+        self._login = login
+        self._user = user
+        self._wire = wire
+        self._tls = _trust(ca_file) if self.url.startswith("https:") else None
+        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _Session] = WeakKeyDictionary()
+        # One thread: reading JSON holds the interpreter's lock, two would only hold two pages in memory.
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"{source}-reader")
+
+    async def get(self, path: str, read: Callable[[bytes], T]) -> T:
+        """GETs `path` (with its query, under the base URL) and reads the body with `read`."""
+        return await self._tried("GET", path, None, read)
+
+    async def post(self, path: str, body: object, read: Callable[[bytes], T]) -> T:
+        """POSTs JSON. Only for reads: a batch of GETs may be sent twice."""
+        return await self._tried("POST", path, msgspec.json.encode(body), read)
+
+    async def apart(self, work: Callable[[], T], size_bytes: int) -> T:
+        """Does `work` in the reader thread when it is big enough to hold the event loop up."""
+        if size_bytes < _INLINE_BYTES:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._reader, work)
+
+    async def close(self) -> None:
+        """Closes this loop's connections and the reader; may be called twice."""
+        session = self._sessions.pop(asyncio.get_running_loop(), None)
+        if session is not None:
+            await session.client.aclose()
+        self._reader.shutdown(wait=False, cancel_futures=True)
+
+    async def _tried(self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T]) -> T:
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(_Faltered),
+            stop=tenacity.stop_after_attempt(self.patience.tries),
+            wait=self._wait_s,
+            reraise=True,
+        )
+        try:
+            return await retrying(self._once, method, path, body, read)
+        except _Faltered as error:
+            message = f"{self._who()}: {error} ({self.patience.tries} tries)"
+            if error.unreachable:
+                raise Unreachable(message, after_s=self.patience.longest_wait_s) from None
+            after_s = error.after_s or self.patience.longest_wait_s
+            raise Trouble(message, error.status, after_s, exhausted=True) from None
+
+    def _wait_s(self, state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        wished_s = error.after_s if isinstance(error, _Faltered) else 0.0
+        if wished_s:
+            return wished_s
+        backoff = tenacity.wait_random_exponential(self.patience.first_wait_s, self.patience.longest_wait_s)
+        return backoff(state)
+
+    async def _once(self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T]) -> T:
+        session = self._session()
+        async with session.gate:
+            await self.budget.admit()
+            response = await self._sent(session.client, method, path, body)
+        status = response.status_code
+        if status in (200, 207):
+            return await self._read(response, read)
+        if status in range(300, 400):
+            raise Stop(f"{self._who()}: redirects to {response.headers.get('Location', 'nowhere')}; use that url")
+        error = refusal(status, complaint_in(response.content), seconds_of(response.headers.get("Retry-After")))
+        if isinstance(error, Denied):
+            raise Stop(f"{self._who()}: the login as {self._user or 'nobody'} was refused ({error})")
+        if isinstance(error, Trouble):
+            if error.after_s or status == 429:
+                self.budget.pause(error.after_s or self.patience.first_wait_s)
+            raise _Faltered(str(error), status, error.after_s)
+        raise error
+
+    async def _sent(
+        self, client: httpx.AsyncClient, method: str, path: str, body: bytes | None
+    ) -> httpx.Response:
+        headers = {"Content-Type": "application/json"} if body is not None else None
+        try:
+            async with asyncio.timeout(self.patience.whole_s):
+                return await client.request(method, f"{self.url}/{path}", content=body, headers=headers)
+        except (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError):
+            raise TooMuch(f"{self._who()}: no whole answer within {self.patience.read_s:.0f} s", "time") from None
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if (tls := _tls_error(error)) is not None:
+                raise Stop(
+                    f"{self._who()}: TLS failed ({tls}); name the plant's CA with ca_file, or mend the certificate"
+                ) from None
+            raise _Faltered(f"nobody answers: {error or type(error).__name__}", unreachable=True) from None
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise Stop(f"{self._who()}: not a URL of a server: {error}") from None
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise _Faltered(f"broken connection: {error or type(error).__name__}") from None
+
+    async def _read(self, response: httpx.Response, read: Callable[[bytes], T]) -> T:
+        body = response.content
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            raise Stop(f"{self._who()}: answered with a web page, not with JSON: is this the address of PI Web API?")
+        try:
+            return await self.apart(lambda: read(body), len(body))
+        except Broken as error:
+            raise _Faltered(str(error), status=200) from None
+
+    def _session(self) -> _Session:
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop)
+        if session is None:
+            waits = httpx.Timeout(self.patience.read_s, connect=self.patience.connect_s)
+            limits = httpx.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency)
+            client = httpx.AsyncClient(
+                auth=self._login,
+                headers=_HEADERS,
+                timeout=waits,
+                limits=limits,
+                verify=self._tls or True,
+                transport=self._wire,
+            )
+            session = self._sessions[loop] = _Session(client, asyncio.Semaphore(self.concurrency))
+        return session
+
+    def _who(self) -> str:
+        return f"source {self.source} at {self.url}"
+
+
+def _address(source: str, url: str) -> str:
+    """The base URL without a slash at its end. Raises Stop for one that is no URL or holds a password."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise Stop(f"source {source}: url is not a URL: {error}") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise Stop(f"source {source}: url must look like https://server.example/piwebapi")
+    if parsed.userinfo:
+        raise Stop(f"source {source}: url holds a login; name the user and password_env under auth instead")
+    return url.rstrip("/")
+
+
+def _trust(ca_file: str) -> ssl.SSLContext:
+    """The system's authorities, or only the file's. Raises Stop when the file is not there or holds none."""
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except (OSError, ssl.SSLError) as error:
+        raise Stop(f"ca_file {ca_file}: {error}") from None
+
+
+def _tls_error(error: BaseException) -> ssl.SSLError | None:
+    """The TLS failure behind a failed connection, if that is what it was."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None

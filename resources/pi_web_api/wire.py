@@ -1,0 +1,144 @@
+"""The JSON of PI Web API: what its answers look like, and how their bodies are read.
+
+Shapes: facts/historians.md 1.4 to 1.7. Errors come in three: `{"Errors": [...]}`, `{"Message": "..."}`, a plain
+string. Since 2017 R2 a 200 may carry a `WebException` at any level: it is broken, however whole it looks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+RECORDED_FIELDS = ("Timestamp", "Value", "Good", "Questionable", "Substituted", "Errors")
+T = TypeVar("T")
+
+
+class Event(Struct, rename="pascal", gc=False):
+    """One TimedValue. Left untracked by the garbage collector: a page holds 100,000 and none is in a cycle."""
+
+    timestamp: str | None = None
+    value: Any = None
+    good: bool | None = True
+    questionable: bool | None = False
+    substituted: bool | None = False
+    errors: Any = None
+
+
+class Stream(Struct, rename="pascal", gc=False):
+    """Recorded events of one stream: a whole answer of streams/…/recorded, or one item of a stream set."""
+
+    web_id: str = ""
+    items: list[Event] | UnsetType | None = UNSET
+    web_exception: Any = None
+    errors: Any = None
+
+
+class StreamSet(Struct, rename="pascal", gc=False):
+    """The answer of streamsets/recorded."""
+
+    items: list[Stream] | UnsetType | None = UNSET
+    web_exception: Any = None
+    errors: Any = None
+
+
+class SummaryValue(Struct, rename="pascal"):
+    """The value of one summary: a number, or a state where there is nothing to sum up."""
+
+    value: Any = None
+    good: bool | None = True
+    errors: Any = None
+
+
+class SummaryItem(Struct, rename="pascal"):
+    """One summary of one stream."""
+
+    type: str = ""
+    value: SummaryValue | None = None
+
+
+class Summary(Struct, rename="pascal"):
+    """Summaries of one stream."""
+
+    web_id: str = ""
+    items: list[SummaryItem] | UnsetType | None = UNSET
+    web_exception: Any = None
+    errors: Any = None
+
+
+class SummarySet(Struct, rename="pascal"):
+    """The answer of streamsets/summary."""
+
+    items: list[Summary] | UnsetType | None = UNSET
+    web_exception: Any = None
+    errors: Any = None
+
+
+class SubResponse(Struct, rename="pascal"):
+    """One answer inside a batch."""
+
+    status: int = 0
+    headers: dict[str, Any] | None = None
+    content: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Broken(Exception):
+    """A body that says 200 and cannot be trusted: cut short, not JSON, or with an exception inside."""
+
+
+def reader(kind: type[T]) -> Callable[[bytes], T]:
+    """A function that reads a body into `kind` and raises Broken.
+
+    Bare NaN and Infinity tokens are no JSON, but servers have written them (facts 1.5): the standard library reads
+    those, at a tenth of the speed.
+    """
+    fast = msgspec.json.Decoder(kind)
+
+    def read(body: bytes) -> T:
+        try:
+            return fast.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as first:
+            try:
+                return msgspec.convert(json.loads(body), kind)
+            except (ValueError, msgspec.ValidationError, RecursionError):
+                raise Broken(f"unreadable JSON of {len(body)} bytes: {first}") from None
+
+    return read
+
+
+class Answer(Struct, rename="pascal"):
+    """Any object that may carry an error."""
+
+    web_exception: Any = None
+    errors: Any = None
+
+
+def fault_of(answer: Stream | StreamSet | Summary | SummarySet | Answer) -> str:
+    """The text of the WebException or the page-level Errors in a 200, '' where there is none."""
+    if answer.web_exception:
+        return "WebException: " + (complaint(answer.web_exception) or "without a text")
+    return complaint(answer.errors) if answer.errors else ""
+
+
+def complaint(body: Any) -> str:
+    """The text for a person in an error body that was read: three shapes, and lists of them."""
+    if isinstance(body, str):
+        return body.strip()
+    if isinstance(body, list):
+        return "; ".join(text for each in body if (text := complaint(each)))
+    if isinstance(body, dict):
+        found = (complaint(body.get(key)) for key in ("Errors", "Message", "ExceptionMessage"))
+        return next((text for text in found if text), "")
+    return ""
+
+
+def complaint_in(body: bytes) -> str:
+    """The same for a body as it came; what is no JSON is shown as text, one line, cut."""
+    try:
+        text = complaint(json.loads(body))
+    except (ValueError, RecursionError):
+        text = body.decode("utf-8", "replace")
+    return " ".join(text.split())[:300]

@@ -1,0 +1,71 @@
+"""Versions of the point catalogue: a point ⇄ one line of JSON; saved by comparing the whole catalogue at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+import sql
+from pipelines.points import Point
+from resources.postgres.connections import Connection
+from resources.postgres.proofs import copy_in
+from resources.postgres.texts import legible
+
+_STATEMENTS = {name: text.encode() for name, text in sql.statements("ledger/points.sql").items()}
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+_DECODER = msgspec.json.Decoder(Point, strict=False)  # not strict: "nan" is a float
+
+
+def point_json(point: Point) -> str:
+    """A point as one canonical line of JSON: equal points give equal lines. Lone surrogates become '?'."""
+    if all(value is None or math.isfinite(value) for value in (point.zero, point.span)):
+        with suppress(UnicodeEncodeError):
+            return _ENCODER.encode(point).decode()
+    # JSON has no NaN and no infinities, and msgspec would make them null: they go as texts.
+    return _ENCODER.encode(_sendable(msgspec.to_builtins(point))).decode()
+
+
+def point_from_json(line: str) -> Point:
+    """The inverse of `point_json`; keys of a newer version are left out."""
+    return _DECODER.decode(line)
+
+
+def _sendable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_sendable(key): _sendable(each) for key, each in value.items()}
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    return value if not isinstance(value, float) or math.isfinite(value) else str(value)
+
+
+def save(connection: Connection, source: str, points: Sequence[Point]) -> int:
+    """Appends a version for each new, changed, vanished and returned point; returns how many.
+
+    In the caller's transaction. Raises ValueError when two points have the same id.
+    """
+    if len({point.id for point in points}) != len(points):
+        raise ValueError(f"the catalogue of {source!r} holds an id twice")
+    connection.execute(_STATEMENTS["lock"], {"name": f"points\x1f{source}"})
+    connection.execute(_STATEMENTS["stage"])
+    rows = pa.table(
+        {
+            "point": pa.array([point.id for point in points], pa.string()),
+            "name": pa.array([legible(point.name) for point in points], pa.string()),
+            "kind": pa.array([point.kind for point in points], pa.string()),
+            "body": pa.array([point_json(point) for point in points], pa.string()),
+        }
+    )
+    copy_in(connection, _STATEMENTS["copy"], rows)
+    connection.execute(_STATEMENTS["analyze"])
+    return connection.execute(_STATEMENTS["append"], {"source": source}).rowcount
+
+
+def load(connection: Connection, source: str, vanished: bool) -> list[Point]:
+    """The newest version of every point, ordered by id; with the vanished ones if asked."""
+    rows = connection.execute(_STATEMENTS["load"], {"source": source, "vanished": vanished})
+    return [point_from_json(line) for (line,) in rows]

@@ -1,0 +1,179 @@
+"""Connections to one PostgreSQL: opened with limits, kept while idle, replaced once when the server was restarted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pipelines.ports import Stop, Unreachable
+from resources.postgres.faults import domain_error, first_line, gone, refused
+
+T = TypeVar("T")
+Connection = psycopg.Connection[tuple[Any, ...]]
+Work = Callable[[Connection], T]
+
+_IDLE_MAX = 4
+_RESTART_S = 10.0
+"""How long a server that we have known may take to come back before it counts as unreachable."""
+_RESTART_POLL_S = 0.25
+_CONNECT: dict[str, str | int] = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+    "client_encoding": "UTF8",
+    "application_name": "historian-ferry",
+}
+_SESSION = {
+    "statement_timeout": "300s",
+    "lock_timeout": "30s",
+    "idle_in_transaction_session_timeout": "120s",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO",
+    "extra_float_digits": "1",  # shortest text that reads back as the same double
+    # The server's side of a host that lost its power: its leases are free after about a minute.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+
+
+class Connections:
+    """Lends connections to threads, one each. `dsn` is a libpq URL or keyword string; it appears in no message."""
+
+    def __init__(self, dsn: str) -> None:
+        try:
+            given = conninfo_to_dict(dsn)
+        except psycopg.Error:
+            # libpq quotes the piece that it could not read, which may be the password: no cause.
+            raise Stop("the ledger's DSN cannot be read: expected postgresql://user@host:port/database") from None
+        self.address = f"{given.get('host') or given.get('hostaddr') or 'local socket'}:{given.get('port') or 5432}"
+        self._dsn = make_conninfo(dsn, **{key: value for key, value in _CONNECT.items() if key not in given})
+        self._lock = threading.Lock()
+        self._idle: list[Connection] = []
+        self._known = False
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"Connections({self.address})"
+
+    def open(self) -> Connection:
+        """A new connection, the caller's to close. Raises Unreachable, Stop (refused: credentials, no database)."""
+        if self._closed:
+            raise Stop(f"the ledger's connections to {self.address} are closed")
+        try:
+            connection = psycopg.connect(self._dsn)
+        except psycopg.OperationalError as error:
+            if refused(error):
+                raise Stop(f"PostgreSQL at {self.address} turns us away: {first_line(error)}") from error
+            raise Unreachable(f"PostgreSQL at {self.address} does not answer: {first_line(error)}", 5.0) from error
+        settings = ", ".join(f"set_config('{key}', '{value}', false)" for key, value in _SESSION.items())
+        connection.execute(f"SELECT {settings}".encode())
+        connection.commit()
+        self._known = True
+        return connection
+
+    def run(self, work: Work[T]) -> T:
+        """Does `work` in one transaction; once more on a new connection when the one at hand turned out dead.
+
+        Nothing is tried again once COMMIT was sent: whether it was kept is then unknown, and the caller, whose
+        steps bear being done twice, decides. Raises Unreachable, Retry, NoRoom, Stop, and what `work` raises.
+        """
+        connection = self._take()
+        try:
+            result = transact(connection, work)
+        except psycopg.Error as error:
+            if not gone(error, connection):
+                self._give(connection)
+                raise
+            connection.close()
+            self._drop_idle()
+            connection = self._reopen()
+            try:
+                result = self._again(connection, work)
+            except BaseException:
+                connection.close()
+                raise
+        except BaseException:
+            connection.close()
+            raise
+        self._give(connection)
+        return result
+
+    def close(self) -> None:
+        """Closes what is idle, and what is lent when it comes back."""
+        self._closed = True
+        self._drop_idle()
+
+    def _again(self, connection: Connection, work: Work[T]) -> T:
+        try:
+            return transact(connection, work)
+        except psycopg.OperationalError as error:
+            raise Unreachable(f"PostgreSQL at {self.address} went away twice: {first_line(error)}", 5.0) from error
+
+    def _take(self) -> Connection:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return self._reopen() if self._known else self.open()
+
+    def _reopen(self) -> Connection:
+        deadline = time.monotonic() + _RESTART_S
+        while True:
+            try:
+                return self.open()
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_RESTART_POLL_S)
+
+    def _give(self, connection: Connection) -> None:
+        with self._lock:
+            if not self._closed and not connection.closed and len(self._idle) < _IDLE_MAX:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _drop_idle(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+
+def transact(connection: Connection, work: Work[T]) -> T:
+    """Does `work` and commits, or rolls back.
+
+    Raises psycopg's error when the connection is gone before COMMIT was sent, or a statement of ours is at fault;
+    Unreachable when it went with COMMIT; else the domain's.
+    """
+    try:
+        result = work(connection)
+    except psycopg.Error as error:
+        if gone(error, connection):
+            raise
+        connection.rollback()
+        known = domain_error(error)
+        if known is None:
+            raise
+        raise known from error
+    except BaseException:
+        if not connection.closed:
+            connection.rollback()
+        raise
+    try:
+        connection.commit()
+    except psycopg.Error as error:
+        if not gone(error, connection):
+            raise domain_error(error) or error from error
+        raise Unreachable(
+            f"PostgreSQL went away during a commit; whether it was kept is unknown: {first_line(error)}", 5.0
+        ) from error
+    return result

@@ -1,0 +1,244 @@
+"""`PostgresLedger`: ports.LedgerStore in PostgreSQL. Rows are only ever added; the schema is in sql/ledger.
+
+Order. Rows of all tables are numbered by one sequence, and whoever changes the coverage of a group holds a
+transaction lock on it: so a lower number was also committed before, and "later" means one thing everywhere.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import sql
+from pipelines.points import Point
+from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord
+from pipelines.timeline import Interval
+from resources.postgres import catalogue, exclusions, migrations, proofs
+from resources.postgres.connections import Connection, Connections, Work
+from resources.postgres.leases import PostgresLease
+from resources.postgres.texts import legible
+
+T = TypeVar("T")
+_SLICES = {name: text.encode() for name, text in sql.statements("ledger/slices.sql").items()}
+_COVERAGE = {name: text.encode() for name, text in sql.statements("ledger/coverage.sql").items()}
+_LOCKS = {name: text.encode() for name, text in sql.statements("ledger/locks.sql").items()}
+_CHECKPOINT_ROWS = 256
+"""Rows of a group's coverage that are read one by one at most, as long as it has few intervals."""
+_PROVING_STATES = frozenset({"verified", "settled"})
+
+
+class PostgresLedger:
+    """The append-only ledger. Thread-safe; every call blocks and is one transaction.
+
+    `dsn` is a libpq URL or keyword string (its search_path decides the schema). Nothing is connected before the
+    first call. All calls raise Unreachable, Retry, NoRoom and Stop; a server that was restarted is met again once.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._connections = Connections(dsn)
+        self._leases: list[PostgresLease] = []
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"PostgresLedger({self._connections.address})"
+
+    def migrate(self) -> None:
+        """Brings the schema to this version; two at once are safe. Raises Stop: newer schema, changed migration."""
+        self._connections.run(lambda connection: migrations.migrate(connection, migrations.packaged()))
+
+    def save_points(self, source: str, points: Sequence[Point]) -> int:
+        """Records new, changed, vanished and returned points as versions; returns how many rows that made.
+
+        Raises ValueError when an id stands in `points` twice.
+        """
+        return self._connections.run(lambda connection: catalogue.save(connection, source, points))
+
+    def load_points(self, source: str) -> list[Point]:
+        """The newest version of every point that was not found vanished, ordered by id."""
+        return self._connections.run(lambda connection: catalogue.load(connection, source, False))
+
+    def known_points(self, source: str) -> list[Point]:
+        """Like load_points, with the vanished ones."""
+        return self._connections.run(lambda connection: catalogue.load(connection, source, True))
+
+    @contextmanager
+    def lease(self, source: str, group: str, window: Interval, holder: str) -> Iterator[Lease]:
+        """Exclusive for exactly this (source, group, window) while the context lasts.
+
+        Commits and withdrawals inside the window then go over the lease's own session and fail with Retry when it
+        is lost. Raises Retry naming the holder when it is taken; also by this same process.
+        """
+        lease = PostgresLease(self._connections.open(), source, group, window, holder)
+        with self._lock:
+            self._leases.append(lease)
+        try:
+            yield lease
+        finally:
+            with self._lock:
+                self._leases.remove(lease)
+            lease.free()
+
+    def record(self, records: Sequence[SliceRecord]) -> None:
+        """Appends to the slice history; `seq` and `recorded_ns` of the records are ignored: the ledger gives them."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(_LOCKS["appending"])
+            connection.cursor().executemany(_SLICES["append"], [_record_row(record) for record in records])
+
+        if records:
+            self._connections.run(work)
+
+    def history(self, source: str, group: str | None, span: Interval) -> list[SliceRecord]:
+        """Slice history that overlaps the span, oldest first; of all groups when `group` is None."""
+        values = _span_row(source, group, span)
+        return self._connections.run(lambda c: [_record(row) for row in c.execute(_SLICES["history"], values)])
+
+    def events_since(self, seq: int, limit: int = 10_000) -> list[SliceRecord]:
+        """The slice history after `seq`, oldest first, at most `limit` rows; no row appears behind it later."""
+
+        def work(connection: Connection) -> list[SliceRecord]:
+            connection.execute(_LOCKS["settled"])  # waits for those who have a number and have not committed
+            return [_record(row) for row in connection.execute(_SLICES["since"], {"seq": seq, "limit": limit})]
+
+        return self._connections.run(work)
+
+    def commit(self, record: SliceRecord, proofs: pa.Table, exclusions: Sequence[Exclusion] = ()) -> None:
+        """Appends `record`, its proofs (PROOF_SCHEMA) and point exceptions in one transaction.
+
+        A `verified` one also appends coverage of its span, ends the older proofs there, and closes the exceptions
+        inside its span of the points it proved (a proof other than `none`); one of a point that it neither proved
+        nor names stays. `exclusions` replace what they overlap; what of an old one reaches beyond stays open.
+        Raises ValueError for proofs in another schema and exceptions of another group.
+        """
+        table = _checked(record, proofs, exclusions)
+        self._run_in(record.slice, lambda connection: _commit(connection, record, table, exclusions))
+
+    def withdraw(self, slice_id: SliceId, reason: str, run_id: str = "") -> None:
+        """Appends a withdrawal of coverage over the slice's span; every proof that touches it ends."""
+        values = _slice_row(slice_id)
+
+        def work(connection: Connection) -> None:
+            _lock_group(connection, slice_id)
+            row = {**values, "covers": False, "generation": "", "run_id": legible(run_id), "reason": legible(reason)}
+            seq = _one(connection, _COVERAGE["append"], row)
+            connection.execute(_COVERAGE["supersede"], {**values, "seq": seq})
+            connection.execute(_COVERAGE["checkpoint"], {**values, "rows": _CHECKPOINT_ROWS})
+
+        self._run_in(slice_id, work)
+
+    def coverage(self, source: str, group: str) -> list[Interval]:
+        """Merged intervals covered and not withdrawn since."""
+        values = {"source": source, "group": group}
+        return self._connections.run(
+            lambda connection: [Interval(*row) for row in connection.execute(_COVERAGE["covered"], values)]
+        )
+
+    def exclusions(self, source: str, group: str | None, span: Interval) -> list[Exclusion]:
+        """Open point exceptions that overlap the span, whole, oldest first."""
+        return self._connections.run(lambda c: exclusions.exclusions_open(c, source, group, span))
+
+    def proofs(self, source: str, span: Interval, group: str | None = None) -> pa.Table:
+        """The proofs that still stand, of slices wholly inside the span, oldest slice first.
+
+        PROOF_SCHEMA plus group, start_ns, end_ns, generation. No instant of a point is counted twice: a proof ends
+        as a whole when a withdrawal, or a later verification of its point, touches any of its slice's span. What
+        coverage holds and no proof here is to be recounted before it is called proved.
+        """
+        return self._connections.run(lambda connection: proofs.current(connection, source, group, span))
+
+    def accept_loss(self, source: str, group: str, span: Interval, by: str) -> None:
+        """Records that a person accepts that the source now holds less over the span."""
+        row = {**_span_row(source, group, span), "by": legible(by)}
+        self._connections.run(lambda connection: connection.execute(_SLICES["accept"], row))
+
+    def loss_accepted(self, slice_id: SliceId) -> bool:
+        """Whether acceptances newer than the last verification that overlaps the slice cover all of it."""
+        return bool(self._connections.run(lambda c: _one(c, _SLICES["accepted"], _slice_row(slice_id))))
+
+    def expire(self, source: str, span: Interval, reason: str) -> None:
+        """Records that the store has forgotten the span by its TTL: it is no longer recounted."""
+        row = {**_span_row(source, None, span), "reason": legible(reason)}
+        self._connections.run(lambda connection: connection.execute(_SLICES["expire"], row))
+
+    def expired(self, source: str) -> list[Interval]:
+        """Merged intervals that the store has forgotten."""
+        return self._connections.run(
+            lambda connection: [Interval(*row) for row in connection.execute(_SLICES["expired"], {"source": source})]
+        )
+
+    def close(self) -> None:
+        """Closes connections; leases end with their contexts. May be called twice."""
+        self._connections.close()
+
+    def _run_in(self, slice_id: SliceId, work: Work[T]) -> T:
+        """Over the session of our lease that guards the slice, if there is one."""
+        with self._lock:
+            lease = next((each for each in self._leases if each.guards(slice_id)), None)
+        return lease.run(work) if lease else self._connections.run(work)
+
+
+def _commit(
+    connection: Connection, record: SliceRecord, table: pa.Table, given: Sequence[Exclusion]
+) -> None:
+    of_slice = _slice_row(record.slice)
+    _lock_group(connection, record.slice)
+    seq = _one(connection, _SLICES["append"], _record_row(record))
+    proofs.append(connection, seq, table)
+    proven: set[str] = set()
+    if record.state == "verified":
+        row = {**of_slice, "generation": record.generation, "run_id": record.run_id, "reason": ""}
+        _one(connection, _COVERAGE["append"], {**row, "covers": True})
+        connection.execute(_COVERAGE["checkpoint"], {**of_slice, "rows": _CHECKPOINT_ROWS})
+        proven = set(table.filter(pc.not_equal(table["proof"], "none"))["point"].to_pylist())
+    if record.state in _PROVING_STATES:
+        connection.execute(_COVERAGE["supersede_proved"], {**of_slice, "seq": seq})
+    exclusions.replace(connection, seq, record.slice.span, proven, given, record.slice.source, record.slice.group)
+
+
+def _checked(record: SliceRecord, table: pa.Table, given: Sequence[Exclusion]) -> pa.Table:
+    for exclusion in given:
+        if (exclusion.source, exclusion.group) != (record.slice.source, record.slice.group):
+            raise ValueError(f"the exception of {exclusion.point!r} is of another group than {record.slice}")
+    return proofs.proofs_table(table)
+
+
+def _lock_group(connection: Connection, slice_id: SliceId) -> None:
+    connection.execute(_LOCKS["group"], {"name": f"group\x1f{slice_id.source}\x1f{slice_id.group}"})
+
+
+def _one(connection: Connection, statement: bytes, values: dict[str, Any]) -> Any:
+    row = connection.execute(statement, values).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def _span_row(source: str, group: str | None, span: Interval) -> dict[str, Any]:
+    return {"source": source, "group": group, "start_ns": span.start_ns, "end_ns": span.end_ns}
+
+
+def _slice_row(slice_id: SliceId) -> dict[str, Any]:
+    return _span_row(slice_id.source, slice_id.group, slice_id.span)
+
+
+def _record_row(record: SliceRecord) -> dict[str, Any]:
+    return {
+        **_slice_row(record.slice),
+        "state": record.state,
+        "generation": record.generation,
+        "run_id": legible(record.run_id),
+        "events": record.events,
+        "points": record.points,
+        "rounded": record.rounded,
+        "note": legible(record.note),
+        "retry_at_ns": record.retry_at_ns,
+    }
+
+
+def _record(row: tuple[Any, ...]) -> SliceRecord:
+    source, group, start_ns, end_ns, *rest = row
+    return SliceRecord(SliceId(source, group, Interval(start_ns, end_ns)), *rest)

@@ -1,0 +1,150 @@
+"""`/_plant/…`: what tests do to the plant behind the client's back. No part of PI Web API.
+
+- `POST /_plant/faults` a fault or a list (faults.Fault); `GET` lists, `DELETE` clears
+- `GET /_plant/stats`, `DELETE` sets to zero
+- `POST /_plant/edits` a list of edits, or {"seed", "start", "end", "count", "points", "kinds"} for a generated set;
+  answers what was done; `GET` lists all edits so far
+- `POST /_plant/points` {"op": "add" | "rename" | "delete", "name", "to", …}
+- `POST /_plant/hide` {"start", "end"}; `DELETE` shows all again
+- `POST /_plant/clock` {"advance_s"} moves the plant's present
+- `GET /_plant/truth?point=…&start=…&end=…&hidden=1` the truth as an Arrow stream; no `point` takes all
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from simulators.pi_web_api.catalogue import UnknownPointError
+from simulators.pi_web_api.clock import iso, parse_iso
+from simulators.pi_web_api.editing import edited
+from simulators.pi_web_api.faults import read_fault
+from simulators.pi_web_api.truth import truth
+
+if TYPE_CHECKING:
+    from simulators.pi_web_api.gate import Gate
+
+ARROW_STREAM = "application/vnd.apache.arrow.stream"
+_Answer = Callable[[Request], Awaitable[Response]]
+
+
+class Control:
+    """The control endpoints of one server."""
+
+    def __init__(self) -> None:
+        self.gate: Gate | None = None  # set once the gate, which needs this application, exists
+        self.app = Starlette(
+            routes=[
+                Route("/_plant/faults", _safe(self.faults), methods=["GET", "POST", "DELETE"]),
+                Route("/_plant/stats", _safe(self.stats), methods=["GET", "DELETE"]),
+                Route("/_plant/edits", _safe(self.edits), methods=["GET", "POST"]),
+                Route("/_plant/points", _safe(self.points), methods=["POST"]),
+                Route("/_plant/hide", _safe(self.hide), methods=["GET", "POST", "DELETE"]),
+                Route("/_plant/clock", _safe(self.clock), methods=["GET", "POST"]),
+                Route("/_plant/truth", _safe(self.truth), methods=["GET"]),
+            ]
+        )
+
+    @property
+    def _gate(self) -> Gate:
+        assert self.gate is not None
+        return self.gate
+
+    async def faults(self, request: Request) -> Response:
+        """Adds, lists or clears faults."""
+        faults = self._gate.faults
+        if request.method == "POST":
+            given = await request.json()
+            faults.orders += [read_fault(each) for each in (given if isinstance(given, list) else [given])]
+        if request.method == "DELETE":
+            faults.orders.clear()
+        left = [{"kind": order.kind, "times": order.times, "after": order.after} for order in faults.orders]
+        return JSONResponse({"faults": left, "struck": faults.struck})
+
+    async def stats(self, request: Request) -> Response:
+        """What clients did since the start, or since the last DELETE."""
+        gate = self._gate
+        if request.method == "DELETE":
+            gate.clear()
+        return JSONResponse(
+            {
+                "requests": gate.requests,
+                "max_requests_in_1s": gate.most_in_1s,
+                "max_in_flight": gate.most_in_flight,
+                "sub_requests": gate.sub_requests,
+                "events_served": gate.service.events_served,
+                "body_bytes": gate.body_bytes,
+                "statuses": {str(status): count for status, count in sorted(gate.statuses.items())},
+                "faults_struck": gate.faults.struck,
+            }
+        )
+
+    async def edits(self, request: Request) -> Response:
+        """Applies edits at once."""
+        plant = self._gate.service.plant
+        if request.method == "POST":
+            return JSONResponse({"edits": edited(plant, await request.json())})
+        return JSONResponse({"edits": [edit.told for edit in plant.edits]})
+
+    async def points(self, request: Request) -> Response:
+        """Adds, renames or deletes a point."""
+        catalogue, given = self._gate.service.catalogue, dict(await request.json())
+        op, name = given.pop("op", ""), str(given.pop("name", ""))
+        if op == "add":
+            spec = catalogue.add(name, given)
+        elif op == "rename":
+            self._gate.service.plant.birth(catalogue.find(name).number)
+            spec = catalogue.rename(name, str(given["to"]))
+        elif op == "delete":
+            self._gate.service.plant.birth(catalogue.find(name).number)
+            spec = catalogue.delete(name)
+        else:
+            raise ValueError(f"{op!r}: expected add, rename or delete")
+        return JSONResponse({"name": spec.name, "number": spec.number, "points": len(catalogue)})
+
+    async def hide(self, request: Request) -> Response:
+        """Hides a window of every point, or shows all again."""
+        plant = self._gate.service.plant
+        if request.method == "POST":
+            given = await request.json()
+            plant.hide(parse_iso(given["start"]), parse_iso(given["end"]))
+        if request.method == "DELETE":
+            plant.unhide()
+        return JSONResponse({"hidden": [[iso(start), iso(end)] for start, end in plant.hidden]})
+
+    async def clock(self, request: Request) -> Response:
+        """Moves the plant's present."""
+        clock = self._gate.service.plant.clock
+        if request.method == "POST":
+            clock.advance(round(float((await request.json())["advance_s"]) * 1e9))
+        return JSONResponse({"now": iso(clock.now_ns())})
+
+    async def truth(self, request: Request) -> Response:
+        """The truth of a window, [start, end)."""
+        asked = request.query_params
+        names = asked.getlist("point") or None
+        start_ns, end_ns = parse_iso(asked["start"]), parse_iso(asked["end"])
+        table = truth(self._gate.service.plant, names, start_ns, end_ns, asked.get("hidden") == "1")
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return Response(sink.getvalue().to_pybytes(), media_type=ARROW_STREAM)
+
+
+def _safe(endpoint: _Answer) -> _Answer:
+    """Turns what a test asked wrongly into a 400 that says so."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except (ValueError, TypeError, KeyError, UnknownPointError, json.JSONDecodeError) as error:
+            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, status_code=400)
+
+    return answer

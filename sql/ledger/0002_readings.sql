@@ -1,0 +1,94 @@
+-- What the history amounts to now: functions that the ledger itself reads, and views for people.
+
+-- Advisory locks are one space for the whole database; a hash of schema and name keeps its users apart.
+CREATE FUNCTION lock_key(name text) RETURNS bigint STABLE STRICT
+    RETURN hashtextextended(current_schema() || chr(31) || name, 0);
+
+-- Readable, cut to microseconds; for people only.
+CREATE FUNCTION readable(time_ns bigint) RETURNS timestamptz IMMUTABLE STRICT
+    RETURN timestamptz '1970-01-01 00:00:00+00' + interval '1 microsecond' * (time_ns / 1000);
+
+-- The intervals covered now: the newest checkpoint, less every withdrawal since, plus every verification since less
+-- the withdrawals after it.
+CREATE FUNCTION covered(of_source text, of_group text) RETURNS int8multirange STABLE STRICT
+BEGIN ATOMIC
+    WITH checkpoint AS (
+        SELECT upto_seq, intervals
+        FROM coverage_checkpoints
+        WHERE source = of_source AND point_group = of_group
+        ORDER BY upto_seq DESC
+        LIMIT 1
+    ), since AS MATERIALIZED (
+        SELECT seq, covers, span
+        FROM coverage
+        WHERE source = of_source AND point_group = of_group
+            AND seq > coalesce((SELECT upto_seq FROM checkpoint), 0)
+    ), withdrawn AS (
+        SELECT coalesce(range_agg(span), '{}') AS spans FROM since WHERE NOT covers
+    ), verified AS (
+        SELECT coalesce(range_agg(int8multirange(c.span) - coalesce(w.spans, '{}')), '{}') AS spans
+        FROM since c
+        CROSS JOIN LATERAL (
+            SELECT range_agg(w.span) AS spans
+            FROM since w
+            WHERE NOT w.covers AND w.seq > c.seq AND w.span && c.span
+        ) w
+        WHERE c.covers
+    )
+    SELECT coalesce((SELECT intervals FROM checkpoint), '{}') - withdrawn.spans + verified.spans
+    FROM withdrawn, verified;
+END;
+
+CREATE VIEW coverage_now AS
+SELECT source, point_group, lower(span) AS start_ns, upper(span) AS end_ns,
+    readable(lower(span)) AS start_at, readable(upper(span)) AS end_at
+FROM (SELECT DISTINCT source, point_group FROM coverage) AS known,
+    unnest(covered(source, point_group)) AS span;
+
+-- Between the first and the last covered instant of a group; before and after is the plant file's business.
+CREATE VIEW gaps_now AS
+SELECT source, point_group, lower(span) AS start_ns, upper(span) AS end_ns,
+    readable(lower(span)) AS start_at, readable(upper(span)) AS end_at
+FROM (
+        SELECT source, point_group, covered(source, point_group) AS spans
+        FROM (SELECT DISTINCT source, point_group FROM coverage) AS known
+    ) AS covering,
+    unnest(int8multirange(range_merge(spans)) - spans) AS span;
+
+CREATE VIEW slices_now AS
+SELECT DISTINCT ON (source, point_group, start_ns, end_ns)
+    *, readable(start_ns) AS start_at, readable(end_ns) AS end_at,
+    CASE WHEN retry_at_ns <> 0 THEN readable(retry_at_ns) END AS retry_at
+FROM slices
+ORDER BY source, point_group, start_ns, end_ns, seq DESC;
+
+CREATE VIEW exclusions_now AS
+SELECT e.*, readable(start_ns) AS start_at, readable(end_ns) AS end_at
+FROM exclusions e
+WHERE NOT EXISTS (SELECT FROM exclusion_closures c WHERE c.exclusion_seq = e.seq);
+
+-- Verified slices whose proofs nothing later has touched.
+CREATE VIEW proven_slices AS
+SELECT *
+FROM slices s
+WHERE state IN ('verified', 'settled')
+    AND NOT EXISTS (SELECT FROM supersessions u WHERE u.slice_seq = s.seq);
+
+-- A later slice that proved only some points again (it has superseded nothing) speaks for those points.
+CREATE VIEW proofs_now AS
+WITH again AS (
+    SELECT s.seq, p.point
+    FROM proven_slices s
+    JOIN proven_slices n ON n.source = s.source AND n.point_group = s.point_group AND n.seq > s.seq
+        AND n.span && s.span
+    JOIN proofs p ON p.slice_seq = n.seq
+)
+SELECT s.source, s.point_group, s.start_ns, s.end_ns, s.span, s.generation, p.*
+FROM proven_slices s
+JOIN proofs p ON p.slice_seq = s.seq
+WHERE NOT EXISTS (SELECT FROM again WHERE again.seq = s.seq AND again.point = p.point);
+
+CREATE VIEW points_now AS
+SELECT DISTINCT ON (source, point) *
+FROM points
+ORDER BY source, point, seq DESC;

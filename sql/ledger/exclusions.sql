@@ -1,0 +1,14 @@
+-- name: open
+SELECT seq, source, point_group, point, start_ns, end_ns, reason
+FROM exclusions_now
+WHERE source = %(source)s AND point_group = coalesce(%(group)s, point_group)
+    AND span && int8range(%(start_ns)s, %(end_ns)s)
+ORDER BY seq
+
+-- name: append
+INSERT INTO exclusions (source, point_group, point, start_ns, end_ns, reason, slice_seq)
+VALUES (%(source)s, %(group)s, %(point)s, %(start_ns)s, %(end_ns)s, %(reason)s, %(slice_seq)s)
+
+-- name: close
+INSERT INTO exclusion_closures (exclusion_seq, slice_seq)
+SELECT unnest(%(closed)s::bigint[]), %(slice_seq)s

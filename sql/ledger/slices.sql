@@ -1,0 +1,47 @@
+-- name: append
+INSERT INTO slices (source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note,
+    retry_at_ns)
+VALUES (%(source)s, %(group)s, %(start_ns)s, %(end_ns)s, %(state)s, %(generation)s, %(run_id)s, %(events)s,
+    %(points)s, %(rounded)s, %(note)s, %(retry_at_ns)s)
+RETURNING seq
+
+-- name: history
+SELECT source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note, retry_at_ns,
+    seq, (extract(epoch FROM recorded_at) * 1000000000)::bigint
+FROM slices
+WHERE source = %(source)s AND point_group = coalesce(%(group)s, point_group)
+    AND span && int8range(%(start_ns)s, %(end_ns)s)
+ORDER BY seq
+
+-- name: since
+SELECT source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note, retry_at_ns,
+    seq, (extract(epoch FROM recorded_at) * 1000000000)::bigint
+FROM slices
+WHERE seq > %(seq)s
+ORDER BY seq
+LIMIT %(limit)s
+
+-- name: accept
+INSERT INTO acceptances (source, point_group, start_ns, end_ns, accepted_by)
+VALUES (%(source)s, %(group)s, %(start_ns)s, %(end_ns)s, %(by)s)
+
+-- name: accepted
+SELECT coalesce(range_agg(a.span) @> int8range(%(start_ns)s, %(end_ns)s), false)
+FROM acceptances a
+WHERE a.source = %(source)s AND a.point_group = %(group)s
+    AND a.span && int8range(%(start_ns)s, %(end_ns)s)
+    AND a.seq > coalesce((
+        SELECT max(s.seq)
+        FROM slices s
+        WHERE s.source = %(source)s AND s.point_group = %(group)s AND s.state = 'verified'
+            AND s.span && int8range(%(start_ns)s, %(end_ns)s)
+    ), 0)
+
+-- name: expire
+INSERT INTO expiries (source, start_ns, end_ns, reason)
+VALUES (%(source)s, %(start_ns)s, %(end_ns)s, %(reason)s)
+
+-- name: expired
+SELECT lower(span), upper(span)
+FROM unnest((SELECT range_agg(span) FROM expiries WHERE source = %(source)s)) AS span
+ORDER BY 1

@@ -1,0 +1,101 @@
+-- name: points
+-- pt: number of a point in the order of ids. linear: the point is a line between its events, else it is held.
+CREATE TABLE points (
+    pt INTEGER NOT NULL,
+    point VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    unit VARCHAR NOT NULL,
+    linear BOOLEAN NOT NULL,
+    numeric BOOLEAN NOT NULL,
+    low DOUBLE,
+    high DOUBLE
+);
+
+-- name: events
+-- t: UTC nanoseconds. inside: of the window; the others are the event on either side of it, one a point.
+CREATE TABLE events (
+    pt INTEGER NOT NULL,
+    t BIGINT NOT NULL,
+    tie INTEGER NOT NULL,
+    value DOUBLE,
+    text VARCHAR,
+    code BIGINT,
+    quality INTEGER NOT NULL,
+    detail INTEGER NOT NULL,
+    inside BOOLEAN NOT NULL
+);
+
+-- name: landed
+-- One landed file, for the part of its span in which it is the current generation.
+INSERT INTO events
+SELECT points.pt, epoch_ns(landed.time), landed.tie, landed.value, landed.text, landed.code, landed.quality,
+       landed.detail, true
+FROM read_parquet($path, hive_partitioning = false) AS landed
+JOIN points ON points.point = landed.point
+WHERE epoch_ns(landed.time) >= $start_ns AND epoch_ns(landed.time) < $end_ns;
+
+-- name: nearest
+-- The event of each point nearest to the window in a file beside it: $direction -1 the last, 1 the first.
+-- Of several files on one side, `neighbours` takes the nearest event.
+INSERT INTO events
+SELECT pt, nearest.t, nearest.tie, nearest.value, nearest.text, nearest.code, nearest.quality, nearest.detail, false
+FROM (
+    SELECT points.pt,
+           arg_min(
+               struct_pack(t := epoch_ns(landed.time), tie := landed.tie, value := landed.value,
+                           text := landed.text, code := landed.code, quality := landed.quality,
+                           detail := landed.detail),
+               struct_pack(t := $direction * epoch_ns(landed.time), tie := $direction * landed.tie)
+           ) AS nearest
+    FROM read_parquet($path, hive_partitioning = false) AS landed
+    JOIN points ON points.point = landed.point
+    WHERE epoch_ns(landed.time) >= $start_ns AND epoch_ns(landed.time) < $end_ns
+    GROUP BY points.pt
+);
+
+-- name: neighbours
+-- Each event of the window beside the event before it and the one after it, of the same point.
+-- number: the value where it is usable (finite, quality good or uncertain), else null; a null number breaks the line.
+-- seq: position in the order of point, time and tie, so the last tie of a stamp is the highest.
+-- One sort over all points: PARTITION BY pt says the same and costs more than twice as much.
+CREATE TABLE neighbours AS
+SELECT pt, t, tie, value, quality, number, good, seq, linear,
+       CASE WHEN previous_pt = pt THEN previous_t END AS previous_t,
+       CASE WHEN previous_pt = pt THEN previous_number END AS previous_number,
+       coalesce(previous_pt = pt AND previous_good, false) AS previous_good,
+       CASE WHEN next_pt = pt THEN next_t END AS next_t,
+       CASE WHEN next_pt = pt THEN next_number END AS next_number
+FROM (
+    SELECT *,
+           row_number() OVER neighbour AS seq,
+           lag(pt) OVER neighbour AS previous_pt,
+           lag(t) OVER neighbour AS previous_t,
+           lag(number) OVER neighbour AS previous_number,
+           lag(good) OVER neighbour AS previous_good,
+           lead(pt) OVER neighbour AS next_pt,
+           lead(t) OVER neighbour AS next_t,
+           lead(number) OVER neighbour AS next_number
+    FROM (
+        SELECT pt, t, tie, value, quality, inside, quality >= 192 AS good,
+               CASE WHEN quality >= 64 AND isfinite(value) THEN value END AS number
+        FROM events
+    )
+    WINDOW neighbour AS (ORDER BY pt, t, tie)
+)
+JOIN points USING (pt)
+WHERE inside;
+
+-- name: states
+-- The events without a number. changed: not the state before it; the first that is known changes nothing.
+CREATE TABLE states AS
+SELECT * EXCLUDE (inside)
+FROM (
+    SELECT pt, t, text, quality >= 64 AS usable, inside,
+           lag(t) OVER neighbour IS NOT NULL
+               AND (text IS DISTINCT FROM lag(text) OVER neighbour
+                    OR code IS DISTINCT FROM lag(code) OVER neighbour) AS changed
+    FROM events
+    WHERE value IS NULL
+    WINDOW neighbour AS (PARTITION BY pt ORDER BY t, tie)
+)
+WHERE inside;

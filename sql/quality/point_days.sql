@@ -1,0 +1,79 @@
+-- One row per point and UTC day of the window, also for days without an event (a silent point must show).
+-- Days are clipped to the window. quality: below 64 bad, below 192 uncertain; 72 and 216 are substituted.
+WITH days AS (
+    SELECT day, greatest(day, $start_ns) AS opens, least(day + 86400000000000, $end_ns) AS closes
+    FROM (
+        SELECT unnest(range($first_day_ns, $end_ns, 86400000000000)) AS day
+    )
+),
+dated AS (
+    SELECT *,
+           t - ((t % 86400000000000) + 86400000000000) % 86400000000000 AS day,
+           greatest(day, $start_ns) AS opens,
+           least(day + 86400000000000, $end_ns) AS closes,
+           least(coalesce(next_t, closes), closes) - t AS tail,
+           CASE WHEN coalesce(previous_t < opens, true) THEN t - opens ELSE 0 END AS head,
+           coalesce(number = previous_number, false) AS same
+    FROM neighbours
+),
+counted AS (
+    SELECT pt, day,
+           count(*) AS events,
+           count(*) FILTER (quality < 64) AS bad,
+           count(*) FILTER (quality >= 64 AND NOT good) AS uncertain,
+           count(*) FILTER (quality IN (72, 216)) AS substituted,
+           count(*) FILTER (numeric AND value IS NULL) AS states,
+           count(*) FILTER (NOT isfinite(value)) AS non_finite,
+           count(*) FILTER (tie > 0) AS ties,
+           count(*) FILTER (number < low OR number > high) AS out_of_limits,
+           greatest(max(tail), max(head)) / 1e9 AS longest_gap_s,
+           (sum(CASE WHEN good THEN tail ELSE 0 END::DOUBLE)
+               + sum(CASE WHEN previous_good THEN head ELSE 0 END::DOUBLE)) AS good_time,
+           min(t) AS first_ns,
+           max(t) AS last_ns
+    FROM dated
+    JOIN points USING (pt)
+    GROUP BY pt, day
+),
+runs AS (
+    -- A run of equal numbers: it ends where the number changes or is not usable. Clipped to the day.
+    SELECT pt, day,
+           least(max(closes), max(CASE WHEN number = next_number THEN next_t ELSE t END))
+               - greatest(min(opens), min(CASE WHEN same THEN previous_t ELSE t END)) AS length
+    FROM (
+        SELECT *, count(*) FILTER (NOT same) OVER (PARTITION BY pt ORDER BY seq) AS run
+        FROM dated
+        WHERE number IS NOT NULL
+    )
+    GROUP BY pt, run, day
+),
+stuck AS (
+    SELECT pt, day, max(length) / 1e9 AS stuck_s
+    FROM runs
+    GROUP BY pt, day
+),
+rates AS (
+    SELECT pt, day, max(events) AS max_events_per_s
+    FROM (
+        SELECT pt, day, count(*) AS events
+        FROM dated
+        GROUP BY pt, day, (t - day) // 1000000000
+    )
+    GROUP BY pt, day
+)
+SELECT points.point, days.day AS time,
+       coalesce(events, 0) AS events, coalesce(bad, 0) AS bad, coalesce(uncertain, 0) AS uncertain,
+       coalesce(substituted, 0) AS substituted, coalesce(states, 0) AS states,
+       coalesce(non_finite, 0) AS non_finite, coalesce(ties, 0) AS ties,
+       coalesce(out_of_limits, 0) AS out_of_limits,
+       coalesce(longest_gap_s, (closes - opens) / 1e9) AS longest_gap_s,
+       coalesce(stuck_s, 0) AS stuck_s,
+       100.0 * coalesce(good_time, 0) / (closes - opens) AS percent_good_time,
+       coalesce(max_events_per_s, 0) AS max_events_per_s,
+       first_ns, last_ns
+FROM points
+CROSS JOIN days
+LEFT JOIN counted USING (pt, day)
+LEFT JOIN stuck USING (pt, day)
+LEFT JOIN rates USING (pt, day)
+ORDER BY pt, days.day;

@@ -1,0 +1,140 @@
+-- Figures of the quality report. Tables: catalogue(point, name, …), proofs, exclusions(point, reason, start_ns, end_ns),
+-- hours (1h aggregates), point_days and bad_states (quality marts), each already limited to the span.
+-- A proof row counts as proved when a proof was made and the source was asked.
+
+-- name: totals
+SELECT coalesce(sum(source_events), 0)::BIGINT AS source_events,
+       count(*) FILTER (source_events IS NULL) AS untold,
+       coalesce(sum(events), 0)::BIGINT AS landed_events,
+       coalesce(sum(stored_events), 0)::BIGINT AS stored_events,
+       count(*) FILTER (stored_events IS NULL) AS unstored,
+       count(DISTINCT point) AS points,
+       count(DISTINCT "group") AS point_groups,
+       count(DISTINCT ("group", start_ns, end_ns)) AS slices
+FROM proofs;
+
+-- name: proof_kinds
+SELECT CASE WHEN origin = 'none' THEN 'none' ELSE proof END AS proof,
+       CASE WHEN proof = 'none' THEN 'none' ELSE origin END AS origin,
+       count(DISTINCT point) AS points, count(*) AS point_slices, sum(events)::BIGINT AS events
+FROM proofs
+GROUP BY ALL
+ORDER BY points DESC, proof, origin;
+
+-- name: unproved
+-- Points of which something in the span is not proved, and why: what a person wrote down comes first.
+WITH proved AS (
+    SELECT point, greatest(start_ns, $start_ns) AS start_ns, least(end_ns, $end_ns) AS end_ns
+    FROM proofs
+    WHERE proof <> 'none' AND origin <> 'none'
+),
+proved_time AS (
+    -- Slices may overlap after a restatement: what an earlier one covered does not count twice.
+    SELECT point, sum(greatest(end_ns - greatest(start_ns, reached), 0))::BIGINT AS proved_ns
+    FROM (
+        SELECT *, coalesce(max(end_ns) OVER (
+            PARTITION BY point ORDER BY start_ns, end_ns ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ), start_ns) AS reached
+        FROM proved
+    )
+    GROUP BY point
+),
+failed AS (
+    SELECT point, count(*) AS slices,
+           count(*) FILTER (events <> source_events OR events <> stored_events) AS differing,
+           sum(source_events)::BIGINT AS source_events, sum(events)::BIGINT AS events,
+           sum(stored_events)::BIGINT AS stored_events
+    FROM proofs
+    WHERE proof = 'none' OR origin = 'none'
+    GROUP BY point
+),
+reasons AS (
+    SELECT point, string_agg(DISTINCT reason, '; ' ORDER BY reason) AS reason
+    FROM exclusions
+    GROUP BY point
+),
+known AS (
+    SELECT point, name, true AS catalogued FROM catalogue
+    UNION ALL
+    SELECT DISTINCT point, point, false FROM proofs WHERE point NOT IN (SELECT point FROM catalogue)
+    UNION ALL
+    SELECT DISTINCT point, point, false FROM exclusions
+    WHERE point NOT IN (SELECT point FROM catalogue) AND point NOT IN (SELECT point FROM proofs)
+)
+SELECT known.point, known.name, reasons.reason,
+       coalesce(proved_ns, 0) AS proved_ns,
+       coalesce(failed.slices, 0) AS slices, coalesce(differing, 0) AS differing,
+       failed.source_events, failed.events, failed.stored_events
+FROM known
+LEFT JOIN proved_time USING (point)
+LEFT JOIN failed USING (point)
+LEFT JOIN reasons USING (point)
+WHERE coalesce(proved_ns, 0) < $end_ns - $start_ns OR failed.point IS NOT NULL OR reasons.point IS NOT NULL
+ORDER BY proved_ns NULLS FIRST, known.name;
+
+-- name: coverage
+-- Per point group and bin: the share of its points' time that is proved, and whether any slice was tried there.
+WITH bins AS (
+    SELECT start AS opens, least(start + $bin_ns, $end_ns) AS closes
+    FROM (SELECT unnest(range($start_ns, $end_ns, $bin_ns)) AS start)
+),
+sizes AS (
+    SELECT "group", count(DISTINCT point) AS points FROM proofs GROUP BY "group"
+),
+slices AS (
+    SELECT "group", start_ns, end_ns, count(*) FILTER (proof <> 'none' AND origin <> 'none') AS proved
+    FROM proofs
+    GROUP BY ALL
+)
+SELECT sizes."group" AS point_group, bins.opens, bins.closes,
+       count(slices.proved) AS tried,
+       least(100, 100.0 * coalesce(sum(
+           proved * (least(slices.end_ns, closes) - greatest(slices.start_ns, opens))::DOUBLE
+       ), 0) / (any_value(sizes.points) * (closes - opens))) AS percent_proved
+FROM sizes
+CROSS JOIN bins
+LEFT JOIN slices ON slices."group" = sizes."group" AND slices.start_ns < closes AND slices.end_ns > opens
+GROUP BY ALL
+ORDER BY point_group, opens;
+
+-- name: rates
+SELECT $start_ns + (time_ns - $start_ns) // $bin_ns * $bin_ns AS opens,
+       sum(good)::BIGINT AS good, sum(events - good)::BIGINT AS other
+FROM hours
+GROUP BY opens
+ORDER BY opens;
+
+-- name: point_figures
+-- One row per point that the quality marts know, over all its days in the span.
+WITH said AS (
+    SELECT point, arg_max(text, struct_pack(events := events, text := text)) AS worst
+    FROM (SELECT point, text, sum(events)::BIGINT AS events FROM bad_states GROUP BY ALL)
+    GROUP BY point
+)
+SELECT point, coalesce(name, point) AS name, coalesce(kind, 'number') AS kind, coalesce(unit, '') AS unit,
+       coalesce(description, '') AS description,
+       sum(events)::BIGINT AS events, sum(bad)::BIGINT AS bad, sum(uncertain)::BIGINT AS uncertain,
+       sum(substituted)::BIGINT AS substituted, sum(states)::BIGINT AS states,
+       sum(non_finite)::BIGINT AS non_finite, sum(ties)::BIGINT AS ties,
+       sum(out_of_limits)::BIGINT AS out_of_limits, max(longest_gap_s) AS longest_gap_s, max(stuck_s) AS stuck_s,
+       avg(percent_good_time) AS percent_good_time, max(max_events_per_s) AS max_events_per_s,
+       any_value(said.worst) AS worst_state
+FROM point_days
+LEFT JOIN catalogue USING (point)
+LEFT JOIN said USING (point)
+GROUP BY ALL
+ORDER BY name, point;
+
+-- name: bad_breakdown
+SELECT text, CASE WHEN text = '' THEN quality END AS quality,
+       sum(events)::BIGINT AS events, count(DISTINCT point) AS points
+FROM bad_states
+GROUP BY ALL
+ORDER BY events DESC, text, quality;
+
+-- name: drift
+SELECT coalesce(name, point) AS name, "group" AS point_group, start_ns, end_ns, source_events, events, stored_events
+FROM proofs
+LEFT JOIN catalogue USING (point)
+WHERE events <> source_events OR events <> stored_events
+ORDER BY start_ns, name;

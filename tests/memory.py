@@ -1,0 +1,193 @@
+"""A source, a store and a ledger in memory, for tests of the domain's flow. Every call may be made to fail."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines import samples
+from pipelines.points import Point
+from pipelines.ports import Exclusion, Pulled, Retry, SliceId, SliceRecord, SourceTally, Split
+from pipelines.reconcile import with_silent
+from pipelines.samples.events import codes_of
+from pipelines.timeline import Interval, merge, subtract
+from pipelines.transfer.one_slice import within
+
+Hook = Callable[[str], None]
+
+
+def quiet(_: str) -> None:
+    return None
+
+
+class MemorySource:
+    """Holds events in a table; `gone` points are refused, `lies` changes what the count says."""
+
+    def __init__(self, name: str, points: Sequence[Point], events: pa.Table, hook: Hook = quiet) -> None:
+        self.name, self.points, self.events, self.hook = name, list(points), events, hook
+        self.gone: set[str] = set()
+        self.lies: dict[str, int] = {}
+        self.pulls = 0
+
+    async def discover(self) -> list[Point]:
+        return self.points
+
+    def _of(self, points: Sequence[Point], span: Interval) -> pa.Table:
+        ids = pa.array([p.id for p in points if p.id not in self.gone], pa.string())
+        return within(self.events.filter(pc.is_in(self.events["point"].cast(pa.string()), value_set=ids)), span)
+
+    async def pull(self, points: Sequence[Point], span: Interval, max_events: int) -> AsyncIterator[Pulled]:
+        self.hook("pull")
+        self.pulls += 1
+        for start in range(0, len(points), 2):
+            some = points[start : start + 2]
+            table = self._of(some, span)
+            if len(table) > max_events:
+                raise Split("too many")
+            failed = {p.id: "not found at the source" for p in some if p.id in self.gone}
+            yield Pulled(samples.ordered(table), tuple(p.id for p in some if p.id not in self.gone), failed)
+
+    async def tally(self, points: Sequence[Point], span: Interval) -> SourceTally:
+        self.hook("tally")
+        told = [p.id for p in points if p.id not in self.gone]
+        table = with_silent(self._of(points, span), told)
+        events = [
+            row["events"] + self.lies.get(row["point"], 0) for row in table.select(["point", "events"]).to_pylist()
+        ]
+        said = table.select(["point"]).append_column("events", pa.array(events, pa.int64()))
+        return SourceTally(said, "independent", {p.id: "not found at the source" for p in points if p.id in self.gone})
+
+    async def close(self) -> None:
+        return None
+
+
+class MemoryStore:
+    """Upserts by (point, time, tie, table), as IoTDB does. `forget` loses rows although they were accepted."""
+
+    def __init__(self, hook: Hook = quiet, clock_ns: int = 1) -> None:
+        self.rows: dict[tuple, dict] = {}
+        self.hook, self.clock_ns = hook, clock_ns
+        self.forget = 0
+
+    def prepare(self) -> None:
+        return None
+
+    def write(self, source: str, events: pa.Table) -> None:
+        self.hook("write before")
+        rows = events.cast(samples.SCHEMA).to_pylist()
+        half = len(rows) // 2
+        for index, row in enumerate(rows):
+            if index == half:
+                self.hook("write half")
+            if self.forget:
+                self.forget -= 1
+                continue
+            self.rows[self._key(source, row)] = row
+        self.hook("write after")
+
+    @staticmethod
+    def _key(source: str, row: dict) -> tuple:
+        return (source, row["point"], row["time"].value, row["tie"], row["value"] is not None)
+
+    def _table(self, source: str, points: Sequence[str], span: Interval) -> pa.Table:
+        wanted = set(points)
+        rows = [
+            row for key, row in self.rows.items()
+            if key[0] == source and key[1] in wanted and span.start_ns <= key[2] < span.end_ns
+        ]  # fmt: skip
+        return samples.ordered(pa.Table.from_pylist(rows, schema=samples.SCHEMA)) if rows else samples.empty()
+
+    def tally(self, source: str, points: Sequence[str], span: Interval) -> pa.Table:
+        self.hook("store tally")
+        table = samples.tally(self._table(source, points, span))
+        return table.set_column(9, samples.TALLY_SCHEMA.field("digest"), pa.nulls(len(table), pa.int64()))
+
+    def read(self, source: str, points: Sequence[str], span: Interval) -> Iterator[pa.Table]:
+        self.hook("store read")
+        yield self._table(source, points, span)
+
+    def delete(self, source: str, events: pa.Table) -> None:
+        for row in events.to_pylist():
+            self.hook("delete")
+            self.rows.pop(self._key(source, row), None)
+
+    def write_points(self, source: str, points: Sequence[Point]) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+
+class MemoryLedger:
+    """The append-only ledger as lists."""
+
+    def __init__(self, hook: Hook = quiet) -> None:
+        self.hook = hook
+        self.slices: list[SliceRecord] = []
+        self.covering: dict[tuple[str, str], list[Interval]] = {}
+        self.open: list[Exclusion] = []
+        self.proof_rows: list[tuple[SliceId, pa.Table]] = []
+        self.accepted: list[SliceId] = []
+        self.held: set[tuple] = set()
+
+    @contextlib.contextmanager
+    def lease(self, source: str, group: str, window: Interval, holder: str) -> Iterator[MemoryLedger]:
+        key = (source, group, window)
+        if key in self.held:
+            raise Retry(f"{key} is held")
+        self.held.add(key)
+        try:
+            yield self
+        finally:
+            self.held.discard(key)
+
+    def check(self) -> None:
+        self.hook("lease check")
+
+    def record(self, records: Sequence[SliceRecord]) -> None:
+        self.hook("record")
+        self.slices += records
+        self.hook("recorded")
+
+    def history(self, source: str, group: str | None, span: Interval) -> list[SliceRecord]:
+        return [
+            r for r in self.slices
+            if r.slice.source == source and group in (None, r.slice.group) and r.slice.span.overlaps(span)
+        ]  # fmt: skip
+
+    def commit(self, record: SliceRecord, proofs: pa.Table, exclusions: Sequence[Exclusion] = ()) -> None:
+        self.hook("commit")
+        self.slices.append(record)
+        s = record.slice
+        self.proof_rows.append((s, proofs))
+        kept = []
+        for each in self.open:
+            if (each.source, each.group) != (s.source, s.group):
+                kept.append(each)
+                continue
+            rest = subtract([each.span], [s.span])
+            kept += [Exclusion(each.source, each.group, each.point, part, each.reason) for part in rest]
+        self.open = [*kept, *exclusions]
+        key = (s.source, s.group)
+        self.covering[key] = merge([*self.covering.get(key, []), s.span])
+        self.hook("committed")
+
+    def withdraw(self, slice_id: SliceId, reason: str, run_id: str = "") -> None:
+        self.hook("withdraw")
+        key = (slice_id.source, slice_id.group)
+        self.covering[key] = subtract(self.covering.get(key, []), [slice_id.span])
+
+    def coverage(self, source: str, group: str) -> list[Interval]:
+        return self.covering.get((source, group), [])
+
+    def exclusions(self, source: str, group: str | None, span: Interval) -> list[Exclusion]:
+        return [e for e in self.open if e.source == source and group in (None, e.group) and e.span.overlaps(span)]
+
+    def loss_accepted(self, slice_id: SliceId) -> bool:
+        return any(
+            (a.source, a.group) == (slice_id.source, slice_id.group) and a.span.contains(slice_id.span)
+            for a in self.accepted
+        )
