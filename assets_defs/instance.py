@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import dagster as dg
 import psutil
-import yaml
 
 from pipelines.plant import Plant
 from resources.outside import Outside
@@ -51,7 +51,7 @@ def render(plant: Plant, outside: Outside) -> Path:
         "telemetry": {"enabled": False},
     }
     text = "# Rendered by ferry; edits are lost. The template is dagster.yaml beside the plant file.\n"
-    text += yaml.safe_dump(settings, sort_keys=False)
+    text += json.dumps(settings, indent=2) + "\n"  # JSON is YAML
     target, temporary = home / "dagster.yaml", home / f".dagster.yaml.{os.getpid()}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

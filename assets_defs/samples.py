@@ -1,12 +1,12 @@
 """The `samples` asset of a source: history moved and proved, one partition a window and point group."""
 
-from __future__ import annotations
-
 import time
+from typing import Any
 
 import dagster as dg
 
 from assets_defs.events import emit
+from assets_defs.failures import failures, keys_or_failure
 from assets_defs.ferry_resource import FerryResource
 from assets_defs.line import Line
 from assets_defs.markdown import table
@@ -14,7 +14,6 @@ from assets_defs.partitions import key_of, pairs_of, partitions_of
 from pipelines.landing import window_label
 from pipelines.plant import SourceSettings
 from pipelines.points import selected
-from pipelines.ports import FerryError, Retry
 from pipelines.timeline import Interval, iso, parse
 from pipelines.transfer import PairResult, SliceResult
 
@@ -65,35 +64,6 @@ def build_samples(settings: SourceSettings) -> dg.AssetsDefinition:
         _record(context, settings, results)
 
     return samples
-
-
-def keys_or_failure(context: dg.AssetExecutionContext) -> list[str]:
-    """The partitions of this run. One clear error for a run that was launched without any."""
-    if not (context.has_partition_key or context.has_partition_key_range):
-        raise dg.Failure(
-            "No partitions were chosen. In the UI choose them when materializing; on the command line give the tags "
-            '{"dagster/asset_partition_range_start": "g000|2026-01-01", "dagster/asset_partition_range_end": '
-            '"g007|2026-01-31"}, or use `ferry backfill --start … --end …`.',
-            allow_retries=False,
-        )
-    return list(context.partition_keys)
-
-
-class failures:  # noqa: N801 - reads as `with failures(context):`
-    """Turns the product's errors into one readable Failure; only transient ones may be tried again."""
-
-    def __init__(self, context: dg.AssetExecutionContext) -> None:
-        self.context = context
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, FerryError):
-            emit({"kind": "error", "class": type(error).__name__, "message": str(error)})
-            raise dg.Failure(
-                str(error), metadata={"error": type(error).__name__}, allow_retries=isinstance(error, Retry)
-            ) from error
 
 
 def _asked(line: Line, settings: SourceSettings, config: SamplesConfig) -> frozenset[str] | None:
@@ -174,13 +144,13 @@ def _record(context: dg.AssetExecutionContext, settings: SourceSettings, results
     )  # fmt: skip
 
 
-def _metadata(result: PairResult) -> dict[str, dg.MetadataValue]:
+def _metadata(result: PairResult) -> dict[str, dg.MetadataValue[Any]]:
     seconds = max(result.seconds, 1e-9)
     rows = [
         (iso(each.slice.span.start_ns), iso(each.slice.span.end_ns), f"{each.events:,}", each.state, len(each.unproved))
         for each in sorted(result.slices, key=lambda each: each.slice.span)
     ]
-    metadata = {
+    metadata: dict[str, dg.MetadataValue[Any]] = {
         "dagster/row_count": dg.MetadataValue.int(result.events),
         "events": dg.MetadataValue.int(result.events),
         "points": dg.MetadataValue.int(max((each.points for each in result.slices), default=0)),

@@ -1,4 +1,4 @@
-"""Dagster's UI and daemon on this plant: servers up, the instance rendered, then `dagster dev` in this process's place."""
+"""Dagster's UI and daemon on this plant: servers up, the instance rendered, then `dagster dev` takes over."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main() -> int:
     os.environ["FERRY_PLANT"] = str(path)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it, and dev would never stop
     program = str(Path(sys.executable).with_name("dagster"))
-    os.execv(program, [program, "dev", "-m", "assets_defs.defs", *sys.argv[1:]])
+    return os.execv(program, [program, "dev", "-m", "assets_defs.defs", *sys.argv[1:]])  # noqa: S606 - no shell is meant
 
 
 if __name__ == "__main__":

@@ -69,8 +69,9 @@ def move(
     from cli.progress import Moving
     from pipelines.timeline import missing
 
-    gaps = [gap for group in line.groups(settings) for gap in missing(asked, line.ledger.coverage(settings.name, group))]
-    with Moving(session.screen, sum(gap.length_ns for gap in gaps)) as moving:
+    covered = [line.ledger.coverage(settings.name, group) for group in line.groups(settings)]
+    gap_ns = sum(gap.length_ns for each in covered for gap in missing(asked, each))
+    with Moving(session.screen, gap_ns) as moving:
         return run_backfill(line, session.plant_file.absolute(), settings, asked, globs, moving.take)
 
 

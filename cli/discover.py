@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipelines.points import Point
 
 
-@click.command()
+@click.command(short_help="Read the source's point catalogue.")
 @framed
 @source
 def discover(session: Session, source_name: str | None) -> None:

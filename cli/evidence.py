@@ -116,9 +116,7 @@ def _name_unproved(
             more = f" and {len(gaps) - 1} more gaps" if len(gaps) > 1 else ""
             for point in points:
                 unproved.setdefault(point, f"{gaps[0]}{more} is not covered; ferry backfill fills it")
-        evidence.loose |= {
-            point for point in points - set(unproved) if proved_ns.get(point, 0) < span.length_ns
-        }
+        evidence.loose |= {point for point in points - set(unproved) if proved_ns.get(point, 0) < span.length_ns}
         history = line.ledger.history(name, label, span)
         evidence.found.rounded_events += sum(
             each.record.rounded for each in current(history, span) if each.span == each.record.slice.span

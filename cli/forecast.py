@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pyarrow.compute as pc
 
 from assets_defs.line import Line
-from pipelines.plant import SourceSettings
 from pipelines.planning import Density
+from pipelines.plant import SourceSettings
 from pipelines.points import Point, in_group, merge_catalogue, selected
 from pipelines.ports import SliceRecord, Source
 from pipelines.timeline import SECOND_NS, Interval, missing
@@ -56,6 +56,8 @@ class Forecast:
     events_per_s: float = ASSUMED_EVENTS_PER_S
     rate_from: str = "assumed"
     silent: dict[str, str] = field(default_factory=dict)
+    mends: int = 0
+    """Points that are unproved where their group is covered, and that the source still has."""
 
     @property
     def events(self) -> int | None:
@@ -105,6 +107,8 @@ def forecast(line: Line, settings: SourceSettings, span: Interval, globs: Sequen
         for group in line.groups(settings)
         for gap in missing(part, line.ledger.coverage(name, group))
     ]
+    known = {point.id for point in points}
+    found.mends = len({each.point for each in line.ledger.exclusions(name, None, span)} & known)
     if offline:
         _by_density(found, bare, settings, points, Density.of(history))
     elif bare:

@@ -15,9 +15,7 @@ _INSTEAD = {
 
 
 def _later(name: str) -> click.Command:
-    @click.command(
-        name, hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
-    )
+    @click.command(name, hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
     @framed
     def command(session: Session) -> int:
         from pipelines.ports import Stop

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -60,12 +61,14 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # `ferry status | head`
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - Python flushes it at exit
         return outcome.PROVED
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
+    except (Exception, KeyboardInterrupt) as error:
         return _failed(screen, error)
 
 
 def main() -> None:
     """The console script."""
+    if os.environ.get("FERRY_DEBUG") != "1" and not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries' words to programmers
     # A supervisor's SIGTERM is a wish to stop like Ctrl-C: leases are freed and children ended on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(sys.argv[1:]))
@@ -75,10 +78,11 @@ def _failed(screen: Screen, error: BaseException) -> int:
     code, message = outcome.code_of(error), outcome.message_of(error)
     if os.environ.get("FERRY_DEBUG") == "1":
         screen.note(outcome.trace_of(error), style=None)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        screen.note(message, style=None)  # the help
+        return code
     if isinstance(error, click.UsageError) and error.ctx is not None:
         screen.note(error.ctx.get_usage(), style=None)
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        return code
     screen.fail(message)
     screen.emit({"error": message, "exit": code})
     return code

@@ -38,9 +38,9 @@ def framed(function: Callable[..., int | None]) -> Callable[..., int]:
         show_default=True, show_envvar=True, help="The plant file.",
     )  # fmt: skip
     @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, everything else on stderr.")
-    @click.pass_context
     @functools.wraps(function)
-    def command(context: click.Context, plant_file: Path, as_json: bool, **given: Any) -> int:
+    def command(plant_file: Path, as_json: bool, **given: Any) -> int:
+        context = click.get_current_context()
         screen = context.find_object(Screen) or Screen()
         screen.as_json = as_json
         chosen = context.get_parameter_source("plant_file") is not click.core.ParameterSource.DEFAULT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import sys
 import traceback
 from collections.abc import Iterable
 
@@ -20,6 +21,7 @@ STOPPED = "stopped. Nothing is lost and nothing counts that was not proved: the 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOMEM})
 _URL_LOGIN = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 _HIDDEN = "•••"
+_PORTS, _SERVERS = "pipelines.ports", "resources.embedded.errors"
 _SECRET_LENGTH_MIN = 4
 """Shorter values would blacken half of a message and guard nothing."""
 
@@ -39,20 +41,22 @@ def code_of(error: BaseException) -> int:
 
 def message_of(error: BaseException) -> str:
     """What a person reads: the product's errors as they are, foreign ones with their class."""
-    if isinstance(error, BaseExceptionGroup):
-        return message_of(max(error.exceptions, key=code_of))
-    if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        return STOPPED
-    if isinstance(error, click.ClickException):
-        return error.format_message()
-    if isinstance(error, MemoryError):
-        return "out of memory: lower slice_events or slices_at_once under [limits] in the plant file"
-    if isinstance(error, OSError) and error.errno in _FULL:
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}: free some space and run the same command again"
-    if _is_ours(error):
-        return str(error)
-    return f"unexpected {type(error).__name__}: {error} (FERRY_DEBUG=1 shows where)"
+    match error:
+        case BaseExceptionGroup():
+            message = message_of(max(error.exceptions, key=code_of))
+        case KeyboardInterrupt() | click.Abort():
+            message = STOPPED
+        case click.ClickException():
+            message = error.format_message()
+        case MemoryError():
+            message = "out of memory: lower slice_events or slices_at_once under [limits] in the plant file"
+        case OSError(errno=number) if number in _FULL:
+            where = f"{error.filename}: " if error.filename else ""
+            message = f"{where}{error.strerror}: free some space and run the same command again"
+        case _:
+            foreign = f"unexpected {type(error).__name__}: {error} (FERRY_DEBUG=1 shows where)"
+            message = str(error) if _is_ours(error) else foreign
+    return message
 
 
 def trace_of(error: BaseException) -> str:
@@ -68,18 +72,19 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
 
 
 def _is_ours(error: BaseException) -> bool:
-    from pipelines.ports import FerryError
-    from resources.embedded.errors import ServerNotReady
-
-    return isinstance(error, (FerryError, ServerNotReady))
+    return isinstance(error, (*_loaded(_PORTS, "FerryError"), *_loaded(_SERVERS, "ServerNotReady")))
 
 
 def _code_of_ours(error: BaseException) -> int:
-    from pipelines import ports
-    from resources.embedded import errors
-
-    if isinstance(error, (ports.NoRoom, errors.NoRoom)):
+    if isinstance(error, (*_loaded(_PORTS, "NoRoom"), *_loaded(_SERVERS, "NoRoom"))):
         return NO_ROOM
-    if isinstance(error, (ports.Unreachable, errors.ServerNotReady)):
+    if isinstance(error, (*_loaded(_PORTS, "Unreachable"), *_loaded(_SERVERS, "ServerNotReady"))):
         return UNREACHABLE
-    return MISUSE if isinstance(error, ports.Stop) else UNPROVED
+    return MISUSE if isinstance(error, _loaded(_PORTS, "Stop")) else UNPROVED
+
+
+def _loaded(module: str, name: str) -> tuple[type[BaseException], ...]:
+    """The error class, or nothing when its module was never loaded: then no error can be one, and a wrong option is
+    answered without loading everything."""
+    there = sys.modules.get(module)
+    return (getattr(there, name),) if there else ()

@@ -10,7 +10,7 @@ from cli.session import Session
 _ROWS_SHOWN = 40
 
 
-@click.command()
+@click.command(short_help="Show what a backfill would do.")
 @framed
 @source
 @span()
@@ -39,26 +39,30 @@ def plan(
     if found.gaps:
         rows = [
             (gap.group, window_label(gap.window), iso(gap.span.start_ns), iso(gap.span.end_ns),
-             "?" if gap.events is None else f"{gap.events:,}", gap.slices)
+             gap.events, gap.slices)
             for gap in found.gaps
         ]  # fmt: skip
         screen.table("", ("group", "window", "from", "to", "events", "slices"), rows[:_ROWS_SHOWN])
         if len(rows) > _ROWS_SHOWN:
             screen.say(f"… and {len(rows) - _ROWS_SHOWN:,} more gaps", style="dim")
-        origin = {"source": "counted by the source", "ledger": "from the density of what was moved", "unknown": ""}
+        origin = {"source": "counted by the source", "ledger": "from the density of what was moved"}
+        basis = origin.get(found.events_from, "the ledger knows of nothing that was moved before")
         events = "an unknown number of" if found.events is None else f"{found.events:,}"
-        screen.say(f"would move {events} events ({origin[found.events_from]}) in about {found.slices:,} slices")
+        screen.say(f"would move {events} events ({basis}) in about {found.slices:,} slices")
         basis = "as the last run did" if found.rate_from == "ledger" else "assumed: nothing was moved yet"
         if found.minutes is not None:
             screen.say(f"in about {duration(found.minutes * 60)} at {found.events_per_s:,.0f} events/s ({basis})")
-    else:
+    elif not found.mends:
         screen.say("nothing to do: it is all covered", style="green")
+    if found.mends:
+        screen.say(f"would try again {found.mends:,} points that are unproved where their group is covered")
     if found.silent:
-        screen.say(f"{len(found.silent):,} points gave no count, first {next(iter(found.silent.items()))}", style="yellow")
+        point, why = next(iter(found.silent.items()))
+        screen.say(f"{len(found.silent):,} points gave no count; first {point}: {why}", style="yellow")
     screen.emit(
         {
             "source": settings.name, "start": iso(asked.start_ns), "end": iso(asked.end_ns), "points": found.points,
-            "events": found.events, "events_from": found.events_from, "slices": found.slices,
+            "mends": found.mends, "events": found.events, "events_from": found.events_from, "slices": found.slices,
             "minutes": None if found.minutes is None else round(found.minutes, 2),
             "events_per_s": round(found.events_per_s, 1), "rate_from": found.rate_from,
             "gaps": [

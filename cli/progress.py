@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from cli.screen import Screen
@@ -31,7 +31,7 @@ class Downloads:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def update(self, done_bytes: int, total_bytes: int, what: str) -> None:
@@ -85,7 +85,7 @@ class Moving:
             self._bar.add_task("backfill", total=self._gap_ns, group="", events="0", rate="0", left="starting")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     @property
@@ -144,6 +144,11 @@ class Moving:
 
     def _left(self) -> str:
         return "" if self.left_s is None else f"{duration(self.left_s)} left"
+
+
+def percent(share: float) -> str:
+    """A share in percent, rounded down: 100 % is said of the whole only."""
+    return f"{math.floor(share * 1000) / 10:.1f} %"
 
 
 def duration(seconds: float) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HOLDER = "ferry restate"
 
 
-@click.command()
+@click.command(short_help="Reopen a span on purpose.")
 @framed
 @source
 @span(required=True)
@@ -53,7 +53,7 @@ def restate(session: Session, source_name: str | None, start_ns: int, end_ns: in
     )
     if wider:
         low, high = min(each.start_ns for each in wider), max(each.end_ns for each in wider)
-        screen.say(f"slices are reopened whole, so this reaches from {iso(low)} to {iso(high)} in {len(wider):,} of them")
+        screen.say(f"slices are reopened whole: {len(wider):,} parts reach on, from {iso(low)} to {iso(high)}")
     else:
         low, high = asked.start_ns, asked.end_ns
     screen.say("IoTDB still holds what it held. To pull it again:")

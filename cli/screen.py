@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -49,7 +49,8 @@ class Screen:
         if not self.as_json:
             yield
             return
-        before = self._stdout = sys.stdout
+        before: TextIO = sys.stdout
+        self._stdout = before
         with contextlib.ExitStack() as stack:
             stack.callback(setattr, self, "_stdout", before)
             if before is sys.__stdout__:
@@ -86,25 +87,25 @@ class Screen:
         body = [list(row) for row in rows]
         table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
         for index, name in enumerate(columns):
-            numbers = bool(body) and all(isinstance(row[index], (int, float)) for row in body)
+            numbers = bool(body) and all(isinstance(row[index], int | float | None) for row in body)
             table.add_column(name, justify="right" if numbers else "left", header_style="dim", overflow="fold")
         for row in body:
             table.add_row(*(Text(self._clean(_cell(cell))) for cell in row))
         self.results.print(table)
 
     @contextlib.contextmanager
-    def busy(self, what: str) -> Iterator[None]:
-        """Says what takes a while: a spinner on a terminal, a line elsewhere."""
+    def busy(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Says what takes a while: a spinner on a terminal, a line elsewhere. The body may tell what it is at."""
         if not self.live:
             self.note(f"{what} …")
-            yield
+            yield lambda _: None
             return
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=self.aside, transient=True) as progress:
-            progress.add_task(what, total=None)
-            yield
+            task = progress.add_task(what, total=None)
+            yield lambda at: progress.update(task, description=f"{what}: {at}" if at else what)
 
     def _clean(self, text: str) -> str:
         return without_secrets(text, self.secrets)
@@ -120,6 +121,8 @@ def _console(file: TextIO) -> Console:
 
 
 def _cell(cell: object) -> str:
+    if cell is None:
+        return "?"
     if isinstance(cell, bool) or not isinstance(cell, (int, float)):
         return str(cell)
     return f"{cell:,}" if isinstance(cell, int) else f"{cell:,.1f}"

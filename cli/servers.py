@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from assets_defs.line import Line
 
 
-@click.command()
+@click.command(short_help="Start the embedded servers.")
 @framed
 def up(session: Session) -> int:
     """Start the embedded servers and stand-ins; they go on running after this command."""
@@ -37,7 +37,7 @@ def up(session: Session) -> int:
     return PROVED if all(each.running for each in servers) else UNREACHABLE
 
 
-@click.command()
+@click.command(short_help="Stop them; what they hold stays.")
 @framed
 def down(session: Session) -> int:
     """Stop the embedded servers and stand-ins; what they hold stays."""

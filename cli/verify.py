@@ -9,7 +9,7 @@ from cli.outcome import PROVED, UNPROVED
 from cli.session import Session
 
 
-@click.command()
+@click.command(short_help="Recount source, landing and store now.")
 @framed
 @source
 @span()

@@ -24,7 +24,7 @@ from sql import statements, text
 
 THREADS = 2
 _STATEMENTS = "marts/events.sql"
-_GLOB = str.maketrans({character: f"[{character}]" for character in "*?["})
+_WILD = str.maketrans({character: f"[{character}]" for character in "*?["})
 
 
 @contextlib.contextmanager
@@ -105,12 +105,17 @@ def batches(
         cursor.close()
 
 
+def literal(path: Path) -> str:
+    """The path as read_parquet takes it, which would take `*`, `?` and `[` in a folder's name for wildcards."""
+    return str(path).translate(_WILD)
+
+
 def _read(
     database: duckdb.DuckDBPyConnection, statement: str, piece: Piece, part: Interval, more: dict[str, object]
 ) -> None:
     if not piece.path.is_file():
         raise DamagedLanding(f"{piece.path}: the landed file is gone; the slice must be pulled again")
-    values = {"path": str(piece.path).translate(_GLOB), "start_ns": part.start_ns, "end_ns": part.end_ns, **more}
+    values = {"path": literal(piece.path), "start_ns": part.start_ns, "end_ns": part.end_ns, **more}
     try:
         database.execute(statement, values)
     except (duckdb.IOException, duckdb.InvalidInputException) as error:

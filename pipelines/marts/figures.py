@@ -10,9 +10,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipelines.marts.aggregates import AGGREGATE_SCHEMA
+from pipelines.marts.events import literal
 from pipelines.marts.files import mart_files
-from pipelines.marts.quality import BAD_STATES_SCHEMA, QUALITY_SCHEMA
 from pipelines.points import Point
 from pipelines.ports import PROOF_SCHEMA, Exclusion
 from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval
@@ -30,6 +29,7 @@ SLICE_PROOF_SCHEMA = pa.schema(
 )
 """Newest proof per point and slice: what LedgerStore.proofs gives; further columns are not looked at."""
 
+_STATEMENTS = "quality/report.sql"
 _BINS_NS = [n * MINUTE_NS for n in (1, 5, 15, 30)] + [n * HOUR_NS for n in (1, 2, 3, 6, 12)]
 _BINS_NS += [n * DAY_NS for n in (1, 2, 7, 14, 28, 91, 364)]
 
@@ -61,7 +61,7 @@ def find_figures(
 ) -> Figures:
     """The figures of `span`. Marts that were never built are as if empty. `database` must be fresh."""
     _fill(database, span, proofs, exclusions, points, marts, source)
-    named = statements("quality/report.sql")
+    named = statements(_STATEMENTS)
     bounds = {"start_ns": span.start_ns, "end_ns": span.end_ns}
     coverage_bin_ns = bin_of(span, 96)
     rate_bin_ns = max(bin_of(span, 200), HOUR_NS)
@@ -79,7 +79,7 @@ def find_figures(
         coverage_bin_ns=coverage_bin_ns,
         rates=rows("rates", start_ns=span.start_ns, bin_ns=rate_bin_ns),
         rate_bin_ns=rate_bin_ns,
-        points=rows("point_figures"),
+        points=rows("point_figures", **bounds),
         bad_states=rows("bad_breakdown"),
         drift=rows("drift"),
     )
@@ -115,25 +115,21 @@ def _fill(
             "reason": pa.array([each.reason for each in open_exclusions], pa.string()),
         }
     )
-    proofs = proofs.select(SLICE_PROOF_SCHEMA.names)
-    for name, table in (("catalogue", catalogue), ("exclusions", excluded), ("proofs", proofs)):
-        database.register("rows_given", table)
-        database.execute(f"CREATE TABLE {name} AS SELECT * FROM rows_given")
-        database.unregister("rows_given")
     overlap = {"start_ns": span.start_ns, "end_ns": span.end_ns}
-    database.execute("DELETE FROM proofs WHERE end_ns <= $start_ns OR start_ns >= $end_ns", overlap)
-    for name, mart, schema, length_ns in (
-        ("hours", "aggregates/interval=1h", AGGREGATE_SCHEMA, HOUR_NS),
-        ("point_days", "quality", QUALITY_SCHEMA, DAY_NS),
-        ("bad_states", "bad_states", BAD_STATES_SCHEMA, DAY_NS),
+    named = statements(_STATEMENTS)
+    database.execute(named["tables"])
+    for name, given, values in (
+        ("catalogue", catalogue, {}),
+        ("exclusions", excluded, {}),
+        ("proofs", proofs.select(SLICE_PROOF_SCHEMA.names), overlap),
     ):
-        database.register("no_rows", schema.empty_table())
-        database.execute(f"CREATE TABLE {name} AS SELECT *, epoch_ns(time) AS time_ns FROM no_rows")
-        database.unregister("no_rows")
-        if files := [str(path) for path in mart_files(marts, mart, source)]:
-            database.execute(
-                f"INSERT INTO {name} SELECT *, epoch_ns(time) AS time_ns "
-                "FROM read_parquet($files, hive_partitioning = false) "
-                "WHERE epoch_ns(time) + $length_ns > $start_ns AND epoch_ns(time) < $end_ns",
-                {"files": files, "length_ns": length_ns, **overlap},
-            )
+        database.register("given", given)
+        database.execute(named[f"fill_{name}"], values)
+        database.unregister("given")
+    for name, mart in (
+        ("hours", "aggregates/interval=1h"),
+        ("point_days", "quality"),
+        ("bad_states", "bad_states"),
+    ):
+        if files := [literal(path) for path in mart_files(marts, mart, source)]:
+            database.execute(named[f"fill_{name}"], {"files": files, **overlap})

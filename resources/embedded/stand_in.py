@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from pipelines.plant import SourceSettings
-from pipelines.timeline import HOUR_NS, iso
+from pipelines.timeline import iso
 from resources.embedded import ports
 from resources.embedded.addresses import ServerStatus
 from resources.embedded.child import Child, log_tail
@@ -109,5 +109,3 @@ class StandIn:
                     + log_tail(self.log_file)
                 )
             time.sleep(0.05)
-
-

@@ -100,42 +100,33 @@ def _values(
     """value, text, code, quality, detail."""
     rows = len(events)
     raw = [event.value for event in events]
-    odd = _odd_rows(events, raw)
-    values = _plain(raw) if not odd else None
-    if values is not None:
-        zeros = pa.array(np.zeros(rows, dtype=np.int32))
-        return values, pa.nulls(rows, pa.string()), pa.nulls(rows, pa.int64()), _qualities(events), zeros
-    # Arrow takes a list of numbers only when all are exact in a double, so what it refused is looked at one by one.
-    unusual = set(odd)
-    unusual.update(
-        row
-        for row, value in enumerate(raw)
-        if value.__class__ is not float and (value.__class__ is not int or not -EXACT <= value <= EXACT)
-    )
-    texts: list[str | None] = [None] * rows
-    codes: list[int | None] = [None] * rows
-    quality = np.array(_qualities(events))
+    quality = _qualities(events)
     detail = np.zeros(rows, dtype=np.int32)
-    ends = np.cumsum(lengths, dtype=np.int64)
-    order = sorted(unusual)
-    owners = np.searchsorted(ends, np.array(order, dtype=np.int64), side="right")
-    for row, owner in zip(order, owners.tolist(), strict=True):
-        raw[row], texts[row], codes[row], quality[row], detail[row] = reading(events[row], streams[owner].point)
-    return (
-        pa.array(raw, pa.float64()),
-        pa.array(texts, pa.string()),
-        pa.array(codes, pa.int64()),
-        pa.array(quality),
-        pa.array(detail),
-    )
-
-
-def _odd_rows(events: list[Event], raw: list[Any]) -> list[int]:
-    """Rows with errors of their own: the value beside them, number or not, does not count."""
     errors = [event.errors for event in events]
-    if errors.count(None) == len(raw):
-        return []
-    return [row for row, each in enumerate(errors) if each]
+    # A value with errors beside it does not count, number or not.
+    odd = [] if errors.count(None) == rows else [row for row, each in enumerate(errors) if each]
+    values = None if odd else _plain(raw)
+    if values is not None:
+        return values, pa.nulls(rows, pa.string()), pa.nulls(rows, pa.int64()), pa.array(quality), pa.array(detail)
+    # Arrow takes a list of numbers only when all are exact in a double, so what it refused is looked at one by one.
+    odd += [row for row, value in enumerate(raw) if value.__class__ is not float and not _is_exact(value)]
+    places = np.unique(np.array(odd, dtype=np.int64))
+    owners = np.searchsorted(np.cumsum(lengths, dtype=np.int64), places, side="right")
+    found = [
+        reading(events[row], streams[owner].point)
+        for row, owner in zip(places.tolist(), owners.tolist(), strict=True)
+    ]
+    for row, each in zip(places.tolist(), found, strict=True):
+        raw[row] = each.value
+    quality[places] = [each.quality for each in found]
+    detail[places] = [each.detail for each in found]
+    text = _scattered(pa.array([each.text for each in found], pa.string()), places, rows)
+    code = _scattered(pa.array([each.code for each in found], pa.int64()), places, rows)
+    return pa.array(raw, pa.float64()), text, code, pa.array(quality), pa.array(detail)
+
+
+def _is_exact(value: Any) -> bool:
+    return value.__class__ is int and -EXACT <= value <= EXACT
 
 
 def _plain(raw: list[Any]) -> pa.Array | None:
@@ -147,18 +138,27 @@ def _plain(raw: list[Any]) -> pa.Array | None:
     return None if values.null_count else values
 
 
-def _qualities(events: list[Event]) -> pa.Array:
-    good = [event.good for event in events]
-    questionable = [event.questionable for event in events]
-    substituted = [event.substituted for event in events]
-    rows = len(events)
-    if good.count(True) == questionable.count(False) == substituted.count(False) == rows:
-        return pa.array(np.full(rows, GOOD, dtype=np.int32))
-    known: dict[tuple[bool | None, bool | None, bool | None], int] = {}
-    found = []
-    for flags in zip(good, questionable, substituted, strict=True):
-        quality = known.get(flags)
-        if quality is None:
-            quality = known[flags] = quality_of(*flags)
-        found.append(quality)
-    return pa.array(found, pa.int32())
+def _scattered(values: pa.Array, places: Int64s, rows: int) -> pa.Array:
+    """`values` at their places among `rows`, null elsewhere."""
+    missing = np.ones(rows, dtype=np.bool_)
+    missing[places] = False
+    order = np.zeros(rows, dtype=np.int64)
+    order[places] = np.arange(len(places))
+    return values.take(pa.array(order, mask=missing))
+
+
+def _qualities(events: list[Event]) -> npt.NDArray[np.int32]:
+    """OPC quality of every event by its flags."""
+    flags = (
+        ([event.good for event in events], True),
+        ([event.questionable for event in events], False),
+        ([event.substituted for event in events], False),
+    )
+    found = np.full(len(events), GOOD, dtype=np.int32)
+    for column, usual in flags:
+        if column.count(usual) == len(column):
+            continue
+        for row in [row for row, flag in enumerate(column) if flag is not usual]:
+            event = events[row]
+            found[row] = quality_of(event.good, event.questionable, event.substituted)
+    return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pipelines.points import NUMERIC_KINDS, Point
@@ -90,17 +91,21 @@ def _integer(value: int, quality: int) -> Reading:
 
 def _object(value: dict[str, Any], quality: int) -> Reading:
     if "Name" in value and "Value" in value:
-        number, name = value["Value"], value["Name"]
-        text = name if isinstance(name, str) else ""
-        if not isinstance(number, int) or not -_INT64 <= number < _INT64:
-            number = NO_CODE
-        if not value.get("IsSystem"):
-            return Reading(None, text, number, quality, 0)
-        detail = number if -_INT32 <= number < _INT32 else 0
-        return Reading(None, text, number, int(_SYSTEM_QUALITY.get(number, Quality.BAD)), detail)
+        number = value["Value"] if isinstance(value["Value"], int) else None
+        name = value["Name"] if isinstance(value["Name"], str) else ""
+        return _state(name, number, bool(value.get("IsSystem")), quality)
     if set(value) == {"Errors"}:
         return Reading(None, first_message(value["Errors"]), NO_CODE, BAD, 0)
     return Reading(None, _json(value), NO_CODE, quality, 0)
+
+
+@lru_cache(maxsize=4_096)  # a plant has few states, and a digital point repeats them for every event
+def _state(name: str, number: int | None, is_system: bool, quality: int) -> Reading:
+    code = NO_CODE if number is None or not -_INT64 <= number < _INT64 else number
+    if not is_system:
+        return Reading(None, name, code, quality, 0)
+    detail = code if -_INT32 <= code < _INT32 and number is not None else 0
+    return Reading(None, name, code, int(_SYSTEM_QUALITY.get(code, Quality.BAD)), detail)
 
 
 def _json(value: object) -> str:

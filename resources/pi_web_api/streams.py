@@ -28,6 +28,7 @@ from resources.pi_web_api.wire import (
     SummarySet,
     complaint,
     fault_of,
+    read_batch,
     reader,
 )
 
@@ -62,7 +63,6 @@ class Question(Generic[T]):
 
 RECORDED = Question("recorded", RECORDED_FIELDS, reader(Stream), reader(StreamSet))
 SUMMARY = Question("summary", ("Type", "Value"), reader(Summary), reader(SummarySet))
-_read_batch = reader(dict[str, SubResponse])
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class Streams:
         }
 
         def read(answer: bytes) -> list[T | Refused | TooMuch | Trouble]:
-            parts = _read_batch(answer)
+            parts = read_batch(answer)
             return [_part(question, parts.get(str(place))) for place in range(len(asks))]
 
         found = await self.transport.post("batch", body, read)

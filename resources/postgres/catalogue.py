@@ -12,8 +12,8 @@ import pyarrow as pa
 
 import sql
 from pipelines.points import Point
+from resources.postgres.columns import copy_in
 from resources.postgres.connections import Connection
-from resources.postgres.proofs import copy_in
 from resources.postgres.texts import legible
 
 _STATEMENTS = {name: text.encode() for name, text in sql.statements("ledger/points.sql").items()}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Sequence
-from typing import Any
+
+import pyarrow as pa
 
 import sql
-from pipelines.ports import Exclusion
+from pipelines.ports import Exclusion, SliceId
 from pipelines.timeline import Interval, subtract
+from resources.postgres.columns import copy_in
 from resources.postgres.connections import Connection
 from resources.postgres.texts import legible
 
@@ -20,33 +23,54 @@ def exclusions_open(connection: Connection, source: str, group: str | None, span
 
 
 def replace(
-    connection: Connection, slice_seq: int, span: Interval, proven: Collection[str], given: Sequence[Exclusion],
-    source: str, group: str,
+    connection: Connection, slice_seq: int, slice_id: SliceId, proven: Collection[str], given: Sequence[Exclusion]
 ) -> None:
-    """Closes the exceptions of `proven` points inside `span`, and those that `given` speak about; opens `given`.
+    """Closes the exceptions of `proven` points inside the slice, and those that `given` speak about; opens `given`.
 
     What of a closed one lies outside is opened anew, under its old reason. An exception that is given again just as
     it stands stays open and adds no row. In the caller's transaction, under its lock on the group.
     """
-    wanted = {_clean(exclusion): None for exclusion in given}
-    spans = [span, *(exclusion.span for exclusion in wanted)]
-    hull = Interval(min(each.start_ns for each in spans), max(each.end_ns for each in spans))
+    wanted = dict.fromkeys(_clean(exclusion) for exclusion in given)
+    cuts: dict[str, list[Interval]] = {point: [slice_id.span] for point in proven}
+    for exclusion in wanted:
+        cuts.setdefault(exclusion.point, []).append(exclusion.span)
     closed: list[int] = []
     opened: list[Exclusion] = []
-    for seq, old in _open(connection, source, group, hull):
+    hull = _hull([slice_id.span, *(exclusion.span for exclusion in wanted)])
+    for seq, old in _open(connection, slice_id.source, slice_id.group, hull):
         if old in wanted:
             del wanted[old]
             continue
-        cuts = [each.span for each in given if each.point == old.point]
-        if old.point in proven:
-            cuts.append(span)
-        rest = subtract([old.span], cuts)
+        rest = subtract([old.span], cuts.get(old.point, ()))
         if rest != [old.span]:
             closed.append(seq)
             opened += [Exclusion(old.source, old.group, old.point, part, old.reason) for part in rest]
     if closed:
         connection.execute(_STATEMENTS["close"], {"closed": closed, "slice_seq": slice_seq})
     _append(connection, slice_seq, [*opened, *wanted])
+
+
+def add(connection: Connection, source: str, group: str, given: Sequence[Exclusion]) -> None:
+    """Opens the parts of `given`, all of one group, that are not excepted already: twice is once.
+
+    In the caller's transaction, under its lock on the group.
+    """
+    held: dict[str, list[Interval]] = {}
+    for _, old in _open(connection, source, group, _hull([exclusion.span for exclusion in given])):
+        held.setdefault(old.point, []).append(old.span)
+    opened = []
+    for exclusion in map(_clean, given):
+        spans = held.setdefault(exclusion.point, [])
+        opened += [
+            Exclusion(source, group, exclusion.point, part, exclusion.reason)
+            for part in subtract([exclusion.span], spans)
+        ]
+        spans.append(exclusion.span)
+    _append(connection, None, opened)
+
+
+def _hull(spans: Sequence[Interval]) -> Interval:
+    return Interval(min(span.start_ns for span in spans), max(span.end_ns for span in spans))
 
 
 def _open(connection: Connection, source: str, group: str | None, span: Interval) -> list[tuple[int, Exclusion]]:
@@ -59,26 +83,22 @@ def _open(connection: Connection, source: str, group: str | None, span: Interval
     ]
 
 
-def _append(connection: Connection, slice_seq: int, exclusions: Sequence[Exclusion]) -> None:
-    if exclusions:
-        connection.cursor().executemany(
-            _STATEMENTS["append"], [_row(exclusion, slice_seq) for exclusion in exclusions]
-        )
-
-
-def _row(exclusion: Exclusion, slice_seq: int) -> dict[str, Any]:
-    return {
-        "source": exclusion.source,
-        "group": exclusion.group,
-        "point": exclusion.point,
-        "start_ns": exclusion.span.start_ns,
-        "end_ns": exclusion.span.end_ns,
-        "reason": exclusion.reason,
-        "slice_seq": slice_seq,
-    }
+def _append(connection: Connection, slice_seq: int | None, exclusions: Sequence[Exclusion]) -> None:
+    if not exclusions:
+        return
+    rows = pa.table(
+        {
+            "source": pa.array([each.source for each in exclusions], pa.string()),
+            "point_group": pa.array([each.group for each in exclusions], pa.string()),
+            "point": pa.array([each.point for each in exclusions], pa.string()),
+            "start_ns": pa.array([each.span.start_ns for each in exclusions], pa.int64()),
+            "end_ns": pa.array([each.span.end_ns for each in exclusions], pa.int64()),
+            "reason": pa.array([each.reason for each in exclusions], pa.string()),
+            "slice_seq": pa.repeat(pa.scalar(slice_seq, pa.int64()), len(exclusions)),
+        }
+    )
+    copy_in(connection, _STATEMENTS["append"], rows)
 
 
 def _clean(exclusion: Exclusion) -> Exclusion:
-    return Exclusion(
-        exclusion.source, exclusion.group, exclusion.point, exclusion.span, legible(exclusion.reason)
-    )
+    return dataclasses.replace(exclusion, reason=legible(exclusion.reason))

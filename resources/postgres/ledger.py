@@ -18,8 +18,9 @@ import sql
 from pipelines.points import Point
 from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord
 from pipelines.timeline import Interval
-from resources.postgres import catalogue, exclusions, migrations, proofs
+from resources.postgres import catalogue, migrations, proofs
 from resources.postgres.connections import Connection, Connections, Work
+from resources.postgres.exclusions import add, exclusions_open, replace
 from resources.postgres.leases import PostgresLease
 from resources.postgres.texts import legible
 
@@ -88,7 +89,7 @@ class PostgresLedger:
 
         def work(connection: Connection) -> None:
             connection.execute(_LOCKS["appending"])
-            connection.cursor().executemany(_SLICES["append"], [_record_row(record) for record in records])
+            connection.cursor().executemany(_SLICES["append"], [_record_row(record, False) for record in records])
 
         if records:
             self._connections.run(work)
@@ -123,7 +124,7 @@ class PostgresLedger:
         values = _slice_row(slice_id)
 
         def work(connection: Connection) -> None:
-            _lock_group(connection, slice_id)
+            _lock_group(connection, slice_id.source, slice_id.group)
             row = {**values, "covers": False, "generation": "", "run_id": legible(run_id), "reason": legible(reason)}
             seq = _one(connection, _COVERAGE["append"], row)
             connection.execute(_COVERAGE["supersede"], {**values, "seq": seq})
@@ -138,9 +139,23 @@ class PostgresLedger:
             lambda connection: [Interval(*row) for row in connection.execute(_COVERAGE["covered"], values)]
         )
 
+    def exclude(self, exclusions: Sequence[Exclusion]) -> None:
+        """Opens point exceptions outside of a commit, where their point has none yet: twice is once."""
+        by_group: dict[tuple[str, str], list[Exclusion]] = {}
+        for each in exclusions:
+            by_group.setdefault((each.source, each.group), []).append(each)
+
+        def work(connection: Connection) -> None:
+            for (source, group), given in sorted(by_group.items()):  # everybody locks groups in this order
+                _lock_group(connection, source, group)
+                add(connection, source, group, given)
+
+        if by_group:
+            self._connections.run(work)
+
     def exclusions(self, source: str, group: str | None, span: Interval) -> list[Exclusion]:
         """Open point exceptions that overlap the span, whole, oldest first."""
-        return self._connections.run(lambda c: exclusions.exclusions_open(c, source, group, span))
+        return self._connections.run(lambda c: exclusions_open(c, source, group, span))
 
     def proofs(self, source: str, span: Interval, group: str | None = None) -> pa.Table:
         """The proofs that still stand, of slices wholly inside the span, oldest slice first.
@@ -186,8 +201,9 @@ def _commit(
     connection: Connection, record: SliceRecord, table: pa.Table, given: Sequence[Exclusion]
 ) -> None:
     of_slice = _slice_row(record.slice)
-    _lock_group(connection, record.slice)
-    seq = _one(connection, _SLICES["append"], _record_row(record))
+    _lock_group(connection, record.slice.source, record.slice.group)
+    proves = record.state in _PROVING_STATES
+    seq = _one(connection, _SLICES["append"], _record_row(record, proves))
     proofs.append(connection, seq, table)
     proven: set[str] = set()
     if record.state == "verified":
@@ -195,9 +211,9 @@ def _commit(
         _one(connection, _COVERAGE["append"], {**row, "covers": True})
         connection.execute(_COVERAGE["checkpoint"], {**of_slice, "rows": _CHECKPOINT_ROWS})
         proven = set(table.filter(pc.not_equal(table["proof"], "none"))["point"].to_pylist())
-    if record.state in _PROVING_STATES:
+    if proves:
         connection.execute(_COVERAGE["supersede_proved"], {**of_slice, "seq": seq})
-    exclusions.replace(connection, seq, record.slice.span, proven, given, record.slice.source, record.slice.group)
+    replace(connection, seq, record.slice, proven, given)
 
 
 def _checked(record: SliceRecord, table: pa.Table, given: Sequence[Exclusion]) -> pa.Table:
@@ -207,8 +223,8 @@ def _checked(record: SliceRecord, table: pa.Table, given: Sequence[Exclusion]) -
     return proofs.proofs_table(table)
 
 
-def _lock_group(connection: Connection, slice_id: SliceId) -> None:
-    connection.execute(_LOCKS["group"], {"name": f"group\x1f{slice_id.source}\x1f{slice_id.group}"})
+def _lock_group(connection: Connection, source: str, group: str) -> None:
+    connection.execute(_LOCKS["group"], {"name": f"group\x1f{source}\x1f{group}"})
 
 
 def _one(connection: Connection, statement: bytes, values: dict[str, Any]) -> Any:
@@ -225,7 +241,7 @@ def _slice_row(slice_id: SliceId) -> dict[str, Any]:
     return _span_row(slice_id.source, slice_id.group, slice_id.span)
 
 
-def _record_row(record: SliceRecord) -> dict[str, Any]:
+def _record_row(record: SliceRecord, proves: bool) -> dict[str, Any]:
     return {
         **_slice_row(record.slice),
         "state": record.state,
@@ -236,6 +252,7 @@ def _record_row(record: SliceRecord) -> dict[str, Any]:
         "rounded": record.rounded,
         "note": legible(record.note),
         "retry_at_ns": record.retry_at_ns,
+        "proves": proves,
     }
 
 

@@ -1,16 +1,14 @@
-"""Proofs in bulk: Arrow ⇄ COPY as CSV, by columns, so that no row passes through Python."""
+"""Proofs of slices, in bulk: no row passes through Python."""
 
 from __future__ import annotations
 
-import io
-
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 
 import sql
 from pipelines.ports import PROOF_SCHEMA
 from pipelines.timeline import Interval
+from resources.postgres.columns import copy_in, copy_out
 from resources.postgres.connections import Connection
 
 _STATEMENTS = {name: text.encode() for name, text in sql.statements("ledger/proofs.sql").items()}
@@ -24,7 +22,6 @@ CURRENT_SCHEMA = pa.schema(
     ]
 )
 """What `current` returns: a proof, and the slice whose span it is about."""
-_DOUBLES = ("NaN", "Infinity", "-Infinity")
 
 
 def proofs_table(proofs: pa.Table) -> pa.Table:
@@ -49,29 +46,7 @@ def append(connection: Connection, slice_seq: int, proofs: pa.Table) -> None:
     copy_in(connection, _STATEMENTS["append"], rows)
 
 
-def copy_in(connection: Connection, statement: bytes, rows: pa.Table) -> None:
-    """COPY … FROM STDIN (FORMAT csv). Texts are quoted and nulls are not, which keeps '' and null apart."""
-    buffer = io.BytesIO()
-    pa_csv.write_csv(rows, buffer, pa_csv.WriteOptions(include_header=False))
-    with connection.cursor().copy(statement) as copy:
-        copy.write(buffer.getbuffer())
-
-
 def current(connection: Connection, source: str, group: str | None, span: Interval) -> pa.Table:
     """The proofs that still stand, of slices inside the span, in CURRENT_SCHEMA."""
-    buffer = io.BytesIO()
     values = {"source": source, "group": group, "start_ns": span.start_ns, "end_ns": span.end_ns}
-    with connection.cursor().copy(_STATEMENTS["current"], values) as copy:
-        for block in copy:
-            buffer.write(block)
-    if not buffer.tell():
-        return CURRENT_SCHEMA.empty_table()
-    buffer.seek(0)
-    table = pa_csv.read_csv(
-        buffer,
-        pa_csv.ReadOptions(column_names=CURRENT_SCHEMA.names),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=CURRENT_SCHEMA, null_values=[""], strings_can_be_null=False, quoted_strings_can_be_null=False
-        ),
-    )
-    return table.cast(CURRENT_SCHEMA)
+    return copy_out(connection, _STATEMENTS["current"], values, CURRENT_SCHEMA)

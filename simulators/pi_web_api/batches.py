@@ -105,7 +105,7 @@ class _Run:
         if path.lower() == "/batch":
             raise RefusalError(400, "A batch may not hold a batch.", "Message")
         body = (content or "").encode()
-        return self.ask(Question(method, path, parameters_of(url.query), self.question.base, body, True))
+        return self.ask(Question(method, path, parameters_of(url.query), self.question.base, body))
 
     def _tokens(self, path: str) -> list[Any]:
         """What a JSONPath such as `$.a.Content.Items[*].WebId` selects. Raises RefusalError for nothing."""

@@ -39,7 +39,6 @@ class Question:
     parameters: dict[str, list[str]]
     base: str  # http://host:port/piwebapi, for links
     body: bytes = b""
-    inside_batch: bool = False
 
     def text(self, name: str, default: str = "") -> str:
         """A parameter's first text."""

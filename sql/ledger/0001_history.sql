@@ -22,11 +22,12 @@ CREATE TABLE slices (
     rounded bigint NOT NULL CHECK (rounded >= 0),
     note text NOT NULL,
     retry_at_ns bigint NOT NULL,
+    proves boolean NOT NULL,  -- committed as verified or settled, with its proofs
     CHECK (end_ns > start_ns)
 );
 -- GiST, for what overlaps a span: a B-tree on (start_ns, end_ns) reads all that came before it.
 CREATE INDEX slices_by_span ON slices USING gist (span);
-CREATE INDEX slices_proven ON slices USING gist (span) WHERE state IN ('verified', 'settled');
+CREATE INDEX slices_proven ON slices USING gist (span) WHERE proves;
 CREATE INDEX slices_newest ON slices (source, point_group, start_ns, end_ns, seq DESC);
 
 -- covers: a verification; not covers: a withdrawal. The order decides: cover, withdraw, cover is covered.
@@ -67,7 +68,7 @@ CREATE TABLE exclusions (
     end_ns bigint NOT NULL,
     span int8range NOT NULL GENERATED ALWAYS AS (int8range(start_ns, end_ns)) STORED,
     reason text NOT NULL,
-    slice_seq bigint NOT NULL REFERENCES slices (seq),
+    slice_seq bigint REFERENCES slices (seq),  -- the commit that opened it; null for a point found after its group
     CHECK (end_ns > start_ns)
 );
 CREATE INDEX exclusions_by_span ON exclusions USING gist (span);

@@ -8,8 +8,16 @@ CREATE FUNCTION lock_key(name text) RETURNS bigint STABLE STRICT
 CREATE FUNCTION readable(time_ns bigint) RETURNS timestamptz IMMUTABLE STRICT
     RETURN timestamptz '1970-01-01 00:00:00+00' + interval '1 microsecond' * (time_ns / 1000);
 
--- The intervals covered now: the newest checkpoint, less every withdrawal since, plus every verification since less
--- the withdrawals after it.
+CREATE FUNCTION cover_or_withdraw(intervals int8multirange, part int8multirange, covers boolean)
+    RETURNS int8multirange IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE WHEN covers THEN intervals + part ELSE intervals - part END;
+
+-- Verifications and withdrawals, one after the other.
+CREATE AGGREGATE cover_in_order(part int8multirange, covers boolean) (
+    SFUNC = cover_or_withdraw, STYPE = int8multirange, INITCOND = '{}'
+);
+
+-- The intervals covered now: the newest checkpoint, and every row since in its order.
 CREATE FUNCTION covered(of_source text, of_group text) RETURNS int8multirange STABLE STRICT
 BEGIN ATOMIC
     WITH checkpoint AS (
@@ -18,25 +26,15 @@ BEGIN ATOMIC
         WHERE source = of_source AND point_group = of_group
         ORDER BY upto_seq DESC
         LIMIT 1
-    ), since AS MATERIALIZED (
-        SELECT seq, covers, span
+    ), parts AS (
+        SELECT upto_seq AS seq, intervals AS part, true AS covers FROM checkpoint
+        UNION ALL
+        SELECT seq, span::int8multirange, covers
         FROM coverage
         WHERE source = of_source AND point_group = of_group
             AND seq > coalesce((SELECT upto_seq FROM checkpoint), 0)
-    ), withdrawn AS (
-        SELECT coalesce(range_agg(span), '{}') AS spans FROM since WHERE NOT covers
-    ), verified AS (
-        SELECT coalesce(range_agg(int8multirange(c.span) - coalesce(w.spans, '{}')), '{}') AS spans
-        FROM since c
-        CROSS JOIN LATERAL (
-            SELECT range_agg(w.span) AS spans
-            FROM since w
-            WHERE NOT w.covers AND w.seq > c.seq AND w.span && c.span
-        ) w
-        WHERE c.covers
     )
-    SELECT coalesce((SELECT intervals FROM checkpoint), '{}') - withdrawn.spans + verified.spans
-    FROM withdrawn, verified;
+    SELECT cover_in_order(part, covers ORDER BY seq) FROM parts;
 END;
 
 CREATE VIEW coverage_now AS
@@ -67,26 +65,42 @@ SELECT e.*, readable(start_ns) AS start_at, readable(end_ns) AS end_at
 FROM exclusions e
 WHERE NOT EXISTS (SELECT FROM exclusion_closures c WHERE c.exclusion_seq = e.seq);
 
--- Verified slices whose proofs nothing later has touched.
+-- Slices whose proofs nothing later has touched as a whole.
 CREATE VIEW proven_slices AS
-SELECT *
+SELECT *, readable(start_ns) AS start_at, readable(end_ns) AS end_at
 FROM slices s
-WHERE state IN ('verified', 'settled')
-    AND NOT EXISTS (SELECT FROM supersessions u WHERE u.slice_seq = s.seq);
+WHERE proves AND NOT EXISTS (SELECT FROM supersessions u WHERE u.slice_seq = s.seq);
 
--- A later slice that proved only some points again (it has superseded nothing) speaks for those points.
+-- The proofs that still stand. A later slice that proved only some points again has superseded no slice: it speaks for
+-- those points. Such slices overlap others, which is rare: only they are compared with each other.
+CREATE FUNCTION proofs_standing(of_source text, of_group text, asked int8range) RETURNS SETOF proofs STABLE
+BEGIN ATOMIC
+    WITH proven AS MATERIALIZED (
+        SELECT seq, point_group, span,
+            start_ns < max(end_ns) OVER (before ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+                OR end_ns > lead(start_ns) OVER before AS tangled
+        FROM proven_slices
+        WHERE source = of_source AND point_group = coalesce(of_group, point_group) AND span && asked
+        WINDOW before AS (PARTITION BY point_group ORDER BY start_ns, seq)
+    ), again AS MATERIALIZED (
+        SELECT s.seq, p.point
+        FROM proven s
+        JOIN proven n ON n.point_group = s.point_group AND n.seq > s.seq AND n.span && s.span
+        JOIN proofs p ON p.slice_seq = n.seq
+        WHERE s.tangled AND n.tangled
+    )
+    SELECT p.*
+    FROM proven s
+    JOIN proofs p ON p.slice_seq = s.seq
+    WHERE s.span <@ asked
+        AND NOT EXISTS (SELECT FROM again WHERE again.seq = s.seq AND again.point = p.point);
+END;
+
 CREATE VIEW proofs_now AS
-WITH again AS (
-    SELECT s.seq, p.point
-    FROM proven_slices s
-    JOIN proven_slices n ON n.source = s.source AND n.point_group = s.point_group AND n.seq > s.seq
-        AND n.span && s.span
-    JOIN proofs p ON p.slice_seq = n.seq
-)
-SELECT s.source, s.point_group, s.start_ns, s.end_ns, s.span, s.generation, p.*
-FROM proven_slices s
-JOIN proofs p ON p.slice_seq = s.seq
-WHERE NOT EXISTS (SELECT FROM again WHERE again.seq = s.seq AND again.point = p.point);
+SELECT s.source, s.point_group, readable(s.start_ns) AS start_at, readable(s.end_ns) AS end_at, s.generation, p.*
+FROM (SELECT DISTINCT source FROM coverage) AS known,
+    proofs_standing(known.source, NULL, int8range(NULL, NULL)) AS p
+    JOIN slices s ON s.seq = p.slice_seq;
 
 CREATE VIEW points_now AS
 SELECT DISTINCT ON (source, point) *

@@ -27,21 +27,25 @@ FROM since
 WHERE rows >= greatest(
     %(rows)s, coalesce((SELECT count(*) FROM newest, unnest(newest.intervals)), 0) / 16)
 
+-- Both look into the span's few slices one by one (a scalar subquery is not turned into a join): what they cost must
+-- not depend on how old the ledger is, nor on fresh statistics.
 -- Every verified slice that the withdrawn span touches: its proofs tell counts of the whole, and the whole is gone.
 -- name: supersede
 INSERT INTO supersessions (slice_seq, by_seq)
 SELECT s.seq, %(seq)s
-FROM proven_slices s
-WHERE s.source = %(source)s AND s.point_group = %(group)s
+FROM slices s
+WHERE s.source = %(source)s AND s.point_group = %(group)s AND s.proves
     AND s.span && int8range(%(start_ns)s, %(end_ns)s)
+    AND (SELECT u.slice_seq FROM supersessions u WHERE u.slice_seq = s.seq) IS NULL
 
 -- Every older verified slice there of which each point was proved again.
 -- name: supersede_proved
 INSERT INTO supersessions (slice_seq, by_seq)
 SELECT s.seq, %(seq)s
-FROM proven_slices s
-WHERE s.source = %(source)s AND s.point_group = %(group)s
+FROM slices s
+WHERE s.source = %(source)s AND s.point_group = %(group)s AND s.proves
     AND s.span && int8range(%(start_ns)s, %(end_ns)s) AND s.seq < %(seq)s
+    AND (SELECT u.slice_seq FROM supersessions u WHERE u.slice_seq = s.seq) IS NULL
     AND NOT EXISTS (
         SELECT FROM proofs p
         WHERE p.slice_seq = s.seq

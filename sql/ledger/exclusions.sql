@@ -6,8 +6,7 @@ WHERE source = %(source)s AND point_group = coalesce(%(group)s, point_group)
 ORDER BY seq
 
 -- name: append
-INSERT INTO exclusions (source, point_group, point, start_ns, end_ns, reason, slice_seq)
-VALUES (%(source)s, %(group)s, %(point)s, %(start_ns)s, %(end_ns)s, %(reason)s, %(slice_seq)s)
+COPY exclusions (source, point_group, point, start_ns, end_ns, reason, slice_seq) FROM STDIN (FORMAT csv)
 
 -- name: close
 INSERT INTO exclusion_closures (exclusion_seq, slice_seq)

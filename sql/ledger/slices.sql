@@ -1,8 +1,8 @@
 -- name: append
 INSERT INTO slices (source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note,
-    retry_at_ns)
+    retry_at_ns, proves)
 VALUES (%(source)s, %(group)s, %(start_ns)s, %(end_ns)s, %(state)s, %(generation)s, %(run_id)s, %(events)s,
-    %(points)s, %(rounded)s, %(note)s, %(retry_at_ns)s)
+    %(points)s, %(rounded)s, %(note)s, %(retry_at_ns)s, %(proves)s)
 RETURNING seq
 
 -- name: history

@@ -2,6 +2,52 @@
 -- hours (1h aggregates), point_days and bad_states (quality marts), each already limited to the span.
 -- A proof row counts as proved when a proof was made and the source was asked.
 
+-- name: tables
+CREATE TABLE catalogue (point VARCHAR, name VARCHAR, kind VARCHAR, unit VARCHAR, description VARCHAR);
+CREATE TABLE exclusions (point VARCHAR, reason VARCHAR);
+CREATE TABLE proofs (
+    point VARCHAR, proof VARCHAR, origin VARCHAR, source_events BIGINT, events BIGINT, stored_events BIGINT,
+    "group" VARCHAR, start_ns BIGINT, end_ns BIGINT
+);
+CREATE TABLE hours (point VARCHAR, time_ns BIGINT, events BIGINT, good BIGINT);
+CREATE TABLE point_days (
+    point VARCHAR, time_ns BIGINT, events BIGINT, bad BIGINT, uncertain BIGINT, substituted BIGINT, states BIGINT,
+    non_finite BIGINT, ties BIGINT, out_of_limits BIGINT, longest_gap_s DOUBLE, stuck_s DOUBLE,
+    percent_good_time DOUBLE, max_events_per_s BIGINT, first_ns BIGINT, last_ns BIGINT
+);
+CREATE TABLE bad_states (point VARCHAR, time_ns BIGINT, text VARCHAR, quality INTEGER, events BIGINT);
+
+-- name: fill_catalogue
+INSERT INTO catalogue BY NAME SELECT * FROM given;
+
+-- name: fill_exclusions
+INSERT INTO exclusions BY NAME SELECT * FROM given;
+
+-- name: fill_proofs
+INSERT INTO proofs BY NAME
+SELECT point, proof, origin, source_events, events, stored_events, "group", start_ns, end_ns
+FROM given
+WHERE end_ns > $start_ns AND start_ns < $end_ns;
+
+-- name: fill_hours
+INSERT INTO hours BY NAME
+SELECT point, epoch_ns(time) AS time_ns, events, good
+FROM read_parquet($files, hive_partitioning = false)
+WHERE epoch_ns(time) + 3600000000000 > $start_ns AND epoch_ns(time) < $end_ns;
+
+-- name: fill_point_days
+INSERT INTO point_days BY NAME
+SELECT point, epoch_ns(time) AS time_ns, events, bad, uncertain, substituted, states, non_finite, ties,
+       out_of_limits, longest_gap_s, stuck_s, percent_good_time, max_events_per_s, first_ns, last_ns
+FROM read_parquet($files, hive_partitioning = false)
+WHERE epoch_ns(time) + 86400000000000 > $start_ns AND epoch_ns(time) < $end_ns;
+
+-- name: fill_bad_states
+INSERT INTO bad_states BY NAME
+SELECT point, epoch_ns(time) AS time_ns, text, quality, events
+FROM read_parquet($files, hive_partitioning = false)
+WHERE epoch_ns(time) + 86400000000000 > $start_ns AND epoch_ns(time) < $end_ns;
+
 -- name: totals
 SELECT coalesce(sum(source_events), 0)::BIGINT AS source_events,
        count(*) FILTER (source_events IS NULL) AS untold,
@@ -10,7 +56,8 @@ SELECT coalesce(sum(source_events), 0)::BIGINT AS source_events,
        count(*) FILTER (stored_events IS NULL) AS unstored,
        count(DISTINCT point) AS points,
        count(DISTINCT "group") AS point_groups,
-       count(DISTINCT ("group", start_ns, end_ns)) AS slices
+       count(DISTINCT ("group", start_ns, end_ns)) AS slices,
+       count(*) AS point_slices
 FROM proofs;
 
 -- name: proof_kinds
@@ -54,14 +101,15 @@ reasons AS (
     GROUP BY point
 ),
 known AS (
-    SELECT point, name, true AS catalogued FROM catalogue
+    SELECT point, name FROM catalogue
     UNION ALL
-    SELECT DISTINCT point, point, false FROM proofs WHERE point NOT IN (SELECT point FROM catalogue)
-    UNION ALL
-    SELECT DISTINCT point, point, false FROM exclusions
-    WHERE point NOT IN (SELECT point FROM catalogue) AND point NOT IN (SELECT point FROM proofs)
+    SELECT point, point FROM (SELECT point FROM proofs UNION SELECT point FROM exclusions)
+    WHERE point NOT IN (SELECT point FROM catalogue)
+),
+groups AS (
+    SELECT point, min("group") AS point_group FROM proofs GROUP BY point
 )
-SELECT known.point, known.name, reasons.reason,
+SELECT known.point, known.name, groups.point_group, reasons.reason,
        coalesce(proved_ns, 0) AS proved_ns,
        coalesce(failed.slices, 0) AS slices, coalesce(differing, 0) AS differing,
        failed.source_events, failed.events, failed.stored_events
@@ -69,6 +117,7 @@ FROM known
 LEFT JOIN proved_time USING (point)
 LEFT JOIN failed USING (point)
 LEFT JOIN reasons USING (point)
+LEFT JOIN groups USING (point)
 WHERE coalesce(proved_ns, 0) < $end_ns - $start_ns OR failed.point IS NOT NULL OR reasons.point IS NOT NULL
 ORDER BY proved_ns NULLS FIRST, known.name;
 
@@ -94,7 +143,7 @@ SELECT sizes."group" AS point_group, bins.opens, bins.closes,
 FROM sizes
 CROSS JOIN bins
 LEFT JOIN slices ON slices."group" = sizes."group" AND slices.start_ns < closes AND slices.end_ns > opens
-GROUP BY ALL
+GROUP BY sizes."group", opens, closes
 ORDER BY point_group, opens;
 
 -- name: rates
@@ -105,8 +154,23 @@ GROUP BY opens
 ORDER BY opens;
 
 -- name: point_figures
--- One row per point that the quality marts know, over all its days in the span.
-WITH said AS (
+-- One row per point that the quality marts know, over all its days in the span. The marts' gaps end at midnight;
+-- `across` is the time from one day's last event to the next event, or from or to an end of the span.
+WITH across AS (
+    SELECT point, max(gap_ns) / 1e9 AS gap_s
+    FROM (
+        SELECT point,
+               greatest(
+                   first_ns - coalesce(lag(last_ns) OVER days, $start_ns),
+                   coalesce(lead(first_ns) OVER days, $end_ns) - last_ns
+               ) AS gap_ns
+        FROM point_days
+        WHERE events > 0
+        WINDOW days AS (PARTITION BY point ORDER BY time_ns)
+    )
+    GROUP BY point
+),
+said AS (
     SELECT point, arg_max(text, struct_pack(events := events, text := text)) AS worst
     FROM (SELECT point, text, sum(events)::BIGINT AS events FROM bad_states GROUP BY ALL)
     GROUP BY point
@@ -116,12 +180,14 @@ SELECT point, coalesce(name, point) AS name, coalesce(kind, 'number') AS kind, c
        sum(events)::BIGINT AS events, sum(bad)::BIGINT AS bad, sum(uncertain)::BIGINT AS uncertain,
        sum(substituted)::BIGINT AS substituted, sum(states)::BIGINT AS states,
        sum(non_finite)::BIGINT AS non_finite, sum(ties)::BIGINT AS ties,
-       sum(out_of_limits)::BIGINT AS out_of_limits, max(longest_gap_s) AS longest_gap_s, max(stuck_s) AS stuck_s,
+       sum(out_of_limits)::BIGINT AS out_of_limits, coalesce(greatest(max(longest_gap_s), any_value(across.gap_s)), ($end_ns - $start_ns) / 1e9) AS longest_gap_s,
+       max(stuck_s) AS stuck_s,
        avg(percent_good_time) AS percent_good_time, max(max_events_per_s) AS max_events_per_s,
        any_value(said.worst) AS worst_state
 FROM point_days
 LEFT JOIN catalogue USING (point)
 LEFT JOIN said USING (point)
+LEFT JOIN across USING (point)
 GROUP BY ALL
 ORDER BY name, point;
 

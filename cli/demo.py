@@ -1,0 +1,176 @@
+"""`ferry demo`: everything at once on a simulated plant, and the proof at the end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.options import framed
+from cli.outcome import PROVED, UNPROVED
+from cli.screen import Screen
+from cli.session import Session
+
+if TYPE_CHECKING:
+    from assets_defs.backfill import BackfillSummary
+    from assets_defs.line import Line
+    from cli.evidence import Evidence
+    from pipelines.plant import SourceSettings
+    from pipelines.timeline import Interval
+
+
+_NOTHING = "nothing to do, it is all there"
+_OUTPUTS = "demo_outputs.json"
+
+
+@click.command(short_help="Everything at once on a simulated plant.")
+@framed
+@click.option("--points", type=click.IntRange(1, 1_000_000), help="How many points the simulated plant has.")
+@click.option("--hours", type=click.IntRange(min=1), help="How many hours of history it has.")
+def demo(session: Session, points: int | None, hours: int | None) -> int:
+    """Everything at once on a simulated plant: servers, backfill, marts, report, proof."""
+    from cli.backfill import figures, move, proved
+    from cli.demo_plant import simulated
+    from cli.proofs import is_proved, show_doubts
+    from cli.servers import start
+
+    screen, began_s = session.screen, time.monotonic()
+    session = _placed(session, points, hours)
+    settings = simulated(session.plant)
+    asked = session.span(settings, None, None)
+    steps = _Steps(screen)
+    with session.line() as line:
+        with steps.step("servers up") as done:
+            start(session, line)
+            done.append(", ".join(each.name for each in line.outside.statuses()))
+        with steps.step("points discovered") as done:
+            done.append(f"{line.discover(settings).points:,} points")
+        with steps.step("history moved") as done:
+            summary = move(session, line, settings, asked, ())
+            done.append(f"{summary.events:,} events in {summary.slices:,} slices" if summary.slices else _NOTHING)
+        with steps.step("marts, report, exports") as done:
+            outputs = _outputs(session, line, settings, asked, fresh=bool(summary.slices))
+            done.append("aggregates, quality figures, Parquet" if summary.slices else _NOTHING)
+        with steps.step("proof") as done:
+            evidence = proved(session, line, settings, asked, None)
+            _recounted(session, line, settings, asked, evidence)
+            done.append("source, landing and IoTDB counted once more")
+    good = is_proved(evidence.found) and not summary.problems
+    _show(session, settings, asked, evidence, summary, outputs, time.monotonic() - began_s)
+    show_doubts(screen, evidence.found)
+    screen.emit(
+        {
+            **evidence.found.as_json(settings.name), **figures(summary),
+            "report": str(outputs[0]), "exports": str(outputs[1]),
+        }
+    )  # fmt: skip
+    return PROVED if good else UNPROVED
+
+
+class _Steps:
+    """The checklist: a line for every step when it is through, with its time."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[list[str]]:
+        """The body appends what the line should add."""
+        began_s, said = time.monotonic(), list[str]()
+        try:
+            yield said
+        except BaseException:
+            self._screen.say(f"✘ {what}", style="red")
+            raise
+        self._screen.say(f"✔ {what:<24} {time.monotonic() - began_s:6.1f} s   {'; '.join(said)}")
+
+
+def _placed(session: Session, points: int | None, hours: int | None) -> Session:
+    """The session on the demo's plant file; written where there is none."""
+    from cli.demo_plant import demo_file, packaged
+
+    screen, file = session.screen, session.plant_file
+    if not session.chosen and not file.exists():
+        shutil.copyfile(packaged(), file)
+        screen.note(f"no plant file here: wrote the demo's to {file}, a model to copy for a real plant")
+    chosen = demo_file(file, session.plant, points, hours)
+    if chosen == file:
+        return session
+    screen.note(f"this demo's plant file is {chosen}: give it to further commands with --plant or FERRY_PLANT")
+    return Session(chosen, screen)
+
+
+def _outputs(session: Session, line: Line, settings: SourceSettings, asked: Interval, fresh: bool) -> tuple[Path, Path]:
+    """The report's path and the exports' folder; made again when something was moved or they are gone."""
+    from assets_defs.backfill import make_marts
+    from assets_defs.marts_line import write_report
+
+    memory = session.plant.state_dir / _OUTPUTS
+    if not fresh and (known := _remembered(memory)):
+        return known
+    pairs = [(group, window) for window in line.windows(settings, asked) for group in line.groups(settings)]
+    with session.screen.busy("aggregates, quality figures, exports") as tell:
+        make_marts(line, session.plant_file.absolute(), settings, pairs, lambda event: tell(_mart_of(event)))
+    with session.screen.busy("quality report"):
+        report = write_report(line, settings, asked)
+    found = report, session.plant.exports_dir
+    memory.write_text(json.dumps([str(each) for each in found]) + "\n", encoding="utf-8")
+    return found
+
+
+def _mart_of(event: dict[str, Any]) -> str:
+    return f"{event['mart']} of {event['group']} {event['window']}" if event["kind"] == "mart" else ""
+
+
+def _remembered(memory: Path) -> tuple[Path, Path] | None:
+    try:
+        report, exports = (Path(each) for each in json.loads(memory.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return (report, exports) if report.exists() and exports.exists() else None
+
+
+def _recounted(session: Session, line: Line, settings: SourceSettings, asked: Interval, evidence: Evidence) -> None:
+    """Asks all three sides once more, now; what differs joins what the ledger says."""
+    with session.screen.busy("counting source, landing and store once more"):
+        now = line.verify(settings, asked, deep=False)
+    found = evidence.found
+    found.source_events, found.landed_events, found.stored_events = (
+        now.source_events, now.landed_events, now.stored_events,
+    )  # fmt: skip
+    found.drift.update(now.drift)
+    found.damaged += now.damaged
+    found.unproved.update({point: why for point, why in now.unproved.items() if point not in found.unproved})
+    found.counted -= set(found.unproved)
+    found.deep -= set(found.unproved)
+
+
+def _show(
+    session: Session, settings: SourceSettings, asked: Interval, evidence: Evidence, summary: BackfillSummary,
+    outputs: tuple[Path, Path], seconds: float,
+) -> None:  # fmt: skip
+    from cli.backfill import rate_of
+    from cli.progress import duration
+    from cli.proofs import show_counts
+
+    screen = session.screen
+    screen.say()
+    show_counts(screen, settings.name, asked, evidence.found, evidence.origins)
+    screen.say()
+    if summary.slices:
+        screen.say(f"  moved and proved at {rate_of(summary):,.0f} events/s; the whole demo took {duration(seconds)}")
+    else:
+        screen.say(f"  Nothing was changed: all of it was there and proved. Looked after in {duration(seconds)}.")
+    plant = "" if session.plant_file.name == "ferry.toml" and not session.chosen else f" --plant {session.plant_file}"
+    screen.say(f"  quality report   {outputs[0]}")
+    screen.say(f"  exports          {outputs[1]}")
+    ui = f"FERRY_PLANT={session.plant_file} make ui" if plant else "make ui"
+    screen.say(f"  open the UI      {ui}")
+    screen.say(f"  prove it again   ferry verify --deep{plant}")
+    screen.say(f"  stop the servers ferry down{plant}")

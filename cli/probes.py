@@ -1,0 +1,96 @@
+"""Probes: one question each to PostgreSQL, IoTDB and a PI Web API, for the doctor."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from pipelines.plant import SourceSettings
+from pipelines.ports import Stop
+from pipelines.timeline import SECOND_NS, parse
+from resources.outside import Outside
+from resources.pi_web_api import Patience
+from resources.pi_web_api.auth import login
+from resources.pi_web_api.budget import Budget
+from resources.pi_web_api.transport import Transport
+from resources.postgres.connections import Connections
+
+_ONCE = Patience(tries=1, read_s=15.0, whole_s=30.0)
+_LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def postgres_probe(dsn: str) -> str:
+    """Version, and whether we may make tables. Raises Unreachable, Stop."""
+    connections = Connections(dsn)
+    connection = connections.open()
+    try:
+        row = connection.execute(
+            "SELECT current_setting('server_version'), has_schema_privilege(current_schema(), 'CREATE'), "
+            "current_database(), current_user"
+        ).fetchone()
+    finally:
+        connection.close()
+        connections.close()
+    assert row is not None
+    version, may_create, database, user = row
+    if not may_create:
+        raise Stop(f"user {user} may not create tables in database {database} at {connections.address}: GRANT CREATE")
+    return f"{version} at {connections.address}, database {database}"
+
+
+def store_probe(outside: Outside) -> str:
+    """Clock and writer, after a row was written and read back. Raises Unreachable, Stop, NoRoom."""
+    store = outside.store()
+    try:
+        clock = {1: "ns", 1_000: "us", 1_000_000: "ms"}.get(store.clock_ns, f"{store.clock_ns} ns")
+        return f"clock {clock}, writer {store.writer_name} ({store.writer_reason})"
+    finally:
+        store.close()
+
+
+def source_probe(outside: Outside, settings: SourceSettings, url: str) -> tuple[str, float | None, bool]:
+    """Who the server takes us for; its clock minus ours, seconds; whether a password went over plain HTTP.
+
+    Raises Unreachable, Stop (login refused, TLS, not a PI Web API).
+    """
+    if settings.simulate is not None:
+        asyncio.run(_closed(outside, settings))  # lends the stand-in's password
+    elif settings.kind != "pi_web_api":
+        raise Stop(f"sources of kind {settings.kind!r} are not built yet; this version reads pi_web_api")
+    status, user = asyncio.run(_asked(settings, url))
+    said = f"{url} answers, {status.get('State', 'state unknown')}"
+    if user.get("Name"):
+        said += f", as {user['Name']} ({user.get('IdentityType', 'login accepted')})"
+    plain = settings.auth.kind in ("basic", "bearer") and url.startswith("http:")
+    return said, _skew_s(status), plain and urlsplit(url).hostname not in _LOCAL
+
+
+async def _closed(outside: Outside, settings: SourceSettings) -> None:
+    await outside.source(settings).close()
+
+
+async def _asked(settings: SourceSettings, url: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    transport = Transport(
+        settings.name, url, Budget(settings.requests_per_s), login(settings.auth), settings.auth.username,
+        ca_file=settings.ca_file, patience=_ONCE,
+    )  # fmt: skip
+    try:
+        return await transport.get("system/status", _object), await transport.get("system/userinfo", _object)
+    finally:
+        await transport.close()
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    found = msgspec.json.decode(body or b"{}")
+    return found if isinstance(found, dict) else {}
+
+
+def _skew_s(status: dict[str, Any]) -> float | None:
+    try:
+        return (parse(str(status["ServerTime"])) - time.time_ns()) / SECOND_NS
+    except (KeyError, ValueError):
+        return None

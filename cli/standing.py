@@ -1,0 +1,134 @@
+"""Standing: how far a source is, from the ledger alone."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from assets_defs.line import Line
+from cli.evidence import reason_of
+from cli.forecast import Pace, pace_of
+from pipelines.ledger import Standing, newest_first
+from pipelines.plant import SourceSettings
+from pipelines.ports import SliceRecord
+from pipelines.timeline import SECOND_NS, Interval, iso
+
+_AT_WORK_NS = 60 * SECOND_NS
+"""A ledger that moved so lately belongs to a backfill that is running."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStanding:
+    """One point group: where it stands, its newest slices by state, and when a failed one is tried again."""
+
+    standing: Standing
+    points: int
+    states: dict[str, int]
+    retry_at_ns: int
+
+    @property
+    def gap_ns(self) -> int:
+        return sum(gap.length_ns for gap in self.standing.gaps)
+
+    def as_json(self) -> dict[str, Any]:
+        """One of `groups` of `ferry status --json`."""
+        standing = self.standing
+        return {
+            "group": standing.group,
+            "points": self.points,
+            "covered_percent": round(100 * standing.share, 3),
+            "events": standing.events,
+            "gaps": [{"start": iso(each.start_ns), "end": iso(each.end_ns)} for each in standing.gaps],
+            "watermark": iso(standing.watermark_ns),
+            "quarantined": [{"start": iso(each.start_ns), "end": iso(each.end_ns)} for each in standing.quarantined],
+            "point_exceptions": len({each.point for each in standing.exclusions}),
+            "states": self.states,
+            "retry_at": iso(self.retry_at_ns) if self.retry_at_ns else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStanding:
+    """One source over all that its plant file names and that is final."""
+
+    source: str
+    span: Interval
+    groups: list[GroupStanding]
+    unproved: dict[str, str]
+    pace: Pace | None
+    at_work: bool
+    lag_s: float | None
+
+    @property
+    def share(self) -> float:
+        """Covered part, 0 to 1, over all groups."""
+        return sum(each.standing.share for each in self.groups) / len(self.groups)
+
+    @property
+    def events(self) -> int:
+        return sum(each.standing.events for each in self.groups)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds that the gaps need at the pace of the newest work; None when nobody can tell."""
+        gap_ns = sum(each.gap_ns for each in self.groups)
+        if not gap_ns:
+            return 0.0
+        return gap_ns / self.pace.slice_ns * self.pace.seconds if self.pace and self.pace.slice_ns else None
+
+    @property
+    def proved(self) -> bool:
+        """Nothing of what was moved is in doubt; gaps are not."""
+        return not self.unproved and not any(each.standing.quarantined for each in self.groups)
+
+    def as_json(self) -> dict[str, Any]:
+        """One of `sources` of `ferry status --json`."""
+        return {
+            "source": self.source,
+            "start": iso(self.span.start_ns),
+            "end": iso(self.span.end_ns),
+            "points": sum(each.points for each in self.groups),
+            "covered_percent": round(100 * self.share, 3),
+            "events": self.events,
+            "events_per_s": round(self.pace.events_per_s, 1) if self.pace else None,
+            "running": self.at_work,
+            "lag_s": None if self.lag_s is None else round(self.lag_s, 1),
+            "left_s": None if self.left_s is None else round(self.left_s, 1),
+            "unproved_points": len(self.unproved),
+            "unproved": [{"point": point, "reason": why} for point, why in sorted(self.unproved.items())],
+            "groups": [each.as_json() for each in self.groups],
+        }
+
+
+def standing_of(line: Line, settings: SourceSettings, span: Interval) -> SourceStanding:
+    """Puts together what the ledger knows of a source. The source itself is not asked."""
+    history = line.ledger.history(settings.name, None, span)
+    by_group: dict[str, list[SliceRecord]] = {}
+    for record in history:
+        by_group.setdefault(record.slice.group, []).append(record)
+    points = line.by_group(settings)
+    groups = [
+        _group(each, len(points[each.group]), by_group.get(each.group, []), span)
+        for each in line.standings(settings, span)
+    ]
+    unproved = {exclusion.point: reason_of(exclusion) for each in groups for exclusion in each.standing.exclusions}
+    newest_ns = history[-1].recorded_ns if history else 0
+    # A source with an end in the plant file is history only, and never behind.
+    watermark_ns = min(each.standing.watermark_ns for each in groups)
+    return SourceStanding(
+        source=settings.name,
+        span=span,
+        groups=groups,
+        unproved=unproved,
+        pace=pace_of(history),
+        at_work=time.time_ns() - newest_ns < _AT_WORK_NS and any(each.standing.gaps for each in groups),
+        lag_s=None if settings.end else (time.time_ns() - watermark_ns) / SECOND_NS,
+    )
+
+
+def _group(standing: Standing, points: int, history: list[SliceRecord], span: Interval) -> GroupStanding:
+    newest = newest_first(history, span)
+    waiting = [each.record.retry_at_ns for each in newest if each.record.state == "retry_at"]
+    return GroupStanding(standing, points, dict(Counter(each.record.state for each in newest)), min(waiting, default=0))

@@ -1,0 +1,78 @@
+"""`ferry status`: coverage, gaps, rates and doubts, from the ledger alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import framed, source
+from cli.outcome import PROVED, UNPROVED
+from cli.screen import Screen
+from cli.session import Session
+
+if TYPE_CHECKING:
+    from cli.standing import GroupStanding, SourceStanding
+
+
+@click.command()
+@framed
+@source
+def status(session: Session, source_name: str | None) -> int:
+    """Show how far every point group is, and what is unproved. Works while the source is down."""
+    from cli.standing import standing_of
+
+    found = []
+    with session.line() as line:
+        for settings in session.sources(source_name):
+            found.append(standing_of(line, settings, session.span(settings, None, None)))
+    for index, each in enumerate(found):
+        if index:
+            session.screen.say()
+        _show(session.screen, each)
+    session.screen.emit({"plant": session.plant.plant.name, "sources": [each.as_json() for each in found]})
+    return PROVED if all(each.proved for each in found) else UNPROVED
+
+
+def _show(screen: Screen, found: SourceStanding) -> None:
+    from cli.progress import duration, percent
+    from cli.proofs import show_reasons
+
+    screen.say(f"Source {found.source}, {found.span}", style="bold")
+    screen.table(
+        "",
+        ("group", "points", "covered", "events", "gaps", "proved up to", "exceptions", "slices", "notes"),
+        [_row(each) for each in found.groups],
+    )
+    rate = f", {found.pace.events_per_s:,.0f} events/s in the newest run" if found.pace else ""
+    screen.say(f"{percent(found.share)} covered, {found.events:,} events proved{rate}")
+    if found.left_s:
+        screen.say(f"{'running, ' if found.at_work else ''}about {duration(found.left_s)} of work left")
+    elif found.left_s is None:
+        screen.say("nothing was moved yet: `ferry plan` says what a backfill would do")
+    if found.lag_s is not None:
+        screen.say(f"{duration(found.lag_s)} behind the source's clock")
+    if found.events or found.unproved:
+        style = "bold red" if found.unproved else "green"
+        screen.say(f"{len(found.unproved):,} points unproved in what was moved", style=style)
+    show_reasons(screen, found.unproved)
+    for each in found.groups:
+        for span in each.standing.quarantined:
+            screen.say(f"{each.standing.group} {span} waits in quarantine for a person", style="yellow")
+
+
+def _row(group: GroupStanding) -> tuple[object, ...]:
+    from cli.progress import percent
+    from pipelines.timeline import iso
+
+    standing = group.standing
+    notes = []
+    if standing.quarantined:
+        notes.append(f"{len(standing.quarantined)} quarantined")
+    if group.retry_at_ns:
+        notes.append(f"again after {iso(group.retry_at_ns // 1_000_000_000 * 1_000_000_000)}")
+    states = ", ".join(f"{number} {state}" for state, number in sorted(group.states.items()))
+    return (
+        standing.group, group.points, percent(standing.share), standing.events, len(standing.gaps),
+        iso(standing.watermark_ns), len({each.point for each in standing.exclusions}), states, ", ".join(notes),
+    )  # fmt: skip
