@@ -1,24 +1,32 @@
-"""Asset checks of a source: coverage and drift of the samples. They read, and change nothing."""
+"""Asset checks of a source: coverage and drift of the samples, good values in the quality mart. They change nothing."""
 
 import random
 from collections.abc import Sequence
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from assets_defs.failures import readable
 from assets_defs.ferry_resource import FerryResource
-from assets_defs.line import Line
 from assets_defs.markdown import table
-from assets_defs.samples import samples_key
+from assets_defs.marts_assets import mart_key
+from assets_defs.reach import covered_reach, newest_window
+from assets_defs.samples import samples_key, source_pool
 from pipelines.ledger import Standing
+from pipelines.marts import QUALITY_SCHEMA, mart_files
 from pipelines.plant import SourceSettings
-from pipelines.timeline import Interval, clip, iso
+from pipelines.timeline import iso
 
 _DRIFT_POINTS = 50
+GOOD_ENOUGH_PERCENT = 90.0
+"""Below it most readers of the store would ask what is wrong with the plant."""
 
 
 def build_checks(settings: SourceSettings) -> list[dg.AssetChecksDefinition]:
     """All checks of one source."""
-    return [_coverage(settings), _drift(settings)]
+    return [_coverage(settings), _drift(settings), _quality(settings)]
 
 
 def _coverage(settings: SourceSettings) -> dg.AssetChecksDefinition:
@@ -28,20 +36,27 @@ def _coverage(settings: SourceSettings) -> dg.AssetChecksDefinition:
         description="Everything between the first and the last covered instant is proved, for every point.",
     )
     def coverage(context: dg.AssetCheckExecutionContext, ferry: FerryResource) -> dg.AssetCheckResult:
-        with ferry.line(context.run.run_id) as line:
-            span = _reach(line, settings)
+        with readable(), ferry.line(context.run.run_id) as line:
+            span = covered_reach(line, settings)
             standings = line.standings(settings, span) if span else []
         gaps = [(each.group, iso(gap.start_ns), iso(gap.end_ns)) for each in standings for gap in each.gaps]
-        points = [(one.point, one.reason) for each in standings for one in each.exclusions]
-        waiting = sum(len(each.quarantined) for each in standings)
+        points = sorted({(one.point, one.reason) for each in standings for one in each.exclusions})
+        waiting = [(each.group, str(part)) for each in standings for part in each.quarantined]
+        unproved = len({point for point, _ in points})
         return dg.AssetCheckResult(
-            passed=not (gaps or points),
+            passed=bool(standings) and not (gaps or points or waiting),
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{len(gaps)} gaps, {len({p for p, _ in points})} unproved points, {waiting} quarantined",
+            description=(
+                f"{_share(standings):.2%} of {span} is covered; {len(gaps)} gaps, {unproved} unproved points, "
+                f"{len(waiting)} spans in quarantine"
+                if span
+                else "nothing is covered yet"
+            ),
             metadata={
-                "share_covered": dg.MetadataValue.float(_share(standings)),
+                "share_covered": dg.MetadataValue.float(round(_share(standings), 6)),
                 "gaps": dg.MetadataValue.md(table(["group", "from", "to"], gaps)),
-                "unproved": dg.MetadataValue.md(table(["point", "reason"], sorted(set(points)))),
+                "unproved": dg.MetadataValue.md(table(["point", "reason"], points)),
+                "quarantined": dg.MetadataValue.md(table(["group", "span"], waiting)),
             },
         )
 
@@ -52,11 +67,12 @@ def _drift(settings: SourceSettings) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=samples_key(settings),
         name="drift",
-        description=f"Source, landing and store are counted again for {_DRIFT_POINTS} points of the newest window.",
+        description=f"Source, landing and IoTDB are counted again for {_DRIFT_POINTS} points of the newest window.",
+        pool=source_pool(settings),
     )
     def drift(context: dg.AssetCheckExecutionContext, ferry: FerryResource) -> dg.AssetCheckResult:
-        with ferry.line(context.run.run_id) as line:
-            span = _newest(line, settings)
+        with readable(), ferry.line(context.run.run_id) as line:
+            span = newest_window(line, settings)
             if span is None:
                 return dg.AssetCheckResult(passed=True, description="nothing is covered yet")
             points = line.catalogue(settings)
@@ -66,37 +82,63 @@ def _drift(settings: SourceSettings) -> dg.AssetChecksDefinition:
             found = line.verify(settings, span, deep=False, points=drawn)
         rows = [(p, w, c["source"], c["landed"], c["stored"]) for (p, w), c in sorted(found.drift.items())]
         return dg.AssetCheckResult(
-            passed=not rows,
-            description=f"{len(rows)} of {len(drawn)} points differ in {span}",
+            passed=not (rows or found.damaged),
+            description=f"{len(rows)} of {len(drawn)} points differ in {span}"
+            + (f"; {len(found.damaged)} landed files are damaged" if found.damaged else ""),
             metadata={
                 "points": dg.MetadataValue.int(len(drawn)),
                 "events": dg.MetadataValue.int(found.landed_events),
-                "drift": dg.MetadataValue.md(table(["point", "window", "source", "landed", "stored"], rows)),
+                "drift": dg.MetadataValue.md(table(["point", "window", "source", "landed", "IoTDB"], rows)),
+                "damaged": dg.MetadataValue.md(table(["damaged file"], [(each,) for each in found.damaged])),
             },
         )
 
     return drift
 
 
-def _reach(line: Line, settings: SourceSettings) -> Interval | None:
-    """From the first to the last instant that any group has covered."""
-    covered = [part for group in line.groups(settings) for part in line.ledger.coverage(settings.name, group)]
-    if not covered:
-        return None
-    return Interval(min(part.start_ns for part in covered), max(part.end_ns for part in covered))
+def _quality(settings: SourceSettings) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=mart_key(settings, "quality"),
+        name="quality",
+        description=f"At least {GOOD_ENOUGH_PERCENT:.0f} % of the events are good, over all that the mart holds.",
+    )
+    def quality(ferry: FerryResource) -> dg.AssetCheckResult:
+        files = mart_files(ferry.plant().state_dir / "marts", "quality", settings.name)
+        columns = ["point", "events", "bad", "uncertain"]
+        empty = QUALITY_SCHEMA.empty_table().select(columns)
+        figures = pa.concat_tables([empty, *(pq.ParquetFile(file).read(columns) for file in files)])
+        events, good = (int(pc.sum(column).as_py() or 0) for column in (figures["events"], _good(figures)))
+        share = 100.0 * good / events if events else 100.0
+        return dg.AssetCheckResult(
+            passed=share >= GOOD_ENOUGH_PERCENT,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{share:.2f} % of {events:,} events are good" if events else "the mart holds no events yet",
+            metadata={
+                "percent_good": dg.MetadataValue.float(round(share, 4)),
+                "events": dg.MetadataValue.int(events),
+                "worst": dg.MetadataValue.md(table(["point", "events", "percent good"], _worst(figures))),
+            },
+        )
+
+    return quality
 
 
-def _newest(line: Line, settings: SourceSettings) -> Interval | None:
-    """The newest window in which every group is covered, as far as it is."""
-    reach = _reach(line, settings)
-    if reach is None:
-        return None
-    for window in reversed(line.windows(settings, reach)):
-        parts = [clip(line.ledger.coverage(settings.name, group), window) for group in line.groups(settings)]
-        if all(parts):
-            return Interval(max(p[0].start_ns for p in parts), min(p[-1].end_ns for p in parts))
-    return None
+def _good(figures: pa.Table) -> pa.ChunkedArray:
+    return pc.subtract(pc.subtract(figures["events"], figures["bad"]), figures["uncertain"])
+
+
+def _worst(figures: pa.Table, most: int = 10) -> list[tuple[str, str, str]]:
+    """The points with the smallest share of good events, those without a doubtful event left out."""
+    summed = (
+        figures.append_column("good", _good(figures)).group_by("point").aggregate([("events", "sum"), ("good", "sum")])
+    )
+    rows = [
+        (100.0 * row["good_sum"] / row["events_sum"], row["point"], row["events_sum"])
+        for row in summed.to_pylist()
+        if row["good_sum"] < row["events_sum"]
+    ]
+    return [(point, f"{events:,}", f"{share:.1f}") for share, point, events in sorted(rows)[:most]]
 
 
 def _share(standings: Sequence[Standing]) -> float:
-    return round(sum(each.share for each in standings) / len(standings), 4) if standings else 0.0
+    return sum(each.share for each in standings) / len(standings) if standings else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import dagster as dg
@@ -10,31 +11,38 @@ import dagster as dg
 from assets_defs.checks import build_checks
 from assets_defs.ferry_resource import FerryResource
 from assets_defs.jobs import build_jobs
-from assets_defs.marts_assets import build_marts
+from assets_defs.marts_assets import build_marts, build_report
 from assets_defs.samples import build_samples
 from pipelines.plant import load_plant
 
 
 def plant_file() -> Path:
     """The plant file: $FERRY_PLANT, else ferry.toml in the working folder."""
-    return Path(os.environ.get("FERRY_PLANT", "ferry.toml")).resolve()
+    return Path(os.environ.get("FERRY_PLANT") or "ferry.toml").absolute()
 
 
-def build_defs(path: Path | None = None) -> dg.Definitions:
-    """Definitions of a plant. Starts nothing and asks nobody. Raises Stop for a wrong plant file."""
+def build_defs(path: Path | None = None, ferry: FerryResource | None = None) -> dg.Definitions:
+    """Definitions of a plant. Starts nothing and asks nobody. Raises Stop for a wrong plant file.
+
+    `ferry` is what opens the line; a test gives its own.
+    """
     path = path or plant_file()
     plant = load_plant(path)
     assets: list[dg.AssetsDefinition] = []
     checks: list[dg.AssetChecksDefinition] = []
     jobs = []
-    for settings in plant.source:
-        assets += [build_samples(settings), *build_marts(settings)]
-        checks += build_checks(settings)
-        jobs += build_jobs(settings)
+    with warnings.catch_warnings():
+        # What we use of Dagster's beta is pinned by tests/dagster; an operator can do nothing about the warnings.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        for settings in plant.source:
+            assets += [build_samples(settings), *build_marts(settings), build_report(settings)]
+            checks += build_checks(settings)
+            jobs += build_jobs(settings)
     return dg.Definitions(
         assets=assets,
         asset_checks=checks,
         jobs=jobs,
-        resources={"ferry": FerryResource(plant_file=str(path))},
+        resources={"ferry": ferry or FerryResource(plant_file=str(path))},
         executor=dg.in_process_executor,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets_defs.line import Line, open_line
-from pipelines.plant import load_plant
+from pipelines.plant import Plant, load_plant
 
 
 class FerryResource(dg.ConfigurableResource[Line]):
@@ -17,8 +17,12 @@ class FerryResource(dg.ConfigurableResource[Line]):
 
     plant_file: str
 
+    def plant(self) -> Plant:
+        """The plant file as it is now. Raises Stop when it is wrong."""
+        return load_plant(Path(self.plant_file))
+
     @contextmanager
     def line(self, run_id: str) -> Iterator[Line]:
         """The opened line for one step. Raises Stop for a wrong plant file."""
-        with open_line(load_plant(Path(self.plant_file)), run_id=run_id) as line:
+        with open_line(self.plant(), run_id=run_id) as line:
             yield line

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -12,7 +14,9 @@ import psutil
 from pipelines.plant import Plant
 from resources.outside import Outside
 
-PID_TAG, BORN_TAG = "ferry/pid", "ferry/born"
+HOST_TAG, PID_TAG, BORN_TAG = "ferry/host", "ferry/pid", "ferry/born"
+MAX_RETRIES_TAG = "dagster/max_retries"
+_CLOCK_S = 2.0  # psutil derives the start from boot time, which moves by a second with clock corrections
 
 
 def home_of(plant: Plant) -> Path:
@@ -36,7 +40,8 @@ def render(plant: Plant, outside: Outside) -> Path:
             "module": "dagster.core.run_coordinator",
             "class": "QueuedRunCoordinator",
         },
-        "concurrency": {"runs": {"max_concurrent_runs": 4}, "pools": {"default_limit": 1}},
+        "concurrency": {"runs": {"max_concurrent_runs": 4}, "pools": {"default_limit": 1, "granularity": "op"}},
+        "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
         "run_monitoring": {"enabled": True, "free_slots_after_run_end_seconds": 300, "poll_interval_seconds": 30},
         "compute_logs": {
             "module": "dagster.core.storage.local_compute_log_manager",
@@ -49,6 +54,7 @@ def render(plant: Plant, outside: Outside) -> Path:
             "config": {"base_dir": str(home)},
         },
         "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
     }
     text = "# Rendered by ferry; edits are lost. The template is dagster.yaml beside the plant file.\n"
     text += json.dumps(settings, indent=2) + "\n"  # JSON is YAML
@@ -61,28 +67,58 @@ def render(plant: Plant, outside: Outside) -> Path:
 
 
 def own_tags() -> dict[str, str]:
-    """Tags by which a run that was started in this process is known as dead once the process is."""
-    return {PID_TAG: str(os.getpid()), BORN_TAG: f"{psutil.Process().create_time():.0f}"}
+    """Tags by which a run that is executed by this process is known as dead once the process is."""
+    return {
+        HOST_TAG: socket.gethostname(),
+        PID_TAG: str(os.getpid()),
+        BORN_TAG: f"{psutil.Process().create_time():.0f}",
+    }
+
+
+def mark_process(context: dg.AssetExecutionContext) -> None:
+    """Writes down which process runs this, whoever launched it."""
+    tags = own_tags()
+    if any(context.run.tags.get(name) != value for name, value in tags.items()):
+        context.instance.add_run_tags(context.run_id, tags)
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Marks runs whose process was killed as failed and frees their pool slots; returns their ids.
+    """Marks runs of this host whose process was killed as failed and frees their pool slots; returns their ids.
 
-    Dagster itself leaves a run that was executed in a killed process STARTED for ever (facts/models.md, section 7b).
+    Dagster itself leaves a run that was executed in a killed process STARTED for ever (facts/models.md, section 7b),
+    and also one of a worker that died together with the daemon.
     """
     dead = []
     unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=unfinished)):
-        if PID_TAG in run.tags and not _alive(int(run.tags[PID_TAG]), float(run.tags[BORN_TAG])):
+        if _died(run.tags):
+            instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})  # whoever found it dead goes on with the work
             instance.report_run_failed(run, "The process of this run was killed; the next backfill goes on from there.")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             dead.append(run.run_id)
+    for run_id in dead + _finished_holders(instance):
+        instance.event_log_storage.free_concurrency_slots_for_run(run_id)
     return dead
 
 
-def _alive(pid: int, born_s: float) -> bool:
-    try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - born_s) < 2 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
+def _finished_holders(instance: dg.DagsterInstance) -> list[str]:
+    """Runs that ended and still hold a slot: the daemon frees those, but there may be no daemon."""
+    storage = instance.event_log_storage
+    holders = {
+        slot.run_id
+        for key in storage.get_concurrency_keys()
+        for slot in storage.get_concurrency_info(key).claimed_slots
+    }
+    if not holders:
+        return []
+    return [run.run_id for run in instance.get_runs(filters=dg.RunsFilter(run_ids=sorted(holders))) if run.is_finished]
+
+
+def _died(tags: Mapping[str, str]) -> bool:
+    if tags.get(HOST_TAG) != socket.gethostname() or PID_TAG not in tags:
         return False
+    try:
+        process = psutil.Process(int(tags[PID_TAG]))
+        same = abs(process.create_time() - float(tags[BORN_TAG])) < _CLOCK_S
+        return not same or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return True

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dagster as dg
 
+from assets_defs.marts_assets import mart_key
 from assets_defs.samples import samples_key
 from pipelines.plant import SourceSettings
+
+NO_RETRIES = {"dagster/retry_on_asset_or_op_failure": "false"}
+"""Our own instance says so too; this holds on an instance of somebody else. Killed workers are tried again."""
 
 
 def backfill_job(source: str) -> str:
@@ -18,21 +22,37 @@ def marts_job(source: str) -> str:
     return f"marts_{source}"
 
 
+def report_job(source: str) -> str:
+    """Name of the job that writes the quality report."""
+    return f"report_{source}"
+
+
 def build_jobs(settings: SourceSettings) -> list[dg.UnresolvedAssetJobDefinition]:
-    """Both jobs; partitions come from the assets."""
-    samples = dg.AssetSelection.assets(samples_key(settings))
-    downstream = dg.AssetSelection.groups(settings.name) - samples
+    """The jobs of one source; partitions come from the assets.
+
+    Without the checks: a backfill of many runs would recount the newest window in every one of them.
+    """
+    marts = dg.AssetSelection.assets(*(mart_key(settings, name) for name in ("aggregates", "quality", "exports")))
     return [
         dg.define_asset_job(
             backfill_job(settings.name),
-            selection=samples,
+            selection=dg.AssetSelection.assets(samples_key(settings)).without_checks(),
             executor_def=dg.in_process_executor,
+            run_tags=NO_RETRIES,
             description=f"Moves history of `{settings.name}` into IoTDB and proves it.",
         ),
         dg.define_asset_job(
             marts_job(settings.name),
-            selection=downstream - dg.AssetSelection.all_asset_checks(),
+            selection=marts.without_checks(),
             executor_def=dg.in_process_executor,
+            run_tags=NO_RETRIES,
             description=f"Aggregates, quality figures and exports of `{settings.name}` from the landing.",
+        ),
+        dg.define_asset_job(
+            report_job(settings.name),
+            selection=dg.AssetSelection.assets(mart_key(settings, "report")),
+            executor_def=dg.in_process_executor,
+            run_tags=NO_RETRIES,
+            description=f"The quality report of `{settings.name}`, one HTML file.",
         ),
     ]

@@ -1,33 +1,71 @@
-"""What is made of the samples: aggregates, quality figures and exports, one partition a window and point group."""
+"""What is made of the samples: aggregates, quality figures and exports by window and point group, and the report."""
 
+import datetime as dt
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
 
 from assets_defs.events import emit
-from assets_defs.failures import failures, keys_or_failure
+from assets_defs.failures import keys_or_failure, readable
 from assets_defs.ferry_resource import FerryResource
+from assets_defs.instance import mark_process
 from assets_defs.line import Line
 from assets_defs.markdown import table
-from assets_defs.marts_line import MartResult, make_aggregates, make_quality, write_exports
-from assets_defs.partitions import key_of, pairs_of, partitions_of
+from assets_defs.marts_line import MartResult, make_aggregates, make_quality, write_exports, write_report
+from assets_defs.partitions import pairs_of, partitions_of
+from assets_defs.reach import covered_reach
 from assets_defs.samples import WINDOWS_PER_RUN, samples_key
-from pipelines.landing import window_label
+from assets_defs.window_events import WindowEvents
+from pipelines.landing import DamagedLanding, window_label
 from pipelines.plant import SourceSettings
+from pipelines.ports import Stop
 from pipelines.timeline import Interval
 
 Make = Callable[[Line, SourceSettings, str, Interval], MartResult]
 
 
+def mart_key(settings: SourceSettings, name: str) -> dg.AssetKey:
+    """The key of `aggregates`, `quality`, `exports` or `report` of a source."""
+    return dg.AssetKey([settings.name, name])
+
+
 def build_marts(settings: SourceSettings) -> list[dg.AssetsDefinition]:
-    """The three assets of one source."""
+    """The three partitioned assets of one source."""
     return [
         _mart(settings, "aggregates", make_aggregates, "1-minute, 1-hour and 1-day aggregates, in Parquet and IoTDB."),
         _mart(settings, "quality", make_quality, "Quality figures a point and day: gaps, stuck runs, bad states."),
         _mart(settings, "exports", _exported, "The events themselves as Hive-style Parquet with names and units."),
     ]
+
+
+def build_report(settings: SourceSettings) -> dg.AssetsDefinition:
+    """The quality report, one file over all that is covered."""
+
+    @dg.asset(
+        key=mart_key(settings, "report"),
+        deps=[mart_key(settings, "quality"), mart_key(settings, "aggregates")],
+        group_name=settings.name,
+        kinds={"html"},
+        description=f"The quality report of `{settings.name}`: one HTML file over everything that is covered.",
+    )
+    def report(context: dg.AssetExecutionContext, ferry: FerryResource) -> dg.MaterializeResult[Any]:
+        mark_process(context)
+        with readable(), ferry.line(context.run_id) as line:
+            span = covered_reach(line, settings)
+            if span is None:
+                raise Stop(f"nothing of source {settings.name!r} is covered yet: materialize its samples first")
+            path = write_report(line, settings, span)
+        return dg.MaterializeResult(
+            metadata={
+                "report": dg.MetadataValue.path(path),
+                "span": dg.MetadataValue.text(str(span)),
+                "written": dg.MetadataValue.timestamp(dt.datetime.now(dt.UTC)),
+            }
+        )
+
+    return report
 
 
 def _exported(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
@@ -37,9 +75,11 @@ def _exported(line: Line, settings: SourceSettings, group: str, window: Interval
 
 
 def _mart(settings: SourceSettings, name: str, make: Make, description: str) -> dg.AssetsDefinition:
+    key = mart_key(settings, name)
+
     @dg.asset(
-        key=dg.AssetKey([settings.name, name]),
-        deps=[samples_key(settings)],
+        key=key,
+        deps=[dg.AssetDep(samples_key(settings), partition_mapping=dg.IdentityPartitionMapping())],
         partitions_def=partitions_of(settings, time.time_ns()),
         backfill_policy=dg.BackfillPolicy.multi_run(settings.point_groups * WINDOWS_PER_RUN[settings.window]),
         group_name=settings.name,
@@ -47,24 +87,28 @@ def _mart(settings: SourceSettings, name: str, make: Make, description: str) -> 
         description=f"{description} Made from the landing alone; the source is not asked.",
     )
     def mart(context: dg.AssetExecutionContext, ferry: FerryResource) -> None:
-        keys = keys_or_failure(context)
-        with failures(context), ferry.line(context.run_id) as line:
-            for group, window in pairs_of(keys, settings):
-                made = make(line, settings, group, window)
-                context.add_asset_metadata(_metadata(made), partition_key=key_of(group, window))
-                _done(name, [made])
+        mark_process(context)
+        pairs = pairs_of(keys_or_failure(context), settings)
+        with WindowEvents(context, key, pairs) as events, ferry.line(context.run_id) as line:
+            for pair in pairs:
+                try:
+                    made = make(line, settings, *pair)
+                except DamagedLanding as error:
+                    events.failed(pair, [str(error)])
+                    continue
+                events.through(pair, _metadata(made))
+                _done(name, made)
 
     return mart
 
 
-def _done(name: str, made: Iterable[MartResult]) -> None:
-    for each in made:
-        emit(
-            {
-                "kind": "mart", "mart": name, "group": each.group, "window": window_label(each.window),
-                "rows": each.rows, "seconds": each.seconds,
-            }
-        )  # fmt: skip
+def _done(name: str, made: MartResult) -> None:
+    emit(
+        {
+            "kind": "mart", "mart": name, "group": made.group, "window": window_label(made.window),
+            "rows": made.rows, "seconds": made.seconds,
+        }
+    )  # fmt: skip
 
 
 def _metadata(made: MartResult) -> dict[str, dg.MetadataValue[Any]]:

@@ -50,6 +50,11 @@ def key_of(group: str, window: Interval) -> str:
     return f"{group}|{window_label(window)}"
 
 
+def multi_key(group: str, window: Interval) -> dg.MultiPartitionKey:
+    """The same key with its dimensions, which an event that we write ourselves needs to be found by either."""
+    return dg.MultiPartitionKey({GROUP: group, WINDOW: window_label(window)})
+
+
 def pairs_of(keys: Iterable[str], settings: SourceSettings) -> list[tuple[str, Interval]]:
     """Partition keys → (group, window), windows outermost, in time order."""
     cut = months if settings.window == "month" else days

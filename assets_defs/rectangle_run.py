@@ -7,24 +7,31 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import dagster as dg
 
 from assets_defs.definitions import build_defs
-from assets_defs.instance import own_tags
+from assets_defs.instance import MAX_RETRIES_TAG, own_tags
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+LIFELINE = "FERRY_LIFELINE_FD"
+_ORPHANED = 75
 
 
 def main(arguments: list[str]) -> int:
     """0 when the run succeeded, 1 when it failed; why stands in the events and in Dagster's log."""
+    end_with_parent()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "100")
     plant_file, job_name, first, last, *config = arguments
     defs = build_defs(Path(plant_file))
     job = defs.resolve_job_def(job_name)
-    tags = {RANGE_START: first, RANGE_END: last, **own_tags()}
+    # A retry by the daemon would do again what whoever started us is about to do.
+    tags = {RANGE_START: first, RANGE_END: last, MAX_RETRIES_TAG: "0", **own_tags()}
     with dg.DagsterInstance.get() as instance:
         result = job.execute_in_process(
             instance=instance,
@@ -33,6 +40,20 @@ def main(arguments: list[str]) -> int:
             raise_on_error=False,
         )
     return 0 if result.success else 1
+
+
+def end_with_parent() -> None:
+    """Ends this process at once when the one that started it is gone, so that its leases are free for the next."""
+    descriptor = os.environ.pop(LIFELINE, None)
+    if descriptor is None:
+        return
+
+    def wait() -> None:
+        while os.read(int(descriptor), 1):
+            pass
+        os._exit(_ORPHANED)
+
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -6,14 +6,18 @@ from typing import Any
 import dagster as dg
 
 from assets_defs.events import emit
-from assets_defs.failures import failures, keys_or_failure
+from assets_defs.failures import keys_or_failure
 from assets_defs.ferry_resource import FerryResource
+from assets_defs.instance import mark_process
 from assets_defs.line import Line
 from assets_defs.markdown import table
-from assets_defs.partitions import key_of, pairs_of, partitions_of
+from assets_defs.partitions import pairs_of, partitions_of
+from assets_defs.proof_metadata import proof_metadata
+from assets_defs.window_events import WindowEvents
 from pipelines.landing import window_label
 from pipelines.plant import SourceSettings
 from pipelines.points import selected
+from pipelines.ports import FerryError, Stop
 from pipelines.timeline import Interval, iso, parse
 from pipelines.transfer import PairResult, SliceResult
 
@@ -33,6 +37,11 @@ def samples_key(settings: SourceSettings) -> dg.AssetKey:
     return dg.AssetKey([settings.name, "samples"])
 
 
+def source_pool(settings: SourceSettings) -> str:
+    """The pool that all questions to this source share: one at a time, whoever launched the runs."""
+    return f"source_{settings.name}"
+
+
 def build_samples(settings: SourceSettings) -> dg.AssetsDefinition:
     """The asset of one source."""
 
@@ -40,30 +49,47 @@ def build_samples(settings: SourceSettings) -> dg.AssetsDefinition:
         key=samples_key(settings),
         partitions_def=partitions_of(settings, time.time_ns()),
         backfill_policy=dg.BackfillPolicy.multi_run(settings.point_groups * WINDOWS_PER_RUN[settings.window]),
-        pool=f"source_{settings.name}",
+        pool=source_pool(settings),
         group_name=settings.name,
         kinds={"python", "parquet"},
         description=(
             f"Every event of source `{settings.name}` in the landing and in IoTDB, proved against the source point "
             "by point. Materializing a partition again changes nothing where it is proved already."
         ),
-        op_tags={"dagster/retry_on_asset_or_op_failure": "false"},
     )
     def samples(context: dg.AssetExecutionContext, config: SamplesConfig, ferry: FerryResource) -> None:
-        keys = keys_or_failure(context)
-        with failures(context), ferry.line(context.run_id) as line:
-            asked = _asked(line, settings, config)
-            results = line.run_pairs(
-                settings,
-                pairs_of(keys, settings),
-                asked=asked,
-                within=_span(config),
-                on_slice=lambda done: _slice_done(context, done),
-                on_pair=lambda done: _pair_done(context, done),
-            )
-        _record(context, settings, results)
+        mark_process(context)
+        pairs = pairs_of(keys_or_failure(context), settings)
+        done: list[PairResult] = []
+        with WindowEvents(context, samples_key(settings), pairs) as events, ferry.line(context.run_id) as line:
+            try:
+                _know_points(context, line, settings)
+                line.run_pairs(
+                    settings,
+                    pairs,
+                    asked=_asked(line, settings, config),
+                    within=_span(config),
+                    on_slice=lambda each: _slice_done(context, each),
+                    on_pair=lambda each: _pair_done(context, done, each),
+                )
+            finally:
+                for each in done:
+                    _tell(events, line, settings, each)
 
     return samples
+
+
+def _know_points(context: dg.AssetExecutionContext, line: Line, settings: SourceSettings) -> None:
+    """A plant whose first run comes from the UI was never asked for its points; without them all would look empty."""
+    if line.catalogue(settings):
+        return
+    context.log.info(f"no points of {settings.name} are known yet: asking the source")
+    line.discover(settings)
+    if not line.catalogue(settings):
+        raise Stop(
+            f"source {settings.name!r} shows none of the points that the plant file selects: check `points`, `exclude` "
+            "and the permissions of its account"
+        )
 
 
 def _asked(line: Line, settings: SourceSettings, config: SamplesConfig) -> frozenset[str] | None:
@@ -99,7 +125,8 @@ def _slice_done(context: dg.AssetExecutionContext, done: SliceResult) -> None:
     )
 
 
-def _pair_done(context: dg.AssetExecutionContext, done: PairResult) -> None:
+def _pair_done(context: dg.AssetExecutionContext, results: list[PairResult], done: PairResult) -> None:
+    results.append(done)
     for problem in done.problems:
         context.log.error(problem)
     emit(
@@ -115,54 +142,37 @@ def _pair_done(context: dg.AssetExecutionContext, done: PairResult) -> None:
     )
 
 
-def _record(context: dg.AssetExecutionContext, settings: SourceSettings, results: list[PairResult]) -> None:
-    """One materialization a window that is through, and a failure of the run where a window is not."""
-    failed = [result for result in results if result.problems]
-    if not failed:
-        for result in results:
-            context.add_asset_metadata(_metadata(result), partition_key=key_of(result.group, result.window))
+def _tell(events: WindowEvents, line: Line, settings: SourceSettings, done: PairResult) -> None:
+    pair = (done.group, done.window)
+    if done.problems:
+        events.failed(pair, done.problems)
         return
-    for result in results:
-        if not result.problems:
-            context.log_event(
-                dg.AssetMaterialization(
-                    samples_key(settings),
-                    partition=key_of(result.group, result.window),
-                    metadata=_metadata(result),
-                )
-            )
-    raise dg.Failure(
-        f"{len(failed)} of {len(results)} windows are not through: {failed[0].problems[0]}",
-        metadata={
-            "problems": dg.MetadataValue.md(
-                table(["partition", "problem"], [
-                    (key_of(r.group, r.window), problem) for r in failed for problem in r.problems
-                ])
-            )
-        },
-        allow_retries=True,
-    )  # fmt: skip
+    moved = _moved(done)
+    try:
+        events.through(pair, {**proof_metadata(line, settings, *pair), **moved})
+    except (FerryError, OSError) as error:  # the window is through all the same
+        events.through(pair, {**moved, "proof": dg.MetadataValue.text(f"could not be read just now: {error}")})
 
 
-def _metadata(result: PairResult) -> dict[str, dg.MetadataValue[Any]]:
-    seconds = max(result.seconds, 1e-9)
+def _moved(result: PairResult) -> dict[str, dg.MetadataValue[Any]]:
+    """What this run did to the window."""
     rows = [
         (iso(each.slice.span.start_ns), iso(each.slice.span.end_ns), f"{each.events:,}", each.state, len(each.unproved))
         for each in sorted(result.slices, key=lambda each: each.slice.span)
     ]
     metadata: dict[str, dg.MetadataValue[Any]] = {
-        "dagster/row_count": dg.MetadataValue.int(result.events),
-        "events": dg.MetadataValue.int(result.events),
-        "points": dg.MetadataValue.int(max((each.points for each in result.slices), default=0)),
-        "events_per_s": dg.MetadataValue.float(round(result.events / seconds, 1)),
+        "moved_events": dg.MetadataValue.int(result.events),
         "unproved_points": dg.MetadataValue.int(len(result.unproved)),
-        "rounded_events": dg.MetadataValue.int(result.rounded),
         "slices": dg.MetadataValue.md(
             table(["from", "to", "events", "state", "unproved points"], rows)
             if rows
-            else "Nothing to do: the ledger proves this window already."
+            else "Nothing was to do: what is final of this window was proved already."
         ),
     }
+    if result.slices:
+        metadata["events_per_s"] = dg.MetadataValue.float(round(result.events / max(result.seconds, 1e-9), 1))
+    if result.rounded:
+        metadata["rounded_events"] = dg.MetadataValue.int(result.rounded)
     if result.unproved:
         metadata["unproved"] = dg.MetadataValue.md(table(["point", "reason"], sorted(result.unproved.items())))
     return metadata

@@ -64,9 +64,9 @@ def examine(plant: Plant) -> Iterator[Finding]:
     up = {each.name: each.address for each in statuses if each.running}
     embedded_ledger = plant.ledger.postgres == "embedded"
     if not embedded_ledger or EmbeddedPostgres(plant.state_dir).status().running:
-        yield from _guarded("PostgreSQL", lambda: _postgres(outside))
+        yield from _guarded("ledger", lambda: _postgres(outside))
     if plant.store.iotdb != "embedded" or "IoTDB" in up:
-        yield from _guarded("IoTDB", lambda: _store(outside))
+        yield from _guarded("store", lambda: _store(outside))
     for settings in plant.source:
         yield from _guarded(f"source {settings.name}", lambda s=settings: _source(outside, s, up))  # type: ignore[misc]
 
@@ -76,7 +76,16 @@ def _guarded(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Find
     try:
         yield from check()
     except Exception as error:
-        yield Finding(name, outcome.message_of(error), "", outcome.code_of(error))
+        code = outcome.code_of(error)
+        yield Finding(name, outcome.message_of(error), _advice(name, code), code)
+
+
+def _advice(name: str, code: int) -> str:
+    if code == outcome.UNREACHABLE:
+        return "see that the server is up, that its address in the plant file is right and no firewall is between"
+    if code == outcome.MISUSE and name.startswith("source "):
+        return "check url, auth and ca_file of the source, and the environment variables that auth names"
+    return ""
 
 
 def _python() -> Iterator[Finding]:
@@ -211,11 +220,11 @@ def _busy_ports(file: Path) -> list[int]:
 
 
 def _postgres(outside: Outside) -> Iterator[Finding]:
-    yield Finding("PostgreSQL", postgres_probe(outside.dsn("ledger")))
+    yield Finding("ledger", postgres_probe(outside.dsn("ledger")))
 
 
 def _store(outside: Outside) -> Iterator[Finding]:
-    yield Finding("IoTDB", store_probe(outside))
+    yield Finding("store", store_probe(outside))
 
 
 def _source(outside: Outside, settings: SourceSettings, up: dict[str, str]) -> Iterator[Finding]:

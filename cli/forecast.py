@@ -17,6 +17,7 @@ from pipelines.timeline import SECOND_NS, Interval, missing
 
 ASSUMED_EVENTS_PER_S = 100_000.0
 """Until a backfill of this source has shown its own rate."""
+_MOVING = frozenset({"landed", "written", "verified"})
 _PAUSE_NS = 120 * SECOND_NS
 """A longer silence in the ledger separates two runs."""
 
@@ -76,7 +77,8 @@ class Forecast:
 
 def pace_of(history: Iterable[SliceRecord]) -> Pace | None:
     """The newest stretch of work in the ledger without a long pause; None when there is none to learn from."""
-    records = sorted((each for each in history if each.recorded_ns), key=lambda each: each.recorded_ns, reverse=True)
+    moving = (each for each in history if each.recorded_ns and each.state in _MOVING)
+    records = sorted(moving, key=lambda each: each.recorded_ns, reverse=True)
     stretch: list[SliceRecord] = []
     for record in records:
         if stretch and stretch[-1].recorded_ns - record.recorded_ns > _PAUSE_NS:

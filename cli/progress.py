@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _PLAIN_EVERY_S = 5.0
 _RATE_OVER_S = 30.0
+_SHARE_MIN = 0.02
+"""Before so much is through, a time left would be a guess."""
 
 
 class Downloads:
@@ -103,7 +105,7 @@ class Moving:
     @property
     def left_s(self) -> float | None:
         """Seconds to go at the pace so far; None as long as nobody can tell."""
-        return (self._clock() - self._began_s) * (1 / self.share - 1) if self.share else None
+        return (self._clock() - self._began_s) * (1 / self.share - 1) if self.share >= _SHARE_MIN else None
 
     def take(self, event: dict[str, Any]) -> None:
         """One event of assets_defs.backfill."""
@@ -114,6 +116,8 @@ class Moving:
 
     def _slice(self, event: dict[str, Any]) -> None:
         now_s = self._clock()
+        if not self.done_ns:  # the start of the run's process says nothing about its pace
+            self._began_s = now_s - event["seconds"]
         self.events += event["events"]
         self.done_ns += event["end_ns"] - event["start_ns"]
         self._group = event["group"]

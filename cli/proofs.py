@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 DRIFT_SHOWN = 50
 REASONS_SHOWN = 10
+_ORIGINS = {"independent": "by an independent count", "re-read": "by reading again", "spool": "through its spool"}
 
 
 def show_counts(screen: Screen, source: str, span: Interval, found: Recount, origins: dict[str, int]) -> None:
@@ -58,11 +59,13 @@ def is_proved(found: Recount) -> bool:
 
 
 def _how(found: Recount, origins: dict[str, int]) -> str:
-    how = f": {len(found.counted):,} counted, {len(found.deep):,} deep (every event read back)"
+    kinds = [(len(found.counted), "counted"), (len(found.deep), "deep (every event read back)")]
+    how = ", ".join(f"{points:,} {kind}" for points, kind in kinds if points)
     if origins:
-        named = {"independent": "by an independent count", "re-read": "by reading again", "spool": "from the spool"}
-        how += "; " + ", ".join(f"{points:,} {named.get(origin, origin)}" for origin, points in origins.items())
-    return how
+        how += "; the source asked " + ", ".join(
+            f"{_ORIGINS.get(origin, origin)} for {points:,}" for origin, points in origins.items() if points
+        )
+    return f": {how}" if how else ""
 
 
 def _more(screen: Screen, number: int, where: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from assets_defs.line import Line
 from cli.evidence import reason_of
 from cli.forecast import Pace, pace_of
-from pipelines.ledger import Standing, newest_first
+from pipelines.ledger import Standing, current, newest_first
 from pipelines.plant import SourceSettings
 from pipelines.ports import SliceRecord
 from pipelines.timeline import SECOND_NS, Interval, iso
@@ -21,10 +21,11 @@ _AT_WORK_NS = 60 * SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class GroupStanding:
-    """One point group: where it stands, its newest slices by state, and when a failed one is tried again."""
+    """One point group: where it stands, its proved events, newest slices by state, and when one is tried again."""
 
     standing: Standing
     points: int
+    events: int
     states: dict[str, int]
     retry_at_ns: int
 
@@ -39,7 +40,7 @@ class GroupStanding:
             "group": standing.group,
             "points": self.points,
             "covered_percent": round(100 * standing.share, 3),
-            "events": standing.events,
+            "events": self.events,
             "gaps": [{"start": iso(each.start_ns), "end": iso(each.end_ns)} for each in standing.gaps],
             "watermark": iso(standing.watermark_ns),
             "quarantined": [{"start": iso(each.start_ns), "end": iso(each.end_ns)} for each in standing.quarantined],
@@ -68,7 +69,7 @@ class SourceStanding:
 
     @property
     def events(self) -> int:
-        return sum(each.standing.events for each in self.groups)
+        return sum(each.events for each in self.groups)
 
     @property
     def left_s(self) -> float | None:
@@ -130,5 +131,9 @@ def standing_of(line: Line, settings: SourceSettings, span: Interval) -> SourceS
 
 def _group(standing: Standing, points: int, history: list[SliceRecord], span: Interval) -> GroupStanding:
     newest = newest_first(history, span)
+    counting = [each for each in current(history, span) if any(part.contains(each.span) for part in standing.covered)]
+    events = sum(each.record.events for each in counting)
     waiting = [each.record.retry_at_ns for each in newest if each.record.state == "retry_at"]
-    return GroupStanding(standing, points, dict(Counter(each.record.state for each in newest)), min(waiting, default=0))
+    return GroupStanding(
+        standing, points, events, dict(Counter(each.record.state for each in newest)), min(waiting, default=0)
+    )

@@ -73,6 +73,6 @@ def _row(group: GroupStanding) -> tuple[object, ...]:
         notes.append(f"again after {iso(group.retry_at_ns // 1_000_000_000 * 1_000_000_000)}")
     states = ", ".join(f"{number} {state}" for state, number in sorted(group.states.items()))
     return (
-        standing.group, group.points, percent(standing.share), standing.events, len(standing.gaps),
+        standing.group, group.points, percent(standing.share), group.events, len(standing.gaps),
         iso(standing.watermark_ns), len({each.point for each in standing.exclusions}), states, ", ".join(notes),
     )  # fmt: skip

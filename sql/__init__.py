@@ -11,6 +11,7 @@ from functools import cache
 from importlib.resources import files
 
 _NAME = re.compile(r"^-- name: *(\w+) *$", re.MULTILINE)
+_ABOUT_THE_NEXT = re.compile(r"(?:^--.*\s*)+\Z", re.MULTILINE)
 
 
 @cache
@@ -21,8 +22,9 @@ def text(name: str) -> str:
 
 def statements(name: str) -> dict[str, str]:
     """The named statements of one file. Raises FileNotFoundError, and ValueError when a name stands there twice."""
+    # A comment above a name is about what the name stands for, and ends the statement before.
     _, *parts = _NAME.split(text(name))
-    named = dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
+    named = dict(zip(parts[::2], (_ABOUT_THE_NEXT.sub("", part).strip() for part in parts[1::2]), strict=True))
     if len(named) * 2 != len(parts):
         raise ValueError(f"{name}: a statement's name stands there twice")
     return named

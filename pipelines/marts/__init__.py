@@ -10,6 +10,17 @@ from pipelines.marts.files import MartFile, mart_files, mart_path
 from pipelines.marts.quality import BAD_STATES_SCHEMA, QUALITY_SCHEMA, build_quality
 
 __all__ = [
-    "AGGREGATE_SCHEMA", "BAD_STATES_SCHEMA", "EXPORT_SCHEMA", "INTERVALS", "QUALITY_SCHEMA", "ExportResult", "MartFile",
-    "build_aggregates", "build_quality", "export", "for_store", "mart_files", "mart_path",
+    "AGGREGATE_SCHEMA",
+    "BAD_STATES_SCHEMA",
+    "EXPORT_SCHEMA",
+    "INTERVALS",
+    "QUALITY_SCHEMA",
+    "ExportResult",
+    "MartFile",
+    "build_aggregates",
+    "build_quality",
+    "export",
+    "for_store",
+    "mart_files",
+    "mart_path",
 ]

@@ -76,9 +76,10 @@ def load(
 def find_neighbours(
     database: duckdb.DuckDBPyConnection, before: Sequence[Piece], after: Sequence[Piece], window: Interval
 ) -> None:
-    """Makes the tables `neighbours` and `states` from `events`; `before` and `after` give each point's event next to the window.
+    """Makes the tables `neighbours` and `states` from `events`.
 
-    From here on the database works on one thread (see above). Raises DamagedLanding.
+    `before` and `after` are what may hold each point's nearest event on either side of the window. From here on the
+    database works on one thread (see above). Raises DamagedLanding.
     """
     named = statements(_STATEMENTS)
     for piece in before:

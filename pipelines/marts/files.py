@@ -3,6 +3,8 @@
     <out>/aggregates/interval=1h/source=S/window=2026-01-01/group=g001.parquet
     <out>/quality/source=S/window=2026-01-01/group=g001.parquet
     <out>/bad_states/source=S/window=2026-01-01/group=g001.parquet
+
+A reader takes `source` and `window` from the folders; the group is only in the file's name.
 """
 
 from __future__ import annotations

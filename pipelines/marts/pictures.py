@@ -56,7 +56,7 @@ def coverage_picture(rows: Sequence[Row], span: Interval, name: str) -> str:
     height = max(4, min(22, 520 // len(groups)))
     labelled = groups[:: max(1, -(-10 // height))]
     chart = (
-        alt.Chart(alt.Data(values=values))
+        alt.Chart(alt.InlineData(values))
         .mark_rect(stroke=_PAPER, strokeWidth=0.6)
         .encode(
             x=_time_axis("start:T", span),
@@ -97,7 +97,7 @@ def rates_picture(rows: Sequence[Row], span: Interval, bin_ns: int, name: str) -
         )
     ]  # fmt: skip
     chart = (
-        alt.Chart(alt.Data(values=values))
+        alt.Chart(alt.InlineData(values))
         .mark_rect(stroke=_PAPER, strokeWidth=0.6)
         .encode(
             x=_time_axis("start:T", span),
@@ -120,16 +120,16 @@ def trend_picture(trend: Trend, span: Interval, name: str) -> str:
     return _svg(_states(trend, span) if trend.bars else _curve(trend, span), name)
 
 
-def _curve(trend: Trend, span: Interval) -> alt.LayerChart:
+def _curve(trend: Trend, span: Interval) -> alt.LayerChart | alt.FacetChart:
     bad = [{"start": row["start_ns"] // _MS, "end": row["end_ns"] // _MS} for row in trend.bad_spans]
     shade = (
-        alt.Chart(alt.Data(values=bad))
+        alt.Chart(alt.InlineData(bad))
         .mark_rect(color=_BAD, opacity=0.28)
         .encode(x=_time_axis("start:T", span), x2="end:T")
     )
     values = [{"t": row["t"] // _MS, "value": row["value"], "part": row["part"]} for row in trend.line]
     line = (
-        alt.Chart(alt.Data(values=values))
+        alt.Chart(alt.InlineData(values))
         .mark_line(
             color=_GOOD, strokeWidth=1.3, interpolate="linear" if trend.linear else "step-after", clip=True,
         )
@@ -155,8 +155,8 @@ def _states(trend: Trend, span: Interval) -> alt.Chart:
         for row in trend.bars
     ]  # fmt: skip
     states = [*shown, *(["others"] if len(held) > len(shown) else [])]
-    return (
-        alt.Chart(alt.Data(values=values))
+    chart: alt.Chart = (
+        alt.Chart(alt.InlineData(values))
         .mark_bar(height={"band": 0.62})
         .encode(
             x=_time_axis("start:T", span),
@@ -166,6 +166,7 @@ def _states(trend: Trend, span: Interval) -> alt.Chart:
         )
         .properties(width=440, height=max(70, min(150, 26 * len(states))))
     )
+    return chart
 
 
 def _time_axis(field: str, span: Interval) -> alt.X:
@@ -179,8 +180,11 @@ def _time_axis(field: str, span: Interval) -> alt.X:
     )  # fmt: skip
 
 
-def _svg(chart: alt.Chart | alt.LayerChart, name: str) -> str:
-    """The chart as an <svg> element that scales with the page; ids are `name`'s own, since many share one page."""
+def _svg(chart: alt.Chart | alt.LayerChart | alt.FacetChart, name: str) -> str:
+    """The chart as an <svg> element that scales with the page; ids are `name`'s own, since many share one page.
+
+    '' when it cannot be drawn: a report without one picture is better than none.
+    """
     chart = chart.configure(
         background="transparent",
         font="sans-serif",
@@ -193,9 +197,8 @@ def _svg(chart: alt.Chart | alt.LayerChart, name: str) -> str:
         legend=alt.LegendConfig(labelColor=_INK, labelFontSize=11.5, symbolSize=110, offset=8, columnPadding=18),
     )  # fmt: skip
     svg: str = vl_convert.vegalite_to_svg(json.loads(chart.to_json(validate=False)), allowed_base_urls=[])
-    if "NaN" in svg or "<path" not in svg:
-        # The renderer reports a bad chart on its log only and gives an empty picture.
-        raise ValueError(f"the picture {name!r} could not be drawn")
+    if "<path" not in svg:  # the renderer tells a failure to its log only, and gives an empty picture
+        return ""
     # The renderer numbers ids through the whole life of the process.
     for number, found in enumerate(dict.fromkeys(_ID.findall(svg))):
         svg = re.sub(rf"(?<=[\"#]){re.escape(found)}(?=[\")])", f"{name}-{number}", svg)

@@ -15,7 +15,6 @@ from typing import Any
 
 import jinja2
 import pyarrow as pa
-from markupsafe import Markup
 
 from pipelines.landing import Piece
 from pipelines.marts import wording
@@ -74,11 +73,11 @@ def render_report(context: ReportContext, destination: Path) -> Path:
         figures=figures,
         verdict=wording.verdict(figures),
         colours=COLOURS,
-        css=Markup(_template_text("report.css")),
-        coverage=Markup(coverage_picture(figures.coverage, context.span, "coverage")),
-        rates=Markup(rates_picture(figures.rates, context.span, figures.rate_bin_ns, "rates")),
+        css=_template_text("report.css"),
+        coverage=coverage_picture(figures.coverage, context.span, "coverage"),
+        rates=rates_picture(figures.rates, context.span, figures.rate_bin_ns, "rates"),
         trends=[
-            (trend, Markup(trend_picture(trend, context.span, f"trend{index}")))
+            (trend, trend_picture(trend, context.span, f"trend{index}"))
             for index, trend in enumerate(trends)
         ],
         distribution=wording.distribution(figures.points),
@@ -122,9 +121,7 @@ def _worst(figures: Figures) -> list[Row]:
 
 def _longest(figures: Figures, column: str) -> list[Row]:
     """Numeric points only: a batch number rightly stays the same for hours, and comes when it comes."""
-    told = [
-        row for row in figures.points if row["events"] and row[column] > 0 and row["kind"] in NUMERIC_KINDS
-    ]
+    told = [row for row in figures.points if row["events"] and row[column] > 0 and row["kind"] in NUMERIC_KINDS]
     told.sort(key=lambda row: (-row[column], row["name"]))
     return told[: MOST_WORST // 2]
 

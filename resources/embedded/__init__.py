@@ -1,4 +1,7 @@
-"""Real servers as child processes: PostgreSQL for the ledger, Apache IoTDB for the store; no administrator needed."""
+"""Real servers as child processes: PostgreSQL for the ledger, Apache IoTDB for the store; no administrator needed.
+
+For Linux and macOS: sessions of processes, their signals and file locks are POSIX's.
+"""
 
 from resources.embedded.addresses import IoTDBAddress, PostgresAddress, ServerStatus
 from resources.embedded.errors import NoRoom, ServerNotReady

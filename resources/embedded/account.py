@@ -5,10 +5,8 @@ Where namespaces are forbidden it runs as the user nobody, who must be able to r
 """
 
 import os
-import pwd
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +67,7 @@ def server_account(data: Path, binaries: Path) -> Account:
 
     Raises ServerNotReady under root where neither way is open, naming the folder in the way.
     """
-    if sys.platform == "win32" or os.geteuid() != 0:
+    if os.geteuid() != 0:
         return Account()
     # A data folder keeps the owner it was made with.
     owner = data.stat().st_uid if data.exists() else None
@@ -80,7 +78,7 @@ def server_account(data: Path, binaries: Path) -> Account:
             f"PostgreSQL can't start on {data}: it was made by root in a user namespace, which this machine now "
             "forbids. Allow user namespaces (sysctl user.max_user_namespaces) or run ferry as another user"
         )
-    uid = owner or _nobody()
+    uid = owner or _NOBODY
     for folder in (data.parent, binaries):
         closed = _closed(folder)
         if closed is not None:
@@ -101,13 +99,6 @@ def _namespaces_allowed() -> bool:
     except subprocess.TimeoutExpired:
         return False
     return tried.returncode == 0
-
-
-def _nobody() -> int:
-    try:
-        return pwd.getpwnam("nobody").pw_uid
-    except KeyError:
-        return _NOBODY
 
 
 def _closed(folder: Path) -> Path | None:

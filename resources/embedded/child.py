@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from resources.embedded.errors import ServerNotReady
 from resources.embedded.secret import write_private
 
 _POLL_S = 0.05
@@ -50,24 +51,27 @@ class Child:
     ) -> int:
         """Start it in a session of its own, so that Ctrl-C of our command doesn't reach it; returns the pid.
 
-        Raises OSError when the program can't be run.
+        Raises ServerNotReady when the program can't be run.
         """
         self.trim_log()
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         inherited = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        with self.log_file.open("ab") as log:
-            process = subprocess.Popen(
-                list(argv),
-                cwd=cwd,
-                env=inherited | dict(environment or {}),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                user=user,
-                group=user,
-                extra_groups=None if user is None else (),
-            )
+        try:
+            with self.log_file.open("ab") as log:
+                process = subprocess.Popen(
+                    list(argv),
+                    cwd=cwd,
+                    env=inherited | dict(environment or {}),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    user=user,
+                    group=user,
+                    extra_groups=None if user is None else (),
+                )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise ServerNotReady(f"{self.name} can't be run: {error}") from error
         pid = process.pid
         _spawned[pid] = process
         started_s = _started_s(pid)
@@ -77,7 +81,7 @@ class Child:
     def end(self, signals: Sequence[tuple[signal.Signals, float]]) -> bool:
         """Send each signal in turn and wait its seconds for the death; True if there was one to end.
 
-        The last pair should be SIGKILL. Raises TimeoutError if it lives even so.
+        The last pair should be SIGKILL. Raises ServerNotReady if it lives even so.
         """
         process = self._process()
         if process is None:
@@ -94,7 +98,7 @@ class Child:
             if not _alive(process):
                 break
         else:
-            raise TimeoutError(f"{self.name} (pid {process.pid}) doesn't die of SIGKILL: the system holds it")
+            raise ServerNotReady(f"{self.name} (pid {process.pid}) doesn't die of SIGKILL: the system holds it")
         self._pid_file.unlink(missing_ok=True)
         return True
 

@@ -18,11 +18,14 @@ from resources.embedded.iotdb_login import NotAnswering, log_in
 from resources.embedded.jars import LOCK_FILE, Progress, default_cache, ensure_jars, read_lock
 from resources.embedded.lock import locked
 
+_logger = logging.getLogger(__name__)
+
 _USER = "root"
-_START_DEADLINE_S = 180.0
-_LOCK_DEADLINE_S = 1_200.0  # the longest legitimate holder fetches the jars and starts twice
+# One a start. Replaying a long log after a kill takes minutes and goes on where it was when started again; without a
+# leader the DataNode gives up by itself within half a minute. The first may also be a process that was being killed.
+_START_DEADLINES_S = (300.0, 600.0, 600.0)
+_LOCK_DEADLINE_S = 1_800.0  # the longest legitimate holder fetches the jars and starts more than once
 _PORTS_DEADLINE_S = 20.0
-_ATTEMPTS = 3  # a process that was being killed as we came counts as the first
 _POLL_S = 0.1
 _ROOM_SHARE = 0.015  # IoTDB turns read-only at 0.01 (iotdb_settings)
 _ROOM_BYTES = 512 << 20
@@ -147,14 +150,14 @@ class EmbeddedIoTDB:
         self._check_room()
         jars = ensure_jars(self._cache, read_lock(LOCK_FILE.read_text(encoding="utf-8")), self._progress)
         reason = ""
-        for attempt in range(_ATTEMPTS):
+        for deadline_s in _START_DEADLINES_S:
             known = self._free_ports()
             try:
                 self._launch(java, jars, known)
-                address = self._answering(known)
+                address = self._answering(known, deadline_s)
             except ServerNotReady as error:
                 reason = str(error)
-                logging.getLogger(__name__).warning("IoTDB start %d of %d failed: %s", attempt + 1, _ATTEMPTS, reason)
+                _logger.warning("%s", reason)
                 self._stopped()
                 continue
             self._first_start_file.unlink(missing_ok=True)
@@ -229,9 +232,9 @@ class EmbeddedIoTDB:
             command = iotdb_settings.data_node_command(java, self._home, self._data_node.argument, self._heap_mb)
             self._data_node.spawn(command, self._home, environment)
 
-    def _answering(self, known: dict[str, int]) -> IoTDBAddress:
+    def _answering(self, known: dict[str, int], deadline_s: float) -> IoTDBAddress:
         address = self._address(known)
-        end_s = time.monotonic() + _START_DEADLINE_S
+        end_s = time.monotonic() + deadline_s
         reason = "it doesn't listen yet"
         while time.monotonic() < end_s:
             for child in (self._config_node, self._data_node):
@@ -245,13 +248,16 @@ class EmbeddedIoTDB:
                 else:
                     return address
             time.sleep(_POLL_S)
-        late = f"it didn't answer within {_START_DEADLINE_S:.0f} s ({reason})"
+        late = f"it didn't answer within {deadline_s:.0f} s ({reason})"
         raise ServerNotReady(self._failure(late, self._data_node))
 
     def _failure(self, what: str, child: Child) -> str:
-        log = self._log(child.name)
-        tail = log_tail(log) or log_tail(child.log_file)
-        return f"IoTDB is not ready: {what}. Its log {log} ends:\n{tail}\nTry again; `ferry doctor` checks the rest"
+        # Java's own last words go to the one, IoTDB's to the other: the newer tells.
+        logs = [path for path in (self._log(child.name), child.log_file) if path.exists()]
+        log = max(logs, key=lambda path: path.stat().st_mtime_ns, default=child.log_file)
+        return (
+            f"IoTDB is not ready: {what}. Its log {log} ends:\n{log_tail(log)}\nTry again; `ferry doctor` checks more"
+        )
 
     def _stopped(self) -> bool:
         known = ports.recall(self._ports_file, iotdb_settings.PORTS)

@@ -6,6 +6,7 @@ Sources: IoTDB's System-Config-Manual and its start scripts; what was measured o
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 CONFIG_NODE = "org.apache.iotdb.confignode.service.ConfigNode"
 DATA_NODE = "org.apache.iotdb.db.service.DataNode"
@@ -73,13 +74,14 @@ def properties(host: str, ports: Mapping[str, int]) -> str:
 
 
 def logback(log_file: Path) -> str:
-    """Text of a `logback.xml` that keeps at most 16 MB of warnings and start-up messages in `log_file`."""
+    """Text of a `logback.xml` that keeps at most 16 MB of log in `log_file` and one older file."""
+    name = escape(str(log_file))
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <configuration scan="false">
   <appender name="FILE" class="ch.qos.logback.core.rolling.RollingFileAppender">
-    <file>{log_file}</file>
+    <file>{name}</file>
     <rollingPolicy class="ch.qos.logback.core.rolling.FixedWindowRollingPolicy">
-      <fileNamePattern>{log_file}.%i</fileNamePattern>
+      <fileNamePattern>{name}.%i</fileNamePattern>
       <minIndex>1</minIndex>
       <maxIndex>1</maxIndex>
     </rollingPolicy>
@@ -94,8 +96,11 @@ def logback(log_file: Path) -> str:
 
 
 def environment(jars: Sequence[Path]) -> dict[str, str]:
-    """The class path, kept out of the command lines, which people read in `ps`."""
-    return {"CLASSPATH": os.pathsep.join(str(jar) for jar in jars)}
+    """The class path, kept out of the command lines that people read in `ps`; and UTF-8 for the names of files.
+
+    Java takes the encoding of paths from the locale alone: without it a plant's folder with an umlaut is not found.
+    """
+    return {"CLASSPATH": os.pathsep.join(str(jar) for jar in jars), "LC_ALL": "C.UTF-8"}
 
 
 def config_node_command(java: Path, home: Path, argument: str) -> list[str]:

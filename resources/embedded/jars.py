@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ LOCK_FILE = Path(__file__).with_name("iotdb-jars.lock")
 
 _THREADS = 8
 _ATTEMPTS = 4
+_WAIT_S = 0.2  # before the second attempt at most this, then at most twice as long each time
 _LOCK_DEADLINE_S = 900.0  # another process may be fetching everything over a slow line
 _SPARE_BYTES = 64 << 20
 _REQUEST_TIMEOUT_S = 30
@@ -73,17 +75,15 @@ def read_lock(text: str) -> tuple[Jar, ...]:
 
 
 def default_cache() -> Path:
-    """$FERRY_CACHE, else the platform's cache folder. Needs no home folder: without one, the temporary folder."""
+    """$FERRY_CACHE, else the platform's cache folder. Works without a home folder, in the temporary folder then."""
     chosen = os.environ.get("FERRY_CACHE")
     if chosen:
         return Path(chosen).expanduser().absolute()
     try:
         home = Path.home()
     except RuntimeError:  # no HOME and no passwd entry, as in some containers
-        home = Path("/nonexistent")
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
+        home = Path(tempfile.gettempdir()) / f"ferry-{os.getuid()}"
+    if sys.platform == "darwin":
         base = home / "Library" / "Caches"
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
@@ -106,11 +106,15 @@ def ensure_jars(
     processes at once. Raises NoRoom, or ServerNotReady with the jars that could not be had.
     """
     wanted = tuple(jars)
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / ".lock", _LOCK_DEADLINE_S):
-        missing = _missing(folder, wanted)
-        if missing:
-            _fetch_all(folder, wanted, missing, progress, fetch)
+    if _missing(folder, wanted):  # a whole cache is only read: it may lie in a read-only image
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(folder / ".lock", _LOCK_DEADLINE_S):
+                _fetch_all(folder, wanted, _missing(folder, wanted), progress, fetch)
+        except OSError as error:
+            raise ServerNotReady(
+                f"the IoTDB server's jars can't be kept in {folder}: {error}. Set FERRY_CACHE to a folder of yours"
+            ) from error
     return tuple(folder / jar.file_name for jar in wanted)
 
 
@@ -167,7 +171,7 @@ def _fetch_all(
 
 def _fetch_one(folder: Path, incoming: Path, jar: Jar, fetch: Fetch) -> None:
     for attempt in Retrying(
-        stop=stop_after_attempt(_ATTEMPTS), wait=wait_random_exponential(multiplier=0.2, max=5), reraise=True
+        stop=stop_after_attempt(_ATTEMPTS), wait=wait_random_exponential(multiplier=_WAIT_S, max=5), reraise=True
     ):
         with attempt:
             place = incoming / f"{jar.file_name}.{attempt.retry_state.attempt_number}"

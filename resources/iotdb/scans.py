@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from pipelines.timeline import Interval
+from pipelines.timeline import TICK_NS, Interval
+from resources.iotdb.faults import TooMuch
 from resources.iotdb.layout import SAMPLES, STATES, Table
 from resources.iotdb.rows import events_of, merged
 from resources.iotdb.sessions import Sessions
@@ -23,8 +24,23 @@ def stored_events(
     A table has about EVENTS_PER_TABLE events at most, unless one point alone has more. Raises Unreachable, Retry, Stop.
     """
     for some in _groups(sessions, source, points, span, clock_ns):
-        condition = within(source, some, span, clock_ns)
-        yield merged([_scan(sessions, table, condition, clock_ns) for table in (SAMPLES, STATES)])
+        yield merged(list(_parts(sessions, source, some, span, clock_ns)))
+
+
+def _parts(sessions: Sessions, source: str, points: Sequence[str], span: Interval, clock_ns: int) -> Iterator[pa.Table]:
+    """The events in parts; by halves of the points, then of the span, where one answer would be too large."""
+    condition = within(source, points, span, clock_ns)
+    try:
+        yield from [_scan(sessions, table, condition, clock_ns) for table in (SAMPLES, STATES)]
+    except TooMuch:
+        if len(points) > 1:
+            for half in (points[: len(points) // 2], points[len(points) // 2 :]):
+                yield from _parts(sessions, source, half, span, clock_ns)
+        elif span.length_ns > 2 * max(clock_ns, TICK_NS):
+            for part in span.halves():
+                yield from _parts(sessions, source, points, part, clock_ns)
+        else:
+            raise
 
 
 def _scan(sessions: Sessions, table: Table, condition: str, clock_ns: int) -> pa.Table:
@@ -49,9 +65,7 @@ def _groups(
         yield group
 
 
-def _counts(
-    sessions: Sessions, source: str, points: Sequence[str], span: Interval, clock_ns: int
-) -> dict[str, int]:
+def _counts(sessions: Sessions, source: str, points: Sequence[str], span: Interval, clock_ns: int) -> dict[str, int]:
     counts: dict[str, int] = {}
     for some in chunks(points):
         condition = within(source, some, span, clock_ns)

@@ -7,6 +7,7 @@ and has no deadline.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +20,16 @@ from thrift.protocol import TBinaryProtocol  # type: ignore[import-untyped]
 from thrift.transport import TSocket, TTransport  # type: ignore[import-untyped]
 
 from resources.iotdb.blocks import ARROW_TYPES, read_block
-from resources.iotdb.faults import fault_of
+from resources.iotdb.faults import FRAME_OVERSIZE, Fault, fault_of
 
 CONNECT_TIMEOUT_S = 10.0
 _FIRST_FETCH_ROWS = 500
 _FETCH_BYTES = 8 << 20
 _FETCH_ROWS_MAX = 200_000
+_FRAME_BYTES = 256 << 20  # more than one answer at once: somebody stored very long texts
+
+# Thrift logs every refused connection by itself, to stderr where no logging is set up; our errors say it better.
+logging.getLogger("thrift").addHandler(logging.NullHandler())
 
 
 class Disconnected(Exception):
@@ -56,19 +61,22 @@ class Node:
 
 
 class Session:
-    """A logged-in session in the table model, time zone UTC.
+    """A logged-in session in the table model, time zone UTC; `open` until its connection breaks.
 
     Raises Disconnected, and Fault for what the server refuses.
     """
 
     def __init__(self, node: Node, user: str, password: str, database: str | None, timeout_s: float) -> None:
         self.node = node
+        self.open = True
         self._database = database
         self._timeout_ms = int(timeout_s * 1_000)
         socket = TSocket.TSocket(node.host, node.port)
         socket.setTimeout(CONNECT_TIMEOUT_S * 1_000)
-        self._transport = TTransport.TFramedTransport(socket)
-        self._client = Client(TBinaryProtocol.TBinaryProtocolAccelerated(self._transport))
+        self._transport = TTransport.TFramedTransport(socket, max_frame_size=_FRAME_BYTES)
+        self._client = Client(
+            TBinaryProtocol.TBinaryProtocolAccelerated(self._transport, string_length_limit=_FRAME_BYTES)
+        )
         try:
             self._open(user, password)
         except BaseException:
@@ -103,20 +111,22 @@ class Session:
 
     def query(self, sql: str) -> pa.Table:
         """The whole result; strings are dictionaries, times are int64 in the server's clock."""
-        request = ttypes.TSExecuteStatementReq(
-            self._id, sql, self._statement, _FIRST_FETCH_ROWS, self._timeout_ms
-        )
+        request = ttypes.TSExecuteStatementReq(self._id, sql, self._statement, _FIRST_FETCH_ROWS, self._timeout_ms)
         answer = self._call(self._client.executeQueryStatementV2, request)
         _check(answer.status)
         result = _Result(answer)
         try:
             return result.table(self._blocks(sql, answer))
         finally:
-            close = ttypes.TSCloseOperationReq(self._id, answer.queryId, self._statement)
-            self._call(self._client.closeOperation, close)
+            if self.open:
+                close = ttypes.TSCloseOperationReq(self._id, answer.queryId, self._statement)
+                self._call(self._client.closeOperation, close)
 
     def close(self) -> None:
         """Says good-bye; never raises."""
+        if not self.open:
+            return
+        self.open = False
         try:
             self._client.closeSession(ttypes.TSCloseSessionReq(self._id))
         except (Thrift.TException, OSError):
@@ -160,6 +170,9 @@ class Session:
             return function(request)
         except (Thrift.TException, OSError, EOFError) as error:
             self._transport.close()
+            self.open = False
+            if getattr(error, "type", None) == TTransport.TTransportException.SIZE_LIMIT:
+                raise Fault(FRAME_OVERSIZE, str(error)) from None
             raise Disconnected(f"{type(error).__name__}: {error}") from error
 
 
@@ -197,4 +210,3 @@ def _next_rows(rows: int, size: int) -> int:
     if not size:
         return rows
     return max(1, min(_FETCH_ROWS_MAX, rows * 8, rows * _FETCH_BYTES // size))
-

@@ -9,8 +9,10 @@ from typing import TypeVar
 import pyarrow as pa
 
 from pipelines.ports import FerryError, Retry, Stop, Unreachable
-from resources.iotdb.faults import Fault, error_of
+from resources.iotdb.faults import EXECUTE_STATEMENT_ERROR, READ_ONLY, Fault, error_of
+from resources.iotdb.layout import PROBE
 from resources.iotdb.session import Disconnected, Node, Session, Tablet
+from resources.iotdb.statements import delete, run_of
 
 _Result = TypeVar("_Result")
 _NOT_LOGGED_IN = 802  # the server has forgotten the session
@@ -99,13 +101,27 @@ class Sessions:
             if fault.code == _NOT_LOGGED_IN:
                 self._forget(session)
                 raise self._unreachable(doing, fault) from Disconnected(str(fault))
+            error = self._error(session, fault, doing)
             self._give_back(session)
-            raise error_of(fault, self.where, doing) from None
+            raise error from None
         except BaseException:
             session.close()
             raise
         self._give_back(session)
         return result
+
+    def _error(self, session: Session, fault: Fault, doing: str) -> FerryError:
+        """The error of a fault. A refused tablet has one code for every reason, so then a write is tried that tells."""
+        if fault.code == EXECUTE_STATEMENT_ERROR:
+            nothing = run_of({"source": "nobody", "point": "", "tie": ""}, 0, 0)
+            try:
+                session.run(delete(self.database, PROBE, [nothing]))
+            except Disconnected:
+                pass
+            except Fault as second:
+                if second.code == READ_ONLY:
+                    fault = second
+        return error_of(fault, self.where, doing)
 
     def _take(self) -> Session:
         with self._lock:
@@ -114,8 +130,9 @@ class Sessions:
         return self._open(self.database)
 
     def _give_back(self, session: Session) -> None:
-        with self._lock:
-            self._idle.append(session)
+        if session.open:
+            with self._lock:
+                self._idle.append(session)
 
     def _forget(self, session: Session) -> None:
         """Drops a session that was cut, and the idle ones: whatever cut it has cut them as well."""

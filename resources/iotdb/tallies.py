@@ -18,16 +18,13 @@ _FINITE = "abs(value) <= 1.7976931348623157E308"  # false for NaN and infinities
 # CASE is more than a filter here: an aggregate that chunk statistics could answer would repeat what the writer of the
 # file said of its values; this one makes the server read them.
 _NUMBERS = (
-    f"sum(CASE WHEN {_FINITE} THEN 1 ELSE 0 END) AS finite, "
-    f"sum(CASE WHEN {_FINITE} THEN value ELSE 0.0 END) AS total"
+    f"sum(CASE WHEN {_FINITE} THEN 1 ELSE 0 END) AS finite, sum(CASE WHEN {_FINITE} THEN value ELSE 0.0 END) AS total"
 )
 _SIDES = ((SAMPLES, _NUMBERS), (STATES, "count(text) AS texts"))
 _SUMMED = ("events", "numbers", "finite", "good", "total", "magnitude")
 
 
-def stored_tally(
-    sessions: Sessions, source: str, points: Sequence[str], span: Interval, clock_ns: int
-) -> pa.Table:
+def stored_tally(sessions: Sessions, source: str, points: Sequence[str], span: Interval, clock_ns: int) -> pa.Table:
     """TALLY_SCHEMA of the points that have events in the span, sorted by point; `magnitude` 0, `digest` null.
 
     `finite` and `total` are of the finite numbers, as in samples.tally. Raises Unreachable, Retry, Stop.

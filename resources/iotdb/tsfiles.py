@@ -98,8 +98,7 @@ class TsFileWriter:
 
 def _schema(table: Table) -> TableSchema:
     columns = [
-        ColumnSchema(column.name, TSDataType[column.type], ColumnCategory[column.category])
-        for column in table.columns
+        ColumnSchema(column.name, TSDataType[column.type], ColumnCategory[column.category]) for column in table.columns
     ]
     return TableSchema(table.name, columns)
 

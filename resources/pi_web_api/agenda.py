@@ -32,9 +32,7 @@ class Round:
 class Agenda:
     """The points of one pull that are not finished. `items` bounds the events of one answer."""
 
-    def __init__(
-        self, streams: Streams, pace: Pace, points: Sequence[Point], span: Interval, items: int
-    ) -> None:
+    def __init__(self, streams: Streams, pace: Pace, points: Sequence[Point], span: Interval, items: int) -> None:
         self._streams = streams
         self._pace = pace
         self._items = max(1, items)

@@ -1,7 +1,8 @@
 """How to log in to PI Web API: nothing, basic, bearer, Kerberos, NTLM (facts/historians.md 1.11).
 
-Kerberos and NTLM come with the extras `kerberos` and `ntlm`, loaded only when a plant file asks for them. Neither was
-tried against a real domain: there was no KDC and no Windows server here, only that the header exchange is set up.
+Kerberos and NTLM come with the extras `kerberos` and `ntlm`, loaded only when a plant file asks for them. NTLM was
+tried against an acceptor in memory (pyspnego's), never against a Windows server. Kerberos is unverified: no KDC was
+there to try it against.
 """
 
 from __future__ import annotations

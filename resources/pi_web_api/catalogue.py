@@ -116,7 +116,7 @@ async def _server(transport: Transport, name: str) -> Server:
 
     def read(body: bytes) -> list[Server]:
         answer = _read_servers(body)
-        return _items(answer.items, fault_of(answer))  # type: ignore[arg-type]
+        return _items(answer.items, fault_of(answer))
 
     try:
         servers = await transport.get(path, read)
@@ -135,7 +135,7 @@ async def _server(transport: Transport, name: str) -> Server:
 async def _page(transport: Transport, path: str) -> list[Listed]:
     def read(body: bytes) -> list[Listed]:
         answer = _read_listing(body)
-        return _items(answer.items, fault_of(answer))  # type: ignore[arg-type]
+        return _items(answer.items, fault_of(answer))
 
     return await transport.get(path, read)
 

@@ -113,8 +113,7 @@ def _values(
     places = np.unique(np.array(odd, dtype=np.int64))
     owners = np.searchsorted(np.cumsum(lengths, dtype=np.int64), places, side="right")
     found = [
-        reading(events[row], streams[owner].point)
-        for row, owner in zip(places.tolist(), owners.tolist(), strict=True)
+        reading(events[row], streams[owner].point) for row, owner in zip(places.tolist(), owners.tolist(), strict=True)
     ]
     for row, each in zip(places.tolist(), found, strict=True):
         raw[row] = each.value

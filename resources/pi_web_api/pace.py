@@ -68,8 +68,9 @@ class Pace:
         if error.reason == "url":
             self.url_bytes = max(512, self.url_bytes // 2)
             return
-        if error.reason == "body":
+        if error.reason in ("body", "time"):
             self.batch = max(1.0, min(self.batch, points) / 2)
+        if error.reason == "body":
             return
         if error.reason == "time":
             self.stalls += 1

@@ -48,9 +48,7 @@ class _Outcome:
 class Pulling:
     """The state of one pull."""
 
-    def __init__(
-        self, streams: Streams, pace: Pace, points: Sequence[Point], span: Interval, max_events: int
-    ) -> None:
+    def __init__(self, streams: Streams, pace: Pace, points: Sequence[Point], span: Interval, max_events: int) -> None:
         self._streams = streams
         self._pace = pace
         self._flights = streams.transport.concurrency
@@ -129,8 +127,9 @@ class Pulling:
             self._refused(asked, outcome.refused)
             return
         assert outcome.page is not None
-        span_s = self._agenda.span_s if asked.first else 0.0
-        self._pace.served(len(outcome.cursors), outcome.page.rows.num_rows, span_s)
+        if outcome.cursors:
+            span_s = self._agenda.span_s if asked.first else 0.0
+            self._pace.served(len(outcome.cursors), outcome.page.rows.num_rows, span_s)
         self._take_page(outcome, outcome.page)
         for at, count, error in outcome.faults:
             self._fault(asked, at, count, error)

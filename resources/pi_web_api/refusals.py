@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import math
 import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from pipelines.ports import FerryError, Retry, Split
 
 OVER_LIMIT = "is greater than the maximum allowed"
 _LIMIT = re.compile(re.escape(OVER_LIMIT) + r"\D{0,12}(\d+)")
+_LONGEST_WAIT_S = 600.0
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 UNSUPPORTED = frozenset({404, 405, 409, 501})
 
@@ -71,8 +75,13 @@ def refusal(status: int, text: str, after_s: float = 0.0) -> TooMuch | Refused |
 
 
 def seconds_of(retry_after: str | None) -> float:
-    """Retry-After in seconds, 0 where it has none that is a number; never more than 10 minutes."""
+    """Retry-After, in seconds or as a date, in seconds from now; 0 where it is neither, at most 10 minutes."""
+    text = (retry_after or "").strip()
     try:
-        return min(max(float(retry_after or 0), 0.0), 600.0)
+        seconds = float(text)
     except ValueError:
-        return 0.0
+        try:
+            seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return 0.0
+    return min(max(seconds, 0.0), _LONGEST_WAIT_S) if math.isfinite(seconds) else 0.0

@@ -73,9 +73,7 @@ class PiWebApiSource:
         """Every point that the login may see and the plant file selects, by id. Raises Stop, Retry."""
         return await discover(self._transport, self._data_server, self._include, self._exclude)
 
-    async def pull(
-        self, points: Sequence[Point], span: Interval, max_events: int
-    ) -> AsyncGenerator[Pulled, None]:
+    async def pull(self, points: Sequence[Point], span: Interval, max_events: int) -> AsyncGenerator[Pulled, None]:
         """All events of [start, end), batches of about 100,000 events, each point whole and in one of them.
 
         Raises Split when one point alone has more than `max_events`, or the server refuses even the least; Retry, Stop.
@@ -112,9 +110,7 @@ class PiWebApiSource:
             if counted is not None:
                 self._specimens.answer(specimen, counted.events)
 
-    async def _read_again(
-        self, points: Sequence[Point], span: Interval, failed: dict[str, str]
-    ) -> list[pa.Table]:
+    async def _read_again(self, points: Sequence[Point], span: Interval, failed: dict[str, str]) -> list[pa.Table]:
         """Tallies of what a pull gives; in halves of the points, then of the time, where it is too much at once."""
         tallies: list[pa.Table] = []
         try:

@@ -148,9 +148,7 @@ class Streams:
         except (Refused, TooMuch, Trouble) as error:
             return error
 
-    async def _batch(
-        self, question: Question[T], asks: Sequence[Ask]
-    ) -> list[T | Refused | TooMuch | Trouble]:
+    async def _batch(self, question: Question[T], asks: Sequence[Ask]) -> list[T | Refused | TooMuch | Trouble]:
         body = {
             str(place): {"Method": "GET", "Resource": f"{self.transport.url}/{self._path(question, ask)}"}
             for place, ask in enumerate(asks)

@@ -81,8 +81,7 @@ class Transport:
         self._wire = wire
         self._tls = _trust(ca_file) if self.url.startswith("https:") else None
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _Session] = WeakKeyDictionary()
-        # One thread: reading JSON holds the interpreter's lock, two would only hold two pages in memory.
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"{source}-reader")
+        self._reader: ThreadPoolExecutor | None = None
 
     async def get(self, path: str, read: Callable[[bytes], T]) -> T:
         """GETs `path` (with its query, under the base URL) and reads the body with `read`."""
@@ -96,14 +95,19 @@ class Transport:
         """Does `work` in the reader thread when it is big enough to hold the event loop up."""
         if size_bytes < _INLINE_BYTES:
             return work()
+        if self._reader is None:
+            # One thread: reading JSON holds the interpreter's lock, two would only hold two pages in memory.
+            self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"{self.source}-reader")
         return await asyncio.get_running_loop().run_in_executor(self._reader, work)
 
     async def close(self) -> None:
-        """Closes this loop's connections and the reader; may be called twice."""
+        """Closes this loop's connections and the reader; may be called twice. A later request opens them again."""
         session = self._sessions.pop(asyncio.get_running_loop(), None)
         if session is not None:
             await session.client.aclose()
-        self._reader.shutdown(wait=False, cancel_futures=True)
+        if self._reader is not None:
+            self._reader.shutdown(wait=False, cancel_futures=True)
+            self._reader = None
 
     async def _tried(self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T]) -> T:
         retrying = tenacity.AsyncRetrying(
@@ -148,9 +152,7 @@ class Transport:
             raise _Faltered(str(error), status, error.after_s)
         raise error
 
-    async def _sent(
-        self, client: httpx.AsyncClient, method: str, path: str, body: bytes | None
-    ) -> httpx.Response:
+    async def _sent(self, client: httpx.AsyncClient, method: str, path: str, body: bytes | None) -> httpx.Response:
         headers = {"Content-Type": "application/json"} if body is not None else None
         try:
             async with asyncio.timeout(self.patience.whole_s):
@@ -167,6 +169,12 @@ class Transport:
             raise Stop(f"{self._who()}: not a URL of a server: {error}") from None
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise _Faltered(f"broken connection: {error or type(error).__name__}") from None
+        except Exception as error:
+            if self._login is None:
+                raise
+            # Kerberos and NTLM raise what their libraries please: no ticket, an answer out of turn.
+            text = f"{type(error).__name__}: {error}"
+            raise Stop(f"{self._who()}: the login as {self._user or 'nobody'} failed ({text})") from None
 
     async def _read(self, response: httpx.Response, read: Callable[[bytes], T]) -> T:
         body = response.content

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -126,18 +126,20 @@ def read_batch(body: bytes) -> dict[str, SubResponse]:
             raise Broken(f"unreadable batch of {len(body)} bytes: {first}") from None
 
 
-class Answer(Struct, rename="pascal"):
+class Answer(Protocol):
     """Any object that may carry an error."""
 
-    web_exception: Any = None
-    errors: Any = None
+    web_exception: Any
+    errors: Any
 
 
-def fault_of(answer: Stream | StreamSet | Summary | SummarySet | Answer) -> str:
+def fault_of(answer: Answer) -> str:
     """The text of the WebException or the page-level Errors in a 200, '' where there is none."""
     if answer.web_exception:
         return "WebException: " + (complaint(answer.web_exception) or "without a text")
-    return complaint(answer.errors) if answer.errors else ""
+    if answer.errors:
+        return complaint(answer.errors) or "Errors without a text"
+    return ""
 
 
 def complaint(body: Any) -> str:

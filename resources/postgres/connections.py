@@ -43,6 +43,7 @@ _SESSION = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
+_SETTINGS = ("SELECT " + ", ".join(f"set_config('{k}', '{v}', false)" for k, v in _SESSION.items())).encode()
 
 
 class Connections:
@@ -65,20 +66,18 @@ class Connections:
         return f"Connections({self.address})"
 
     def open(self) -> Connection:
-        """A new connection, the caller's to close. Raises Unreachable, Stop (refused: credentials, no database)."""
-        if self._closed:
-            raise Stop(f"the ledger's connections to {self.address} are closed")
-        try:
-            connection = psycopg.connect(self._dsn)
-        except psycopg.OperationalError as error:
-            if refused(error):
-                raise Stop(f"PostgreSQL at {self.address} turns us away: {first_line(error)}") from error
-            raise Unreachable(f"PostgreSQL at {self.address} does not answer: {first_line(error)}", 5.0) from error
-        settings = ", ".join(f"set_config('{key}', '{value}', false)" for key, value in _SESSION.items())
-        connection.execute(f"SELECT {settings}".encode())
-        connection.commit()
-        self._known = True
-        return connection
+        """A new connection, the caller's to close; waits some seconds for a server that it has met before.
+
+        Raises Unreachable, Stop (refused: credentials, no such database).
+        """
+        deadline = time.monotonic() + (_RESTART_S if self._known else 0)
+        while True:
+            try:
+                return self._connect()
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_RESTART_POLL_S)
 
     def run(self, work: Work[T]) -> T:
         """Does `work` in one transaction; once more on a new connection when the one at hand turned out dead.
@@ -95,7 +94,7 @@ class Connections:
                 raise
             connection.close()
             self._drop_idle()
-            connection = self._reopen()
+            connection = self.open()
             try:
                 result = self._again(connection, work)
             except BaseException:
@@ -122,17 +121,21 @@ class Connections:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return self._reopen() if self._known else self.open()
+        return self.open()
 
-    def _reopen(self) -> Connection:
-        deadline = time.monotonic() + _RESTART_S
-        while True:
-            try:
-                return self.open()
-            except Unreachable:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(_RESTART_POLL_S)
+    def _connect(self) -> Connection:
+        if self._closed:
+            raise Stop(f"the ledger's connections to {self.address} are closed")
+        try:
+            connection: Connection = psycopg.connect(self._dsn)
+            connection.execute(_SETTINGS)
+            connection.commit()
+        except psycopg.OperationalError as error:
+            if refused(error):
+                raise Stop(f"PostgreSQL at {self.address} turns us away: {first_line(error)}") from error
+            raise Unreachable(f"PostgreSQL at {self.address} does not answer: {first_line(error)}", 5.0) from error
+        self._known = True
+        return connection
 
     def _give(self, connection: Connection) -> None:
         with self._lock:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import psycopg
 
 import sql
-from pipelines.ports import Retry, SliceId
+from pipelines.ports import FerryError, Retry, SliceId
 from pipelines.timeline import Interval
 from resources.postgres.connections import Connection, Work, transact
 from resources.postgres.faults import first_line, gone
@@ -84,7 +84,7 @@ class PostgresLease:
                 if not self._connection.closed:
                     # Explicitly, so that it is free on return: the server notices a closed connection a little later.
                     transact(self._connection, lambda c: c.execute(_LOCKS["free"], self._name))
-            except (psycopg.Error, Retry):
+            except (psycopg.Error, FerryError):
                 pass  # a dead session holds no lock
             finally:
                 self._connection.close()

@@ -127,7 +127,8 @@ class PostgresLedger:
             _lock_group(connection, slice_id.source, slice_id.group)
             row = {**values, "covers": False, "generation": "", "run_id": legible(run_id), "reason": legible(reason)}
             seq = _one(connection, _COVERAGE["append"], row)
-            connection.execute(_COVERAGE["supersede"], {**values, "seq": seq})
+            if older := _standing(connection, values):
+                connection.execute(_COVERAGE["supersede"], {"older": older, "seq": seq})
             connection.execute(_COVERAGE["checkpoint"], {**values, "rows": _CHECKPOINT_ROWS})
 
         self._run_in(slice_id, work)
@@ -197,22 +198,22 @@ class PostgresLedger:
         return lease.run(work) if lease else self._connections.run(work)
 
 
-def _commit(
-    connection: Connection, record: SliceRecord, table: pa.Table, given: Sequence[Exclusion]
-) -> None:
+def _commit(connection: Connection, record: SliceRecord, table: pa.Table, given: Sequence[Exclusion]) -> None:
     of_slice = _slice_row(record.slice)
     _lock_group(connection, record.slice.source, record.slice.group)
     proves = record.state in _PROVING_STATES
+    older = _standing(connection, of_slice) if proves else []
     seq = _one(connection, _SLICES["append"], _record_row(record, proves))
     proofs.append(connection, seq, table)
     proven: set[str] = set()
     if record.state == "verified":
-        row = {**of_slice, "generation": record.generation, "run_id": record.run_id, "reason": ""}
+        row = {**of_slice, "generation": record.generation, "run_id": legible(record.run_id), "reason": ""}
         _one(connection, _COVERAGE["append"], {**row, "covers": True})
         connection.execute(_COVERAGE["checkpoint"], {**of_slice, "rows": _CHECKPOINT_ROWS})
         proven = set(table.filter(pc.not_equal(table["proof"], "none"))["point"].to_pylist())
-    if proves:
-        connection.execute(_COVERAGE["supersede_proved"], {**of_slice, "seq": seq})
+    if older:
+        connection.execute(_COVERAGE["supersede_proved"], {"older": older, "seq": seq})
+        connection.execute(_COVERAGE["supersede_points"], {"older": older, "seq": seq})
     replace(connection, seq, record.slice, proven, given)
 
 
@@ -221,6 +222,10 @@ def _checked(record: SliceRecord, table: pa.Table, given: Sequence[Exclusion]) -
         if (exclusion.source, exclusion.group) != (record.slice.source, record.slice.group):
             raise ValueError(f"the exception of {exclusion.point!r} is of another group than {record.slice}")
     return proofs.proofs_table(table)
+
+
+def _standing(connection: Connection, of_slice: dict[str, Any]) -> list[int]:
+    return [seq for (seq,) in connection.execute(_COVERAGE["standing"], of_slice)]
 
 
 def _lock_group(connection: Connection, source: str, group: str) -> None:

@@ -28,7 +28,6 @@ CREATE TABLE slices (
 -- GiST, for what overlaps a span: a B-tree on (start_ns, end_ns) reads all that came before it.
 CREATE INDEX slices_by_span ON slices USING gist (span);
 CREATE INDEX slices_proven ON slices USING gist (span) WHERE proves;
-CREATE INDEX slices_newest ON slices (source, point_group, start_ns, end_ns, seq DESC);
 
 -- covers: a verification; not covers: a withdrawal. The order decides: cover, withdraw, cover is covered.
 CREATE TABLE coverage (
@@ -100,11 +99,20 @@ CREATE TABLE proofs (
 );
 CREATE INDEX proofs_by_slice ON proofs (slice_seq);
 
--- A verified slice whose proofs no longer describe the store: withdrawn, or verified again, in part or in whole.
-CREATE TABLE supersessions (
+-- Slices whose proofs no longer describe the store: withdrawn, or every point verified again, in part or in whole.
+CREATE TABLE superseded_slices (
     slice_seq bigint PRIMARY KEY REFERENCES slices (seq),
     by_seq bigint NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- The same of single points, where a later slice verified only some of the points again.
+CREATE TABLE superseded_proofs (
+    slice_seq bigint NOT NULL,
+    point text COLLATE "C" NOT NULL,
+    by_seq bigint NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (slice_seq, point)
 );
 
 -- Versions of the point catalogue. body is JSON as text: jsonb refuses \u0000, which real descriptions hold.
@@ -157,8 +165,8 @@ DECLARE
     history text;
 BEGIN
     FOREACH history IN ARRAY ARRAY[
-        'slices', 'coverage', 'coverage_checkpoints', 'exclusions', 'exclusion_closures', 'proofs', 'supersessions',
-        'points', 'acceptances', 'expiries', 'migrations']
+        'slices', 'coverage', 'coverage_checkpoints', 'exclusions', 'exclusion_closures', 'proofs',
+        'superseded_slices', 'superseded_proofs', 'points', 'acceptances', 'expiries', 'migrations']
     LOOP
         EXECUTE format(
             'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON %I '

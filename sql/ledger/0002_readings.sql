@@ -65,42 +65,17 @@ SELECT e.*, readable(start_ns) AS start_at, readable(end_ns) AS end_at
 FROM exclusions e
 WHERE NOT EXISTS (SELECT FROM exclusion_closures c WHERE c.exclusion_seq = e.seq);
 
--- Slices whose proofs nothing later has touched as a whole.
 CREATE VIEW proven_slices AS
 SELECT *, readable(start_ns) AS start_at, readable(end_ns) AS end_at
 FROM slices s
-WHERE proves AND NOT EXISTS (SELECT FROM supersessions u WHERE u.slice_seq = s.seq);
+WHERE proves AND NOT EXISTS (SELECT FROM superseded_slices u WHERE u.slice_seq = s.seq);
 
--- The proofs that still stand. A later slice that proved only some points again has superseded no slice: it speaks for
--- those points. Such slices overlap others, which is rare: only they are compared with each other.
-CREATE FUNCTION proofs_standing(of_source text, of_group text, asked int8range) RETURNS SETOF proofs STABLE
-BEGIN ATOMIC
-    WITH proven AS MATERIALIZED (
-        SELECT seq, point_group, span,
-            start_ns < max(end_ns) OVER (before ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-                OR end_ns > lead(start_ns) OVER before AS tangled
-        FROM proven_slices
-        WHERE source = of_source AND point_group = coalesce(of_group, point_group) AND span && asked
-        WINDOW before AS (PARTITION BY point_group ORDER BY start_ns, seq)
-    ), again AS MATERIALIZED (
-        SELECT s.seq, p.point
-        FROM proven s
-        JOIN proven n ON n.point_group = s.point_group AND n.seq > s.seq AND n.span && s.span
-        JOIN proofs p ON p.slice_seq = n.seq
-        WHERE s.tangled AND n.tangled
-    )
-    SELECT p.*
-    FROM proven s
-    JOIN proofs p ON p.slice_seq = s.seq
-    WHERE s.span <@ asked
-        AND NOT EXISTS (SELECT FROM again WHERE again.seq = s.seq AND again.point = p.point);
-END;
-
+-- The proofs that still stand.
 CREATE VIEW proofs_now AS
-SELECT s.source, s.point_group, readable(s.start_ns) AS start_at, readable(s.end_ns) AS end_at, s.generation, p.*
-FROM (SELECT DISTINCT source FROM coverage) AS known,
-    proofs_standing(known.source, NULL, int8range(NULL, NULL)) AS p
-    JOIN slices s ON s.seq = p.slice_seq;
+SELECT s.source, s.point_group, s.start_ns, s.end_ns, s.span, s.start_at, s.end_at, s.generation, p.*
+FROM proven_slices s
+JOIN proofs p ON p.slice_seq = s.seq
+WHERE NOT EXISTS (SELECT FROM superseded_proofs u WHERE u.slice_seq = p.slice_seq AND u.point = p.point);
 
 CREATE VIEW points_now AS
 SELECT DISTINCT ON (source, point) *

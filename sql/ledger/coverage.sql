@@ -27,26 +27,36 @@ FROM since
 WHERE rows >= greatest(
     %(rows)s, coalesce((SELECT count(*) FROM newest, unnest(newest.intervals)), 0) / 16)
 
--- Both look into the span's few slices one by one (a scalar subquery is not turned into a join): what they cost must
--- not depend on how old the ledger is, nor on fresh statistics.
--- Every verified slice that the withdrawn span touches: its proofs tell counts of the whole, and the whole is gone.
--- name: supersede
-INSERT INTO supersessions (slice_seq, by_seq)
-SELECT s.seq, %(seq)s
+-- The slices whose proofs stand and that touch a span. The scalar subquery is not turned into a join: the span's slices
+-- are looked at one by one, and the cost depends neither on the age of the ledger nor on fresh statistics.
+-- name: standing
+SELECT s.seq
 FROM slices s
 WHERE s.source = %(source)s AND s.point_group = %(group)s AND s.proves
     AND s.span && int8range(%(start_ns)s, %(end_ns)s)
-    AND (SELECT u.slice_seq FROM supersessions u WHERE u.slice_seq = s.seq) IS NULL
+    AND (SELECT u.slice_seq FROM superseded_slices u WHERE u.slice_seq = s.seq) IS NULL
 
--- Every older verified slice there of which each point was proved again.
+-- A proof tells counts of a whole slice: what touches a part of it ends all of it.
+-- name: supersede
+INSERT INTO superseded_slices (slice_seq, by_seq)
+SELECT unnest(%(older)s::bigint[]), %(seq)s
+
+-- The older slices of which the new one has proved every point again.
 -- name: supersede_proved
-INSERT INTO supersessions (slice_seq, by_seq)
-SELECT s.seq, %(seq)s
-FROM slices s
-WHERE s.source = %(source)s AND s.point_group = %(group)s AND s.proves
-    AND s.span && int8range(%(start_ns)s, %(end_ns)s) AND s.seq < %(seq)s
-    AND (SELECT u.slice_seq FROM supersessions u WHERE u.slice_seq = s.seq) IS NULL
-    AND NOT EXISTS (
-        SELECT FROM proofs p
-        WHERE p.slice_seq = s.seq
-            AND NOT EXISTS (SELECT FROM proofs n WHERE n.slice_seq = %(seq)s AND n.point = p.point))
+INSERT INTO superseded_slices (slice_seq, by_seq)
+SELECT older.seq, %(seq)s
+FROM unnest(%(older)s::bigint[]) AS older (seq)
+WHERE NOT EXISTS (
+    SELECT FROM proofs p
+    WHERE p.slice_seq = older.seq
+        AND NOT EXISTS (SELECT FROM proofs n WHERE n.slice_seq = %(seq)s AND n.point = p.point))
+
+-- And of those that are left, the points that it has.
+-- name: supersede_points
+INSERT INTO superseded_proofs (slice_seq, point, by_seq)
+SELECT p.slice_seq, p.point, %(seq)s
+FROM proofs p
+JOIN proofs n ON n.slice_seq = %(seq)s AND n.point = p.point
+WHERE p.slice_seq = ANY(%(older)s)
+    AND NOT EXISTS (SELECT FROM superseded_slices u WHERE u.slice_seq = p.slice_seq)
+ON CONFLICT DO NOTHING

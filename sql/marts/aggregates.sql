@@ -13,21 +13,10 @@ WITH bucketed AS (
 ),
 weighed AS (
     SELECT *,
-           CASE WHEN number IS NULL THEN 0 ELSE tail END
-               + CASE WHEN previous_number IS NULL THEN 0 ELSE head END AS weight,
+           CASE WHEN number IS NULL THEN 0 ELSE tail END + CASE WHEN arrival IS NULL THEN 0 ELSE head END AS weight,
            CASE WHEN good THEN tail ELSE 0 END + CASE WHEN previous_good THEN head ELSE 0 END AS good_time,
-           CASE
-               WHEN number IS NULL OR tail = 0 THEN 0
-               WHEN linear AND next_number IS NOT NULL
-                   THEN tail * (number + (next_number - number) * (tail / (next_t - t)) / 2)
-               ELSE tail * number
-           END
-           + CASE
-               WHEN previous_number IS NULL OR head = 0 THEN 0
-               WHEN linear AND number IS NOT NULL
-                   THEN head * (number - (number - previous_number) * (head / (t - previous_t)) / 2)
-               ELSE head * previous_number
-           END AS area
+           coalesce(tail * (number + slope * tail / 2), 0)
+               + CASE WHEN head > 0 THEN coalesce(head * (arrival - arrival_slope * head / 2), 0) ELSE 0 END AS area
     FROM bucketed
 ),
 numbers AS (
@@ -43,7 +32,7 @@ numbers AS (
            max(number) AS max,
            arg_min(number, seq) AS first,
            min(t) FILTER (number IS NOT NULL) AS first_ns,
-           arg_max(number, seq) AS last,
+           arg_max(number, t) AS last,
            max(t) FILTER (number IS NOT NULL) AS last_ns,
            quantile_cont(number, 0.95) AS p95
     FROM weighed

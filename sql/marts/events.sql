@@ -57,32 +57,42 @@ FROM (
 -- Each event of the window beside the event before it and the one after it, of the same point.
 -- number: the value where it is usable (finite, quality good or uncertain), else null; a null number breaks the line.
 -- seq: position in the order of point, time and tie, so the last tie of a stamp is the highest.
+-- arrival: what the event before comes to just before this one; null where that was not usable.
+-- slope, arrival_slope: of the line after and before this event, per nanosecond; 0 where the number is held instead.
 -- One sort over all points: PARTITION BY pt says the same and costs more than twice as much.
 CREATE TABLE neighbours AS
-SELECT pt, t, tie, value, quality, number, good, seq, linear,
-       CASE WHEN previous_pt = pt THEN previous_t END AS previous_t,
-       CASE WHEN previous_pt = pt THEN previous_number END AS previous_number,
-       coalesce(previous_pt = pt AND previous_good, false) AS previous_good,
-       CASE WHEN next_pt = pt THEN next_t END AS next_t,
-       CASE WHEN next_pt = pt THEN next_number END AS next_number
+SELECT pt, t, tie, value, quality, number, good, seq, previous_t, previous_number, previous_good, next_t, next_number,
+       CASE WHEN linear AND number IS NOT NULL AND previous_number IS NOT NULL THEN number
+            ELSE previous_number END AS arrival,
+       CASE WHEN linear AND t > previous_t THEN coalesce((number - previous_number) / (t - previous_t), 0)
+            ELSE 0 END AS arrival_slope,
+       CASE WHEN linear AND next_t > t THEN coalesce((next_number - number) / (next_t - t), 0) ELSE 0 END AS slope
 FROM (
-    SELECT *,
-           row_number() OVER neighbour AS seq,
-           lag(pt) OVER neighbour AS previous_pt,
-           lag(t) OVER neighbour AS previous_t,
-           lag(number) OVER neighbour AS previous_number,
-           lag(good) OVER neighbour AS previous_good,
-           lead(pt) OVER neighbour AS next_pt,
-           lead(t) OVER neighbour AS next_t,
-           lead(number) OVER neighbour AS next_number
+    SELECT pt, t, tie, inside, value, quality, number, good, seq, linear,
+           CASE WHEN previous_pt = pt THEN previous_t END AS previous_t,
+           CASE WHEN previous_pt = pt THEN previous_number END AS previous_number,
+           coalesce(previous_pt = pt AND previous_good, false) AS previous_good,
+           CASE WHEN next_pt = pt THEN next_t END AS next_t,
+           CASE WHEN next_pt = pt THEN next_number END AS next_number
     FROM (
-        SELECT pt, t, tie, value, quality, inside, quality >= 192 AS good,
-               CASE WHEN quality >= 64 AND isfinite(value) THEN value END AS number
-        FROM events
+        SELECT *,
+               row_number() OVER neighbour AS seq,
+               lag(pt) OVER neighbour AS previous_pt,
+               lag(t) OVER neighbour AS previous_t,
+               lag(number) OVER neighbour AS previous_number,
+               lag(good) OVER neighbour AS previous_good,
+               lead(pt) OVER neighbour AS next_pt,
+               lead(t) OVER neighbour AS next_t,
+               lead(number) OVER neighbour AS next_number
+        FROM (
+            SELECT pt, t, tie, value, quality, inside, quality >= 192 AS good,
+                   CASE WHEN quality >= 64 AND isfinite(value) THEN value END AS number
+            FROM events
+        )
+        WINDOW neighbour AS (ORDER BY pt, t, tie)
     )
-    WINDOW neighbour AS (ORDER BY pt, t, tie)
+    JOIN points USING (pt)
 )
-JOIN points USING (pt)
 WHERE inside;
 
 -- name: states

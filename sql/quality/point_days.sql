@@ -36,14 +36,15 @@ counted AS (
     GROUP BY pt, day
 ),
 runs AS (
-    -- A run of equal numbers: it ends where the number changes or is not usable. Clipped to the day.
+    -- A run of equal numbers ends where the number changes or is not usable. Events alone in their run have no length
+    -- and are left out first, for they are nearly all. A point's first event is never `same`, so runs end with it.
     SELECT pt, day,
            least(max(closes), max(CASE WHEN number = next_number THEN next_t ELSE t END))
                - greatest(min(opens), min(CASE WHEN same THEN previous_t ELSE t END)) AS length
     FROM (
-        SELECT *, count(*) FILTER (NOT same) OVER (PARTITION BY pt ORDER BY seq) AS run
+        SELECT *, count(*) FILTER (NOT same) OVER (ORDER BY seq) AS run
         FROM dated
-        WHERE number IS NOT NULL
+        WHERE same OR number = next_number
     )
     GROUP BY pt, run, day
 ),

@@ -102,7 +102,9 @@ def of_points(table: pa.Table, names: Sequence[str]) -> pa.Table:
 class SourceContract:
     """The suite."""
 
-    def run(self, connect: Callable[[], AbstractAsyncContextManager[Source]], work: Callable[[Source], Awaitable[Any]]) -> Any:
+    def run(
+        self, connect: Callable[[], AbstractAsyncContextManager[Source]], work: Callable[[Source], Awaitable[Any]]
+    ) -> Any:
         async def main() -> Any:
             async with connect() as source:
                 return await work(source)

@@ -1,0 +1,90 @@
+"""Starts one run rectangle as a child process and hears from it; the child's side is `rectangle_run`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from assets_defs.events import VARIABLE
+from assets_defs.line import Line
+from assets_defs.partitions import key_of
+from assets_defs.rectangle_run import LIFELINE
+from pipelines import ports
+from pipelines.planning import Rectangle
+
+OnEvent = Callable[[dict[str, Any]], None]
+_STOP_S = 60.0
+_ERRORS: dict[str, type[ports.FerryError]] = {
+    each.__name__: each for each in (ports.Retry, ports.Unreachable, ports.Stop, ports.NoRoom)
+}
+
+
+def run_rectangle(
+    line: Line,
+    plant_file: Path,
+    job: str,
+    rectangle: Rectangle,
+    run_config: dict[str, Any] | None,
+    on_event: OnEvent,
+) -> None:
+    """Executes one rectangle in a child process, which ends when we do, even by kill -9.
+
+    Raises the error class that the run ended with.
+    """
+    first = key_of(rectangle.groups[0], rectangle.windows[0])
+    last = key_of(rectangle.groups[-1], rectangle.windows[-1])
+    log = line.plant.state_dir / "logs" / "runs.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    arguments = [str(plant_file), job, first, last, *([json.dumps(run_config)] if run_config else [])]
+    reading, writing = os.pipe()
+    held, lifeline = os.pipe()
+    with log.open("ab") as output, os.fdopen(reading, encoding="utf-8") as events, os.fdopen(lifeline, "wb"):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "assets_defs.rectangle_run", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(writing, held),
+            start_new_session=True,  # Ctrl-C reaches it once, from us
+            env={**os.environ, VARIABLE: str(writing), LIFELINE: str(held), "PYTHONUNBUFFERED": "1"},
+        )
+        os.close(writing)
+        os.close(held)
+        try:
+            error, saw_problem = _listen(events, on_event)
+            code = child.wait()
+        except BaseException:
+            _stop(child)
+            raise
+    if error is not None:
+        raise error
+    if code and not saw_problem:
+        raise ports.Retry(f"the run of {first} to {last} ended with {code} and said nothing; its log is {log}")
+
+
+def _listen(events: Iterator[str], on_event: OnEvent) -> tuple[ports.FerryError | None, bool]:
+    """Passes events on until the child closes them; the error that it named, and whether a window had problems."""
+    error: ports.FerryError | None = None
+    saw_problem = False
+    for text in events:
+        event = json.loads(text)
+        if event["kind"] == "error":
+            error = _ERRORS.get(event["class"], ports.Retry)(event["message"])
+        saw_problem = saw_problem or bool(event.get("problems"))
+        on_event(event)
+    return error, saw_problem
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """Lets it write down what is through; a kill is safe, too."""
+    child.terminate()
+    try:
+        child.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()

@@ -1,0 +1,261 @@
+"""discover, plan, backfill, status, verify, restate on a line in memory: what they do, show and answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.ports import Exclusion, NoRoom, Retry, Stop, Unreachable
+from pipelines.timeline import HOUR_NS, Interval
+from tests.unit.cli.conftest import DAY, POINTS, START, Ferry, events
+
+SPAN = ("--start", "2026-01-01T00:00:00Z", "--end", "2026-01-02T00:00:00Z")
+PROOF_KEYS = {
+    "source", "points", "source_events", "landed_events", "stored_events", "rounded_events", "unproved_points", "proof",
+    "drift",
+}  # fmt: skip
+
+
+def test_discover_counts_points(ferry: Ferry) -> None:
+    answer = ferry("discover", "--json")
+    assert answer.code == 0
+    assert answer.json == {"source": "pi1", "points": 3, "changed": 3, "newcomers": 3, "kinds": {"number": 3}}
+    assert "3 points" in answer.err
+    assert ferry("discover", "--json").json["changed"] == 0
+
+
+def test_backfill_moves_and_says_what_is_proved(ferry: Ferry) -> None:
+    answer = ferry("backfill", "--source", "pi1", *SPAN, "--json")
+    assert answer.code == 0, answer.err
+    found = answer.json
+    assert set(found) == PROOF_KEYS | {"seconds", "events_per_s", "slices"}
+    assert [found[f"{side}_events"] for side in ("source", "landed", "stored")] == [72, 72, 72]
+    assert found["unproved_points"] == 0
+    assert found["proof"]["counted"] + found["proof"]["deep"] == 3
+    assert found["drift"] == []
+    assert found["slices"] >= 1
+    assert "through" in answer.err
+
+
+def test_a_second_backfill_has_nothing_to_do(ferry: Ferry) -> None:
+    first = ferry("backfill", "--json").json
+    second = ferry("backfill", "--json")
+    assert second.code == 0
+    assert second.json["slices"] == 0
+    assert {key: second.json[key] for key in PROOF_KEYS} == {key: first[key] for key in PROOF_KEYS}
+    assert "nothing to do" in second.err
+
+
+def test_backfill_of_some_points_judges_those(ferry: Ferry) -> None:
+    answer = ferry("backfill", "--points", "a*", "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json["points"] == 2
+    assert answer.json["source_events"] == 48
+    rest = ferry("backfill", "--json")
+    assert rest.code == 0, rest.err
+    assert rest.json["source_events"] == 72
+
+
+def test_backfill_of_unknown_points_is_wrong_use(ferry: Ferry) -> None:
+    answer = ferry("backfill", "--points", "Z*")
+    assert answer.code == 2
+    assert "names none of its 3 points" in answer.err
+
+
+def test_an_unproved_point_is_named_and_the_exit_code_says_so(ferry: Ferry) -> None:
+    ferry("discover")
+    ferry.source.gone.add("B1")
+    answer = ferry("backfill", "--json")
+    assert answer.code == 1
+    assert answer.json["unproved_points"] == 1
+    assert answer.json["source_events"] == 48
+    assert "B1" in answer.err
+    assert "not found at the source" in answer.err
+
+
+def test_a_count_that_differs_is_drift(ferry: Ferry) -> None:
+    ferry("discover")
+    ferry.source.lies["A1"] = 1
+    answer = ferry("backfill", "--json")
+    assert answer.code == 1
+    [drift] = answer.json["drift"]
+    assert drift == {"point": "A1", "window": "2026-01-01", "source": 25, "landed": 24, "stored": 24}
+
+
+def test_verify_counts_again(ferry: Ferry) -> None:
+    ferry("backfill")
+    clean = ferry("verify", *SPAN, "--json")
+    assert clean.code == 0
+    assert set(clean.json) == PROOF_KEYS
+    assert clean.json["proof"] == {"counted": 3, "deep": 0}
+    assert ferry("verify", "--deep", "--json").json["proof"] == {"counted": 0, "deep": 3}
+    ferry.source.events = events(without=("A2",))
+    answer = ferry("verify", "--json")
+    assert answer.code == 1
+    assert answer.json["drift"] == [
+        {"point": "A2", "window": "2026-01-01", "source": 0, "landed": 24, "stored": 24},
+    ]
+    shown = ferry("verify")
+    assert "A2" in shown.out
+    assert "restate" in shown.out
+
+
+def test_verify_of_nothing_proves_nothing(ferry: Ferry) -> None:
+    answer = ferry("verify")
+    assert answer.code == 2
+    assert "ferry backfill first" in answer.err
+
+
+def test_restate_reopens_and_backfill_mends(ferry: Ferry) -> None:
+    ferry("backfill")
+    ferry.source.events = events(without=("A2",))
+    answer = ferry("restate", *SPAN, "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json["reopened"] == 2
+    assert "ferry backfill --source pi1 --start 2026-01-01T00:00:00Z --end 2026-01-02T00:00:00Z" in answer.err
+    doubted = ferry("backfill", "--json")
+    assert doubted.code == 1
+    assert "quarantined" in doubted.err
+    assert len(ferry.store.rows) == 72
+    assert ferry("status", "--json").code == 1
+    assert ferry("restate", *SPAN, "--accept-loss").code == 0
+    assert ferry("backfill", "--json").code == 0
+    assert len(ferry.store.rows) == 48
+    assert ferry("verify", "--deep").code == 0
+
+
+def test_restate_reopens_whole_slices(ferry: Ferry) -> None:
+    ferry("backfill")
+    answer = ferry("restate", "--start", "2026-01-01T03:10:00Z", "--end", "2026-01-01T03:20:00Z", "--json")
+    assert answer.code == 0
+    assert answer.json["start"] < "2026-01-01T03:10:00Z"
+    assert answer.json["end"] > "2026-01-01T03:20:00Z"
+    mended = ferry("backfill", "--json")
+    assert mended.code == 0, mended.err
+    assert mended.json["source_events"] == 72
+
+
+def test_restate_leaves_what_is_being_worked_on(ferry: Ferry) -> None:
+    ferry("backfill")
+    covered = ferry.ledger.coverage("pi1", "g000")
+    with ferry.ledger.lease("pi1", "g000", DAY, "a backfill"):
+        answer = ferry("restate", *SPAN)
+    assert answer.code == 1
+    assert "being worked on" in answer.err
+    assert ferry.ledger.coverage("pi1", "g000") == covered
+    assert ferry.ledger.coverage("pi1", "g001") == []
+
+
+def test_restate_wants_its_span(ferry: Ferry) -> None:
+    assert ferry("restate").code == 2
+
+
+def test_plan_counts_and_changes_nothing(ferry: Ferry) -> None:
+    answer = ferry("plan", "--json")
+    assert answer.code == 0
+    found = answer.json
+    assert (found["events"], found["slices"], found["points"]) == (72, 2, 3)
+    assert found["events_from"] == "source"
+    assert found["rate_from"] == "assumed"
+    assert [gap["group"] for gap in found["gaps"]] == ["g000", "g001"]
+    assert ferry.ledger.slices == []
+    assert ferry.ledger.points == []
+
+
+def test_plan_without_the_source(ferry: Ferry) -> None:
+    ferry.outside.failure = Unreachable("nobody answers")
+    assert ferry("plan").code == 3
+    answer = ferry("plan", "--offline", "--json")
+    assert answer.code == 0
+    assert answer.json["events"] is None
+    assert answer.json["minutes"] is None
+
+
+def test_plan_of_what_is_covered(ferry: Ferry) -> None:
+    ferry("backfill")
+    answer = ferry("plan")
+    assert "nothing to do" in answer.out
+    ferry.ledger.open.append(Exclusion("pi1", "g000", "A1", DAY, "why not"))
+    assert ferry("plan", "--json").json["mends"] == 1
+
+
+def test_status_works_without_the_source(ferry: Ferry) -> None:
+    ferry("backfill", "--start", "2026-01-01T00:00:00Z", "--end", "2026-01-01T12:00:00Z")
+    ferry.outside.failure = Unreachable("nobody answers")
+    answer = ferry("status", "--json")
+    assert answer.code == 0
+    [source] = answer.json["sources"]
+    assert source["covered_percent"] == 50.0
+    assert source["events"] == 36
+    assert source["unproved_points"] == 0
+    assert [group["watermark"] for group in source["groups"]] == ["2026-01-01T12:00:00Z"] * 2
+    assert source["groups"][0]["gaps"] == [{"start": "2026-01-01T12:00:00Z", "end": "2026-01-02T00:00:00Z"}]
+    shown = ferry("status")
+    assert "50.0 % covered" in shown.out
+
+
+def test_status_names_exceptions(ferry: Ferry) -> None:
+    ferry("backfill")
+    ferry.ledger.open.append(Exclusion("pi1", "g000", "A1", DAY, "why not"))
+    answer = ferry("status")
+    assert answer.code == 1
+    assert "why not" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Unreachable("nobody answers at pi.example"), 3),
+        (Stop("the login was refused"), 2),
+        (NoRoom("the landing is full"), 4),
+        (Retry("later"), 1),
+        (MemoryError(), 4),
+        (OSError(28, "No space left on device", "somewhere"), 4),
+        (RuntimeError("a bug"), 1),
+        (KeyboardInterrupt(), 130),
+        (ExceptionGroup("both", [Retry("later"), Unreachable("nobody")]), 3),
+    ],
+)
+def test_every_error_is_one_message_and_a_code(ferry: Ferry, error: BaseException, code: int) -> None:
+    ferry.outside.failure = error
+    answer = ferry("discover", "--json")
+    assert answer.code == code
+    assert answer.json["exit"] == code
+    assert answer.json["error"] in answer.err.replace("\n", " ")
+    assert "Traceback" not in answer.err
+
+
+def test_no_secret_in_any_message(ferry: Ferry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FERRY_DEBUG", "1")
+    words = "correct-horse-battery at postgresql://me:hunter2secret@127.0.0.1:1/x and https://u:other-pass@h/p"
+    ferry.outside.failure = RuntimeError(words)
+    for arguments in (("discover",), ("discover", "--json")):
+        answer = ferry(*arguments)
+        assert "Traceback" in answer.err
+        for word in ("correct-horse-battery", "hunter2secret", "other-pass"):
+            assert word not in answer.err + answer.out
+
+
+def test_a_span_out_of_the_plant_file_is_refused(ferry: Ferry) -> None:
+    answer = ferry("backfill", "--start", "2025-12-31T00:00:00Z")
+    assert answer.code == 2
+    assert "2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z" in answer.err
+    assert ferry("verify", "--end", "2026-01-03T00:00:00Z").code == 2
+    assert ferry("verify", "--start", "2026-01-01T05:00:00Z", "--end", "2026-01-01T05:00:00Z").code == 2
+
+
+def test_an_open_end_is_cut_where_the_source_is_not_final(ferry: Ferry) -> None:
+    text = ferry.plant_file.read_text(encoding="utf-8").replace("end = 2026-01-02T00:00:00Z\n", "")
+    ferry.plant_file.write_text(text, encoding="utf-8")
+    ferry.source.events = events(hours=2)
+    answer = ferry("backfill", "--end", "2200-01-01T00:00:00Z", "--json")
+    assert answer.code == 0, answer.err
+    assert "not final" in answer.err
+
+
+def test_proofs_that_do_not_fill_the_span_are_recounted(ferry: Ferry) -> None:
+    ferry("backfill")
+    half = Interval(START, START + 12 * HOUR_NS + HOUR_NS // 4)
+    answer = ferry("backfill", "--end", "2026-01-01T12:15:00Z", "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json["source_events"] == 36 == sum(1 for key in ferry.store.rows if key[2] < half.end_ns)
+    assert answer.json["points"] == len(POINTS)

@@ -1,0 +1,118 @@
+"""Writing marts: the same call twice, a window that became empty, damage, and what the store takes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.landing import DamagedLanding, Piece
+from pipelines.marts import AGGREGATE_SCHEMA, INTERVALS, build_aggregates, build_quality, for_store, mart_files
+from pipelines.marts.files import write_whole
+from pipelines.points import Point
+from pipelines.timeline import DAY_NS, Interval, parse
+
+WINDOW = Interval(parse("2026-01-01"), parse("2026-01-02"))
+POINTS = [Point(name, name, "number") for name in ("A", "B", "C")]
+ROWS = [
+    (name, f"2026-01-01T{hour:02}:{minute:02}:07Z", hour * 0.1 + minute / 7, 192)
+    for name in ("A", "B") for hour in range(24) for minute in range(0, 60, 5)
+]  # fmt: skip
+MEMORY_BYTES = 256 << 20
+
+
+def _build(pieces: list[Piece], out: Path) -> dict[str, Path]:
+    made = build_aggregates(POINTS, pieces, [], WINDOW, out, MEMORY_BYTES, "pi1", "g003")
+    made |= build_quality(POINTS, pieces, [], WINDOW, out, MEMORY_BYTES, "pi1", "g003")
+    return {name: file.path for name, file in made.items()}
+
+
+def _digests(paths: dict[str, Path]) -> dict[str, str]:
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
+
+
+def test_the_same_call_twice_gives_the_same_bytes(land: Any, tmp_path: Path) -> None:
+    pieces = land(ROWS, WINDOW)
+    first = _digests(_build(pieces, tmp_path / "out"))
+    assert _digests(_build(pieces, tmp_path / "out")) == first
+    assert _digests(_build(pieces, tmp_path / "elsewhere")) == first
+    left = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.suffix != ".parquet"]
+    assert left == []
+
+
+def test_where_marts_lie(land: Any, tmp_path: Path) -> None:
+    paths = _build(land(ROWS, WINDOW), tmp_path)
+    tail = "source=pi1/window=2026-01-01/group=g003.parquet"
+    assert {name: path.relative_to(tmp_path).as_posix() for name, path in paths.items()} == {
+        **{name: f"aggregates/interval={name}/{tail}" for name in INTERVALS},
+        "quality": f"quality/{tail}",
+        "bad_states": f"bad_states/{tail}",
+    }
+    assert mart_files(tmp_path, "quality", "pi1") == [paths["quality"]]
+
+
+def test_a_window_that_became_empty_replaces_its_rows(land: Any, tmp_path: Path) -> None:
+    _build(land(ROWS, WINDOW), tmp_path)
+    paths = _build([], tmp_path)
+    assert pq.read_metadata(paths["1m"]).num_rows == 0
+    assert pq.read_table(paths["quality"], partitioning=None)["events"].to_pylist() == [0, 0, 0]
+
+
+def test_pieces_count_only_where_they_are_current(land: Any, tmp_path: Path) -> None:
+    noon = WINDOW.start_ns + DAY_NS // 2
+    old = land([("A", "2026-01-01T06:00:00Z", 1, 192), ("A", "2026-01-01T18:00:00Z", 1, 192)], WINDOW)
+    new = land([("A", "2026-01-01T18:00:00Z", 5, 192), ("A", "2026-01-01T19:00:00Z", 5, 192)], WINDOW)
+    pieces = [
+        Piece(old[0].path, Interval(WINDOW.start_ns, noon)), Piece(new[0].path, Interval(noon, WINDOW.end_ns)),
+    ]  # fmt: skip
+    day = pq.read_table(_build(pieces, tmp_path)["1d"], partitioning=None).to_pylist()[0]
+    assert (day["events"], day["min"], day["max"]) == (3, 1.0, 5.0)
+
+
+def test_events_of_other_points_are_left_out(land: Any, tmp_path: Path) -> None:
+    pieces = land([*ROWS, ("unknown", "2026-01-01T06:00:00Z", 1, 192)], WINDOW)
+    rows = pq.read_table(_build(pieces, tmp_path)["1d"], partitioning=None)
+    assert rows["point"].to_pylist() == ["A", "B"]
+
+
+def test_the_store_takes_numbers_only(land: Any, tmp_path: Path) -> None:
+    table = for_store(_build(land(ROWS, WINDOW), tmp_path)["1h"])
+    assert set(table.schema.types) == {
+        pa.string(), pa.timestamp("ns", tz="UTC"), pa.int64(), pa.float64(),
+    }  # fmt: skip
+    assert table.schema.names == [name for name in AGGREGATE_SCHEMA.names if name != "state"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PAR1 not really PAR1"])
+def test_a_damaged_landing_is_named(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "piece.parquet"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DamagedLanding, match=r"piece\.parquet"):
+        _build([Piece(path, WINDOW)], tmp_path / "out")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "mart.parquet"
+    schema = pa.schema([pa.field("events", pa.int64())])
+    write_whole(path, schema, [pa.record_batch([[1]], schema=schema)])
+    before = path.read_bytes()
+
+    def failing() -> Any:
+        yield pa.record_batch([[2]], schema=schema)
+        raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError):
+        write_whole(path, schema, failing())
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_little_memory_is_enough(land: Any, tmp_path: Path) -> None:
+    pieces = land(ROWS, WINDOW)
+    made = build_aggregates(POINTS, pieces, [], WINDOW, tmp_path, 24 << 20, "pi1", "g003")
+    assert made["1d"].rows == 2
