@@ -12,9 +12,8 @@ from pipelines import samples
 from pipelines.points import Point
 from pipelines.ports import Exclusion, Pulled, Retry, SliceId, SliceRecord, SourceTally, Split
 from pipelines.reconcile import with_silent
-from pipelines.samples.events import codes_of
 from pipelines.timeline import Interval, merge, subtract
-from pipelines.transfer.one_slice import within
+from pipelines.transfer.generations import within
 
 Hook = Callable[[str], None]
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines import reconcile
-from pipelines.landing import DamagedLanding, Landing, Manifest
+from pipelines.landing import Landing, Manifest
 from pipelines.ledger import current, rewrites
 from pipelines.points import Point
 from pipelines.ports import (
@@ -33,6 +32,8 @@ from pipelines.ports import (
 )
 from pipelines.samples import coarsen, empty, ordered
 from pipelines.timeline import Interval
+from pipelines.transfer.generations import current_events, joined, of_points, shrunk
+from pipelines.transfer.proving import Look, look, prove
 
 T = TypeVar("T")
 NOT_ASKED = "not asked for yet: a run was limited to other points"
@@ -60,14 +61,6 @@ class SliceResult:
     note: str = ""
     seconds: float = 0.0
     stages: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """What verification found for the points of a slice."""
-
-    proofs: pa.Table
-    unproved: dict[str, str]
 
 
 class Transfer:
@@ -144,10 +137,10 @@ class _Slice:
         try:
             events, failed = await self._timed("pull", lambda: self._pull(wanted))
             failed.update({point.id: NOT_ASKED for point in self.points if point not in wanted})
+            if failed and current(history, self.span):  # what cannot be had again is kept as it was
+                before, _ = await asyncio.to_thread(self._current_events, history)
+                events = joined([events, of_points(before, failed)])
             manifest = await self._land(events, failed)
-            lost = await self._shrunk(events, manifest.points, history)
-            if lost:
-                return await self._quarantine(manifest, lost)
             said = await said_task
         finally:
             said_task.cancel()
@@ -195,7 +188,7 @@ class _Slice:
         for point in points:
             if point.id not in seen and point.id not in failed:
                 failed[point.id] = "the source's answers left it out"
-        return await asyncio.to_thread(_joined, parts), failed
+        return await asyncio.to_thread(joined, parts), failed
 
     async def _land(self, events: pa.Table, failed: dict[str, str]) -> Manifest:
         whole = [identifier for identifier in self.ids if identifier not in failed]
@@ -206,15 +199,22 @@ class _Slice:
     async def _store_and_prove(
         self, events: pa.Table, manifest: Manifest, said: SourceTally, *, rewriting: bool, again: bool = True
     ) -> SliceResult:
+        lost = await self._shrunk(events, manifest.points)
+        if lost:
+            return await self._quarantine(manifest, lost)
         self.lease.check()
         stored, rounded = await asyncio.to_thread(coarsen, events, self.t.store.clock_ns)
         await asyncio.to_thread(self.t.ledger.withdraw, self.slice_id, "being written", self.t.run_id)
         whole = list(manifest.points)
         await self._write(stored, whole, rewriting=rewriting)
         await self._record("written", manifest, len(events))
-        proven, differ = await self._prove(events, stored, manifest, said, deep_all=rewriting)
-        if differ and again:
-            return await self._second_look(events, manifest, differ)
+        seen = await self._look(stored, whole, deep_all=rewriting)
+        if seen.torn:  # accepted is not stored: once more over the same rows, then it counts as lost
+            await self._write(stored, whole, rewriting=True)
+            seen = await self._look(stored, whole, deep_all=rewriting)
+        proven = await self._threaded("verify", prove, events, seen, manifest, said, self.ids)
+        if proven.suspects and again:
+            return await self._second_look(events, manifest, proven.suspects)
         self.lease.check()
         exclusions = [
             Exclusion(self.slice_id.source, self.slice_id.group, point, self.span, reason)
@@ -236,51 +236,16 @@ class _Slice:
             if len(surplus):
                 self.t.store.delete(self.slice_id.source, surplus)
 
-    async def _prove(
-        self, events: pa.Table, stored: pa.Table, manifest: Manifest, said: SourceTally, *, deep_all: bool
-    ) -> tuple[Proven, list[str]]:
-        """Proofs of the slice, and the points for which the source should be asked once more."""
-        whole = list(manifest.points)
-        landed, deep, in_store = await self._threaded("verify", self._look, stored, whole, deep_all)
-        torn = reconcile.against_store(landed, in_store, whole)
-        if torn:  # accepted is not stored: once more over the same rows, then it counts as lost
-            await self._write(stored, whole, rewriting=True)
-            landed, deep, in_store = await self._threaded("verify", self._look, stored, whole, deep_all)
-            torn = reconcile.against_store(landed, in_store, whole)
-        totals = await asyncio.to_thread(reconcile.usable_totals, events)
-        drift = reconcile.against_source(landed, totals, said, whole)
-        unproved = {**manifest.failed, **dict(said.failed)}
-        for each in torn:
-            unproved[each.point] = f"the store holds {each.stored} of {each.landed} events ({each.what} differs)"
-        for each in drift:
-            unproved[each.point] = (
-                f"the source counts {each.source} events, {each.landed} were landed ({each.what} differs)"
-            )
-        told = set(reconcile.rows_of(said.table.select(["point"])))
-        for point in self.ids:
-            if point not in told and point not in unproved:
-                unproved[point] = "the source gave no count for it"
-        table = reconcile.proofs(self.ids, landed, in_store, said, deep, set(unproved))
-        suspects = {each.point for each in drift} | (set(said.failed) & set(whole))
-        return Proven(table, unproved), sorted(suspects)
+    async def _look(self, stored: pa.Table, whole: Sequence[str], *, deep_all: bool) -> Look:
+        share = self.t.bounds.deep_share
+        return await self._timed(
+            "verify",
+            lambda: asyncio.to_thread(look, self.t.store, self.slice_id, stored, whole, share, deep_all=deep_all),
+        )
 
-    def _look(
-        self, stored: pa.Table, whole: Sequence[str], deep_all: bool
-    ) -> tuple[dict[str, reconcile.Row], set[str], dict[str, reconcile.Row]]:
-        """Tallies of what should be stored and of what is, and which points were read back event by event."""
-        source = self.slice_id.source
-        landed = reconcile.deep_rows([stored])
-        salt = f"{source}/{self.slice_id.group}/{self.span.start_ns}"
-        deep = set(whole) if deep_all else reconcile.needs_deep(landed, self.t.bounds.deep_share, salt)
-        counted = [point for point in whole if point not in deep]
-        found = reconcile.rows_of(self.t.store.tally(source, counted, self.span)) if counted else {}
-        if deep:
-            found.update(reconcile.deep_rows(self.t.store.read(source, sorted(deep), self.span)))
-        return landed, deep, found
-
-    async def _second_look(self, events: pa.Table, manifest: Manifest, differ: list[str]) -> SliceResult:
+    async def _second_look(self, events: pa.Table, manifest: Manifest, differ: Collection[str]) -> SliceResult:
         """Recounts and pulls the points once more before a difference is called drift (design.md, rule 1)."""
-        points = [point for point in self.points if point.id in set(differ)]
+        points = [point for point in self.points if point.id in differ]
         fresh, failed = await self._timed("pull", lambda: self._pull(points))
         got = [point.id for point in points if point.id not in failed]
         events = ordered(reconcile.replaced(events, got, fresh))
@@ -289,41 +254,18 @@ class _Slice:
         said = await self._timed("count", lambda: self.t.source.tally(self.points, self.span))
         return await self._store_and_prove(events, manifest, said, rewriting=True, again=False)
 
-    async def _shrunk(
-        self, events: pa.Table, whole: Sequence[str], history: list[SliceRecord]
-    ) -> dict[str, tuple[int, int]]:
+    async def _shrunk(self, events: pa.Table, whole: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Points that lost more than a settled slice may lose: {point: (before, now)}; {} when it is believed."""
+        history = await self._history()
         if not current(history, self.span):
             return {}
         if await asyncio.to_thread(self.t.ledger.loss_accepted, self.slice_id):
             return {}
         before, _ = await asyncio.to_thread(self._current_events, history)
-        was = reconcile.deep_rows([before])
-        now = reconcile.deep_rows([events])
-        share = self.t.bounds.believe_shrink
-        lost = {}
-        for point, row in ((point, was[point]) for point in whole if point in was):
-            left = now.get(point, {"events": 0})["events"]
-            if left == 0 or row["events"] - left > share * row["events"]:
-                lost[point] = (row["events"], left)
-        return lost
+        return await asyncio.to_thread(shrunk, before, events, whole, self.t.bounds.believe_shrink)
 
     def _current_events(self, history: list[SliceRecord]) -> tuple[pa.Table, dict[str, str]]:
-        """The events that count over the span now, and the points that could not be had.
-
-        From the landing; from the store where a landed file is damaged.
-        """
-        parts: list[pa.Table] = []
-        failed: dict[str, str] = {}
-        for each in current(history, self.span):
-            try:
-                table = self.t.landing.read(each.record.slice, self.window, each.record.generation)
-                failed.update(self.t.landing.manifest(each.record.slice, self.window, each.record.generation).failed)
-            except DamagedLanding:
-                parts.extend(self.t.store.read(self.slice_id.source, self.ids, each.span))
-            else:
-                parts.append(within(table, each.span))
-        return _joined(parts), failed
+        return current_events(self.t.landing, self.t.store, self.slice_id, self.window, self.ids, history)
 
     async def _quarantine(self, manifest: Manifest, lost: Mapping[str, tuple[int, int]]) -> SliceResult:
         point, (before, now) = max(lost.items(), key=lambda item: item[1][0] - item[1][1])
@@ -363,21 +305,3 @@ class _Slice:
 
     async def _threaded(self, stage: str, call: Callable[..., T], *arguments: object) -> T:
         return await self._timed(stage, lambda: asyncio.to_thread(call, *arguments))
-
-
-def within(events: pa.Table, span: Interval) -> pa.Table:
-    """The events of the span; `events` in SCHEMA."""
-    times = events["time"].cast(pa.int64())
-    if not len(events):
-        return events
-    low, high = pc.min_max(times).as_py().values()
-    if span.start_ns <= low and high < span.end_ns:
-        return events
-    keep = pc.and_(pc.greater_equal(times, span.start_ns), pc.less(times, span.end_ns))
-    return events.filter(keep)
-
-
-def _joined(parts: Sequence[pa.Table]) -> pa.Table:
-    if not parts:
-        return empty()
-    return ordered(pa.concat_tables(parts).unify_dictionaries())

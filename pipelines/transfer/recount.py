@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines import reconcile
 from pipelines.landing import DamagedLanding, window_label
@@ -17,7 +16,8 @@ from pipelines.ports import SourceTally, Split
 from pipelines.samples import coarsen, ordered
 from pipelines.samples.events import SCHEMA
 from pipelines.timeline import Interval, missing
-from pipelines.transfer.one_slice import Transfer, within
+from pipelines.transfer.generations import of_points, within
+from pipelines.transfer.one_slice import Transfer
 
 
 @dataclass(slots=True)
@@ -136,7 +136,7 @@ async def _piece(
     except DamagedLanding as error:
         found.damaged.append(str(error))
         events = SCHEMA.empty_table()
-    events = events.filter(pc.is_in(events["point"].cast(pa.string()), value_set=pa.array(ids, pa.string())))
+    events = of_points(events, ids)
     kept, rounded = coarsen(events, transfer.store.clock_ns)
     found.rounded_events += rounded
     landed = reconcile.deep_rows([kept])

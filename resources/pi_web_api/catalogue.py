@@ -14,12 +14,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pipelines.points import Kind, Point, point_id, selected
-from pipelines.ports import Stop
+from pipelines.ports import Retry, Stop
 from resources.pi_web_api.refusals import Refused, TooMuch
 from resources.pi_web_api.transport import Transport
 from resources.pi_web_api.wire import Broken, fault_of, reader
 
 PAGE_POINTS = 10_000
+_LEAST_SLOW_PAGE = 500  # a server that takes longer than patience for so few points is in trouble
 _KINDS: dict[str, Kind] = {
     "int16": "integer",
     "int32": "integer",
@@ -96,8 +97,8 @@ async def discover(
         try:
             page = await _page(transport, f"dataservers/{quote(server.web_id)}/points?{urlencode(query)}")
         except TooMuch as error:
-            if size == 1:
-                raise
+            if size <= (_LEAST_SLOW_PAGE if error.reason == "time" else 1):
+                raise Retry(str(error), after_s=60.0) from None
             size = min(error.limit or size // 2, size // 2)
             continue
         except Refused as error:
@@ -120,6 +121,8 @@ async def _server(transport: Transport, name: str) -> Server:
 
     try:
         servers = await transport.get(path, read)
+    except TooMuch as error:
+        raise Retry(str(error), after_s=60.0) from None
     except Refused as error:
         raise Stop(f"source {transport.source} at {transport.url} is no PI Web API: {error}") from None
     names = ", ".join(sorted(repr(server.name) for server in servers)) or "none"

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.points import Point
-from pipelines.ports import Pulled, Retry, Split
+from pipelines.ports import Pulled, Retry, Split, Stop
 from pipelines.timeline import Interval
 from resources.pi_web_api.agenda import Agenda, Round
 from resources.pi_web_api.cursors import Cursor, advance
@@ -214,7 +214,10 @@ class Pulling:
 
     def _too_much(self, at: Cursor, count: int, error: TooMuch) -> None:
         """One point alone was too much: fewer events, then less time."""
-        if error.reason in ("url", "body") or (error.reason == "items" and count <= 1):
+        if error.reason in ("url", "body"):
+            source = self._streams.transport.source
+            raise Stop(f"source {source}: something before it refuses a request for one point ({error})")
+        if error.reason == "items" and count <= 1:
             raise error
         if error.reason == "time":
             at.halve()
@@ -249,4 +252,4 @@ class Pulling:
         elif error.personal:
             self._shelf.fail(at.number, f"the source fails at this point: {error}")
         else:
-            raise Retry(str(error), error.after_s)
+            raise Retry(f"source {self._streams.transport.source}: {error}", error.after_s)

@@ -117,13 +117,21 @@ class PiWebApiSource:
             async for batch in self.pull(points, span, _REREAD_EVENTS):
                 tallies.append(await asyncio.to_thread(tally_of, batch.samples))
                 failed.update(batch.failed)
-        except Split:
+        except Split as error:
             if len(points) > 1:
                 half = len(points) // 2
                 halves = [(points[:half], span), (points[half:], span)]
             else:
-                halves = [(points, part) for part in span.halves()]
+                halves = [(points, part) for part in _halves(span, error)]
             tallies = []
             for some, part in halves:
                 tallies += await self._read_again(some, part, failed)
         return tallies
+
+
+def _halves(span: Interval, error: Split) -> tuple[Interval, Interval]:
+    """Two halves of the span; raises `error` where it is too short to cut."""
+    try:
+        return span.halves()
+    except ValueError:
+        raise error from None

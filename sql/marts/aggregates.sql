@@ -32,7 +32,7 @@ numbers AS (
            max(number) AS max,
            arg_min(number, seq) AS first,
            min(t) FILTER (number IS NOT NULL) AS first_ns,
-           arg_max(number, t) AS last,
+           arg_max(number, seq) AS last,
            max(t) FILTER (number IS NOT NULL) AS last_ns,
            quantile_cont(number, 0.95) AS p95
     FROM weighed

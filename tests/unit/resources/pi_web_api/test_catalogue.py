@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from pipelines.points import Point
-from pipelines.ports import Stop
+from pipelines.ports import Retry, Stop
 from resources.pi_web_api.budget import Budget
 from resources.pi_web_api.source import PiWebApiSource
 from resources.pi_web_api.transport import Transport
@@ -118,3 +119,17 @@ def test_something_else_at_the_address() -> None:
 
     with pytest.raises(Stop, match="no PI Web API"):
         asyncio.run(work())
+
+
+def test_a_server_too_slow_to_list_is_a_retry() -> None:
+    def slow(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/dataservers"):
+            return httpx.Response(200, json={"Items": SERVERS[:1]})
+        raise httpx.ReadTimeout("slow")
+
+    async def work(answer: Callable[[httpx.Request], httpx.Response]) -> None:
+        wire = httpx.MockTransport(answer)
+        await PiWebApiSource(Transport("pi1", URL, Budget(1e6), patience=QUICK, wire=wire)).discover()
+
+    with pytest.raises(Retry, match="pi1"):
+        asyncio.run(work(slow))

@@ -281,6 +281,18 @@ def test_a_request_too_big_is_made_smaller(status: int) -> None:
     assert pull(plant, bounds)[0] == held(plant)
 
 
+@pytest.mark.parametrize("status", [413, 414])
+def test_a_request_for_one_point_that_is_too_big_needs_a_person(status: int) -> None:
+    plant = FakePlant({"a": [], "b": []}, intrude=lambda _: httpx.Response(status))
+    with pytest.raises(Stop, match="one point"):
+        pull(plant)
+
+
+def test_a_server_that_gives_not_even_one_event_is_a_split() -> None:
+    with pytest.raises(Split):
+        pull(FakePlant({"a": [(START, 1.0)], "b": []}, most=0, names_limit=False))
+
+
 def test_trouble_inside_a_batch_is_asked_for_again_and_then_given_up() -> None:
     plant = FakePlant({"a": [(START, 1.0)], "b": [(START, 2.0)], "c": [(START, 3.0)]}, sets=False)
     answers = plant._one

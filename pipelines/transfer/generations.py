@@ -1,0 +1,75 @@
+"""The generations of a span that count now: their events, and whether a newer pull shrank too much to be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines import reconcile
+from pipelines.landing import DamagedLanding, Landing
+from pipelines.ledger import current
+from pipelines.ports import SliceId, SliceRecord, Store
+from pipelines.samples import empty, ordered
+from pipelines.timeline import Interval
+
+
+def current_events(
+    landing: Landing,
+    store: Store,
+    slice_id: SliceId,
+    window: Interval,
+    ids: Sequence[str],
+    history: Sequence[SliceRecord],
+) -> tuple[pa.Table, dict[str, str]]:
+    """The events that count over the slice's span now, and the points that could not be had when they were pulled.
+
+    From the landing; from the store where a landed file is damaged.
+    """
+    parts: list[pa.Table] = []
+    failed: dict[str, str] = {}
+    for each in current(history, slice_id.span):
+        try:
+            table = landing.read(each.record.slice, window, each.record.generation)
+            failed.update(landing.manifest(each.record.slice, window, each.record.generation).failed)
+        except DamagedLanding:
+            parts.extend(store.read(slice_id.source, ids, each.span))
+        else:
+            parts.append(within(table, each.span))
+    return joined(parts), failed
+
+
+def shrunk(before: pa.Table, now: pa.Table, whole: Collection[str], share: float) -> dict[str, tuple[int, int]]:
+    """Points of `whole` that lost more than `share` of their events, or all of them: {point: (before, now)}."""
+    was, left = reconcile.deep_rows([before]), reconcile.deep_rows([now])
+    lost = {}
+    for point in whole:
+        had = was.get(point, {"events": 0})["events"]
+        has = left.get(point, {"events": 0})["events"]
+        if had and (has == 0 or had - has > share * had):
+            lost[point] = (had, has)
+    return lost
+
+
+def of_points(events: pa.Table, points: Collection[str]) -> pa.Table:
+    """The events of some points."""
+    return events.filter(pc.is_in(events["point"].cast(pa.string()), value_set=pa.array(sorted(points), pa.string())))
+
+
+def within(events: pa.Table, span: Interval) -> pa.Table:
+    """The events of the span; `events` in SCHEMA."""
+    if not len(events):
+        return events
+    times = events["time"].cast(pa.int64())
+    low, high = pc.min_max(times).as_py().values()
+    if span.start_ns <= low and high < span.end_ns:
+        return events
+    return events.filter(pc.and_(pc.greater_equal(times, span.start_ns), pc.less(times, span.end_ns)))
+
+
+def joined(parts: Sequence[pa.Table]) -> pa.Table:
+    """Parts as one ordered table."""
+    if not parts:
+        return empty()
+    return ordered(pa.concat_tables(parts).unify_dictionaries())

@@ -1,0 +1,67 @@
+"""Proving a slice: what should be stored against what is, and what was landed against what the source says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipelines import reconcile
+from pipelines.landing import Manifest
+from pipelines.ports import SliceId, SourceTally, Store
+from pipelines.reconcile import Drift, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Tallies of what should be stored and of what is; `deep` points were read back event by event."""
+
+    landed: Mapping[str, Row]
+    stored: Mapping[str, Row]
+    deep: frozenset[str]
+    torn: tuple[Drift, ...]
+    """Points in which the store differs from the landing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What verification found for the points of a slice; `suspects` should be asked for once more."""
+
+    proofs: pa.Table
+    unproved: dict[str, str]
+    suspects: frozenset[str]
+
+
+def look(
+    store: Store, slice_id: SliceId, stored: pa.Table, whole: Sequence[str], deep_share: float, *, deep_all: bool
+) -> Look:
+    """Asks the store about the slice. `stored` is what it should hold of the `whole` points."""
+    landed = reconcile.deep_rows([stored])
+    salt = f"{slice_id.source}/{slice_id.group}/{slice_id.span.start_ns}"
+    wanted = set(whole) if deep_all else reconcile.needs_deep(landed, deep_share, salt) & set(whole)
+    counted = [point for point in whole if point not in wanted]
+    found = reconcile.rows_of(store.tally(slice_id.source, counted, slice_id.span)) if counted else {}
+    if wanted:
+        found.update(reconcile.deep_rows(store.read(slice_id.source, sorted(wanted), slice_id.span)))
+    return Look(landed, found, frozenset(wanted), tuple(reconcile.against_store(landed, found, whole)))
+
+
+def prove(events: pa.Table, seen: Look, manifest: Manifest, said: SourceTally, points: Sequence[str]) -> Proven:
+    """Proofs of all `points` of the group from one look at the store and what the source said."""
+    whole = manifest.points
+    drift = reconcile.against_source(seen.landed, reconcile.usable_totals(events), said, whole)
+    unproved = {**manifest.failed, **dict(said.failed)}
+    for each in seen.torn:
+        unproved[each.point] = f"the store holds {each.stored} of {each.landed} events ({each.what} differs)"
+    for each in drift:
+        unproved[each.point] = (
+            f"the source counts {each.source} events, {each.landed} were landed ({each.what} differs)"
+        )
+    told = set(said.table["point"].to_pylist())
+    for point in points:
+        if point not in told and point not in unproved:
+            unproved[point] = "the source gave no count for it"
+    table = reconcile.proofs(points, seen.landed, seen.stored, said, set(seen.deep), set(unproved))
+    suspects = {each.point for each in drift} | (set(said.failed) & set(whole))
+    return Proven(table, unproved, frozenset(suspects))

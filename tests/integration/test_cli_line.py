@@ -1,0 +1,155 @@
+"""`ferry` as a person runs it, in processes of its own, on real servers and a stand-in plant."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.contract.stand_in import running
+
+FERRY = [sys.executable, "-c", "from cli.main import main; main()"]
+DAY = ("--start", "2026-01-01T00:00:00Z", "--end", "2026-01-02T00:00:00Z")
+LINES = {"source", "points", "source_events", "landed_events", "stored_events", "rounded_events", "unproved_points",
+         "proof", "drift"}  # fmt: skip
+
+
+@dataclass
+class Done:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        assert self.out.count("\n") == 1, self.out
+        return json.loads(self.out)
+
+
+@dataclass
+class Plant:
+    """A plant file with its stand-in."""
+
+    file: Path
+    url: str
+
+    def ferry(self, *arguments: str, **environment: str) -> Done:
+        done = subprocess.run(
+            [*FERRY, *arguments, "--plant", str(self.file)], capture_output=True, text=True, check=False,
+            env={**os.environ, **environment}, cwd=self.file.parent,
+        )  # fmt: skip
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def control(self, path: str, body: object) -> Any:
+        answer = httpx.post(f"{self.url.removesuffix('/piwebapi')}/_plant/{path}", json=body, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest.fixture
+def plant(plant_file: Callable[..., Path]) -> Iterator[Plant]:
+    with running("--points", "40", "--hours", "24", "--auth", "basic") as url:
+        yield Plant(plant_file(url), url)
+
+
+@pytest.mark.timeout(600)
+def test_from_plan_to_proof_and_back(plant: Plant) -> None:
+    planned = plant.ferry("plan", "--source", "pi1", *DAY, "--json")
+    assert planned.code == 0, planned.err
+    moved = plant.ferry("backfill", "--source", "pi1", *DAY, "--json")
+    assert moved.code == 0, moved.err
+    found = moved.json
+    assert set(found) == LINES | {"seconds", "events_per_s", "slices"}
+    assert found["source_events"] == found["landed_events"] == found["stored_events"] > 10_000
+    assert found["source_events"] == planned.json["events"]
+    assert found["points"] == 40
+    assert found["unproved_points"] == 0
+    assert found["proof"]["counted"] + found["proof"]["deep"] == 40
+    assert "left" in moved.err
+
+    verified = plant.ferry("verify", *DAY, "--deep", "--json")
+    assert verified.code == 0, verified.err
+    assert set(verified.json) == LINES
+    assert verified.json["proof"] == {"counted": 0, "deep": 40}
+    assert verified.json["stored_events"] == found["stored_events"]
+
+    again = plant.ferry("backfill", *DAY, "--json")
+    assert (again.code, again.json["slices"]) == (0, 0)
+    assert {key: again.json[key] for key in LINES} == {key: found[key] for key in LINES}
+
+    body = {"seed": 5, "start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z", "count": 12}
+    told = plant.control("edits", body)
+    names = {each["point"] for each in (told["edits"] if isinstance(told, dict) else told)}
+    drifted = plant.ferry("verify", *DAY, "--deep", "--json")
+    assert drifted.code == 1
+    assert len({row["point"] for row in drifted.json["drift"]}) == len(names)
+    reopened = plant.ferry("restate", *DAY, "--accept-loss", "--json")
+    assert reopened.code == 0, reopened.err
+    assert plant.ferry("status", "--json").json["sources"][0]["covered_percent"] == 0.0
+    assert plant.ferry("backfill", *DAY).code == 0
+    assert plant.ferry("verify", *DAY, "--deep").code == 0
+    status = plant.ferry("status")
+    assert status.code == 0
+    assert "100.0 % covered" in status.out
+
+
+@pytest.mark.timeout(600)
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(plant: Plant) -> None:
+    command = [*FERRY, "backfill", *DAY, "--plant", str(plant.file)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as child:
+        assert child.stderr is not None
+        for line in child.stderr:
+            if "%" in line:
+                child.send_signal(signal.SIGINT)
+                break
+        rest = child.stderr.read()
+        assert child.wait(60) == 130
+    assert "Nothing is lost" in rest
+    assert "Traceback" not in rest
+    done = plant.ferry("backfill", *DAY, "--json")
+    assert done.code == 0, done.err
+    assert plant.ferry("verify", *DAY, "--deep").code == 0
+
+
+def test_a_wrong_password_and_an_unreachable_plant(plant: Plant) -> None:
+    for arguments in (("discover",), ("backfill", *DAY), ("doctor",)):
+        refused = plant.ferry(*arguments, "--json", FERRY_TEST_PI="wrong-4711")
+        assert refused.code == 2, refused.err
+        assert "refused" in refused.err
+        assert "wrong-4711" not in refused.out + refused.err
+        assert "Traceback" not in refused.err
+    text = plant.file.read_text(encoding="utf-8").replace(plant.url, "http://127.0.0.1:9/piwebapi")
+    plant.file.write_text(text, encoding="utf-8")
+    gone = plant.ferry("doctor", "--json")
+    assert gone.code == 3
+    assert "127.0.0.1:9" in gone.err
+
+
+def test_doctor_finds_everything_well(plant: Plant) -> None:
+    found = plant.ferry("doctor", "--json")
+    assert found.code == 0, found.err
+    names = {check["name"] for check in found.json["checks"]}
+    assert {"ledger", "store", "source pi1", "source pi1: clock", "secret FERRY_TEST_PI"} <= names
+    assert "writer load" in found.err
+
+
+def test_export_and_report_name_their_files(plant: Plant, tmp_path: Path) -> None:
+    assert plant.ferry("backfill", *DAY).code == 0
+    exported = plant.ferry("export", *DAY, "--points", "*", "--to", str(tmp_path / "out"), "--json")
+    assert exported.code == 0, exported.err
+    assert exported.json["events"] == plant.ferry("verify", *DAY, "--json").json["stored_events"]
+    assert all(Path(file).exists() for file in exported.json["files"])
+    report = plant.ferry("report", *DAY, "--json")
+    assert report.code == 0, report.err
+    assert Path(report.json["report"]).read_text(encoding="utf-8").startswith("<!")
