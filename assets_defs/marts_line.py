@@ -12,6 +12,7 @@ from assets_defs.line import Line
 from pipelines import marts
 from pipelines.landing import Piece
 from pipelines.ledger import current
+from pipelines.marts.report import ReportContext, render_report
 from pipelines.plant import SourceSettings
 from pipelines.timeline import DAY_NS, Interval, days
 
@@ -78,7 +79,7 @@ def write_exports(
 def write_report(line: Line, settings: SourceSettings, span: Interval, destination: Path | None = None) -> Path:
     """The quality report of the span, one HTML file; the newest is also `report.html` beside the marts."""
     target = destination or line.plant.state_dir / "reports" / f"{settings.name}.html"
-    context = marts.ReportContext(
+    context = ReportContext(
         source=settings.name,
         span=span,
         proofs=line.ledger.proofs(settings.name, span),
@@ -90,7 +91,7 @@ def write_report(line: Line, settings: SourceSettings, span: Interval, destinati
         plant=line.plant.plant.name,
         memory_bytes=MEMORY_BYTES,
     )
-    marts.render_report(context, target)
+    render_report(context, target)
     return target
 
 

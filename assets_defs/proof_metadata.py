@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from assets_defs.line import Line
 from assets_defs.markdown import table
 from assets_defs.marts_line import pieces
-from assets_defs.pictures import bars
+from assets_defs.pictures import profile
 from pipelines.landing import Piece
 from pipelines.plant import SourceSettings
-from pipelines.timeline import DAY_NS, HOUR_NS, Interval, iso
+from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval
 
 _PICTURE_EVENTS = 3_000_000
 """Above it no picture: it is drawn from the landed times, and memory is bounded."""
@@ -76,12 +76,11 @@ def _proof_table(proofs: pa.Table) -> str:
 
 
 def _picture(landed: list[Piece], window: Interval) -> str:
-    step_ns = HOUR_NS // 4 if window.length_ns <= DAY_NS else 6 * HOUR_NS
+    step_ns, what = (20 * MINUTE_NS, "20 min") if window.length_ns <= DAY_NS else (12 * HOUR_NS, "12 h")
     counts = np.zeros(-(-window.length_ns // step_ns), dtype=np.int64)
     for piece in landed:
         counts += _histogram(piece, window, step_ns, len(counts))
-    what = "events per 15 min" if step_ns < HOUR_NS else "events per 6 h"
-    return bars(counts.tolist(), what, iso(window.start_ns), iso(window.end_ns))
+    return profile(counts.tolist(), f"events per {what}")
 
 
 def _histogram(piece: Piece, window: Interval, step_ns: int, bins: int) -> npt.NDArray[np.int64]:

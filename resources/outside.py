@@ -31,27 +31,22 @@ class Outside:
             else None
         )
         self._stand_ins = {s.name: StandIn(state, s) for s in plant.source if s.simulate is not None}
+        ours: tuple[_Server[object] | None, ...] = (self._postgres, self._iotdb, *self._stand_ins.values())
+        self._servers = [server for server in ours if server is not None]
 
     def up(self) -> None:
         """Starts what is not up yet, all at once. Raises Unreachable, NoRoom naming the server and its log."""
-        servers = [*filter(None, (self._iotdb, self._postgres)), *self._stand_ins.values()]
-        with ThreadPoolExecutor(max(len(servers), 1)) as pool:
-            for started in [pool.submit(_ensured, server) for server in servers]:
+        with ThreadPoolExecutor(max(len(self._servers), 1)) as pool:
+            for started in [pool.submit(_ensured, server) for server in self._servers]:
                 started.result()
 
     def down(self) -> list[str]:
         """Stops our servers, stand-ins first; returns the names of those that ran."""
-        stopped = []
-        for server in (*self._stand_ins.values(), *filter(None, (self._iotdb, self._postgres))):
-            name = server.status().name
-            if server.stop():
-                stopped.append(name)
-        return stopped
+        return [server.status().name for server in reversed(self._servers) if server.stop()]
 
     def statuses(self) -> list[embedded.ServerStatus]:
         """How each server of ours is now."""
-        servers = (*filter(None, (self._postgres, self._iotdb)), *self._stand_ins.values())
-        return [server.status() for server in servers]
+        return [server.status() for server in self._servers]
 
     def dsn(self, database: str) -> str:
         """The DSN of `ledger` or `dagster`; an external PostgreSQL keeps both in the one database of its DSN."""
@@ -95,11 +90,15 @@ class Outside:
         return PiWebApiSource.from_settings(settings, url)
 
 
-class _Startable(Protocol[T_co]):
+class _Server(Protocol[T_co]):
+    """What all our child servers can do."""
+
     def ensure(self) -> T_co: ...
+    def stop(self) -> bool: ...
+    def status(self) -> embedded.ServerStatus: ...
 
 
-def _ensured(server: _Startable[T]) -> T:
+def _ensured(server: _Server[T]) -> T:
     """The address of a server that runs. Raises Unreachable, NoRoom."""
     try:
         return server.ensure()

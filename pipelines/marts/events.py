@@ -1,8 +1,8 @@
 """The events of a window in DuckDB: landed files → the tables that every mart reads.
 
-One in-memory database a call, bounded by a setting: what does not fit spills into a scratch folder. Loading and
-sorting use THREADS threads; marts are then computed on one, since sums of doubles depend on their order and the same
-call must give the same bytes.
+One in-memory database a call, bounded by a setting: what does not fit spills into a scratch folder. Loading uses THREADS
+threads; from `neighbours` on each statement runs on one, since sums of doubles depend on the order of rows, two threads
+do not keep it, and the same call must give the same bytes. Statements of one call may still run beside each other.
 """
 
 from __future__ import annotations
@@ -90,9 +90,9 @@ def find_neighbours(
         if piece.span.end_ns > window.end_ns:
             part = Interval(max(piece.span.start_ns, window.end_ns), piece.span.end_ns)
             _read(database, named["nearest"], piece, part, {"direction": 1})
+    database.execute("SET threads = 1")
     database.execute(named["neighbours"])
     database.execute(named["states"])
-    database.execute("SET threads = 1")
 
 
 def batches(

@@ -32,49 +32,63 @@ TALLY_SCHEMA = pa.schema(
 
 _U64 = np.uint64
 _MIX = (_U64(0x9E3779B97F4A7C15), _U64(0xBF58476D1CE4E5B9), _U64(0x94D049BB133111EB))
+_BLOCK_ROWS = 16_384  # hashing goes over the same words a dozen times: blocks of them stay in the core's cache
+
+_Words = npt.NDArray[np.uint64]
 
 
 def tally(table: pa.Table) -> pa.Table:
     """Events in SCHEMA → one row per point that has events, in TALLY_SCHEMA, sorted by point."""
     codes, ids = codes_of(table)
+    if not len(codes):
+        return TALLY_SCHEMA.empty_table()
     points = len(ids)
     number = is_number(table)
     raw_values = table["value"].combine_chunks()
     values = np.asarray(raw_values.fill_null(0.0) if raw_values.null_count else raw_values)
     finite = number & np.isfinite(values)
-    kept = np.where(finite, values, 0.0)
+    kept = values if finite.all() else np.where(finite, values, 0.0)
     times = times_ns(table)
     quality = np.asarray(table["quality"].combine_chunks())
     detail = np.asarray(table["detail"].combine_chunks())
-    events = np.bincount(codes, minlength=points)
+    hashes = _event_hashes(times, values, number, quality, detail, table)
+    # Events come in long runs of one point: a run is added up at once, then the few runs of each point.
+    edges = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
+    owners = codes[edges]
     first = np.full(points, np.iinfo(np.int64).max)
     last = np.full(points, np.iinfo(np.int64).min)
-    edges = np.flatnonzero(np.concatenate(([True], np.diff(codes) != 0))) if len(codes) else np.array([], int)
-    if len(edges):
-        run_points = codes[edges]
-        np.minimum.at(first, run_points, np.minimum.reduceat(times, edges))
-        np.maximum.at(last, run_points, np.maximum.reduceat(times, edges))
-    hashes = _event_hashes(times, values, number, quality, detail, table)
+    np.minimum.at(first, owners, np.minimum.reduceat(times, edges))
+    np.maximum.at(last, owners, np.maximum.reduceat(times, edges))
     digests = np.zeros(points, dtype=_U64)
-    if len(edges):
-        with np.errstate(over="ignore"):
-            np.add.at(digests, run_points, np.add.reduceat(hashes, edges))
+    with np.errstate(over="ignore"):
+        np.add.at(digests, owners, np.add.reduceat(hashes, edges))
+    events = _counts(np.ones(len(codes), np.bool_), edges, owners, points)
+    places = codes.astype(np.intp)
     result = pa.table(
         [
             pa.array(ids, pa.string()),
-            pa.array(events, pa.int64()),
-            pa.array(np.bincount(codes[number], minlength=points), pa.int64()),
-            pa.array(np.bincount(codes[finite], minlength=points), pa.int64()),
-            pa.array(np.bincount(codes[quality >= GOOD_FLOOR], minlength=points), pa.int64()),
+            pa.array(events),
+            pa.array(_counts(number, edges, owners, points)),
+            pa.array(_counts(finite, edges, owners, points)),
+            pa.array(_counts(quality >= GOOD_FLOOR, edges, owners, points)),
             pa.array(first, pa.int64()),
             pa.array(last, pa.int64()),
-            pa.array(np.bincount(codes, weights=kept, minlength=points), pa.float64()),
-            pa.array(np.bincount(codes, weights=np.abs(kept), minlength=points), pa.float64()),
+            pa.array(np.bincount(places, weights=kept, minlength=points), pa.float64()),
+            pa.array(np.bincount(places, weights=np.abs(kept), minlength=points), pa.float64()),
             pa.array(digests.view(np.int64), pa.int64()),
         ],
         schema=TALLY_SCHEMA,
     )
     return result.filter(pa.array(events > 0)).sort_by("point")
+
+
+def _counts(
+    marked: npt.NDArray[np.bool_], edges: npt.NDArray[np.intp], owners: npt.NDArray[np.int32], points: int
+) -> npt.NDArray[np.int64]:
+    """How many of each point's events are marked; runs of one point begin at `edges`."""
+    counts = np.zeros(points, np.int64)
+    np.add.at(counts, owners, np.add.reduceat(marked, edges, dtype=np.int64))
+    return counts
 
 
 def _event_hashes(
@@ -84,37 +98,61 @@ def _event_hashes(
     quality: npt.NDArray[np.int32],
     detail: npt.NDArray[np.int32],
     table: pa.Table,
-) -> npt.NDArray[np.uint64]:
+) -> _Words:
     """One 64-bit hash an event; every NaN counts as one NaN, -0.0 and 0.0 differ."""
-    bits = np.where(np.isnan(values), np.float64("nan"), values).view(_U64)
-    marks = (quality.astype(np.int64) << 32 | (detail.astype(np.int64) & 0xFFFFFFFF)).view(_U64)
+    mixed = np.empty(len(times), _U64)
+    spare = np.empty(_BLOCK_ROWS, _U64)
     with np.errstate(over="ignore"):
-        mixed = _mix(times.view(_U64) + _MIX[0])
-        mixed = _mix(mixed ^ bits)
-        mixed = _mix(mixed + marks * _MIX[1] + number.astype(_U64))
+        for low in range(0, len(times), _BLOCK_ROWS):
+            rows = slice(low, low + _BLOCK_ROWS)
+            words = mixed[rows]
+            room = spare[: len(words)]
+            np.add(times[rows].view(_U64), _MIX[0], out=words)
+            _mix(words, room)
+            words ^= _bits(values[rows])
+            _mix(words, room)
+            np.left_shift(quality[rows], 32, out=room.view(np.int64), dtype=np.int64)
+            room |= detail[rows].view(np.uint32)
+            room *= _MIX[1]
+            words += room
+            words += number[rows]
+            _mix(words, room)
         if not number.all():
-            mixed = _mix_states(mixed, number, table)
+            _mix_states(mixed, number, table)
     return mixed
 
 
-def _mix_states(
-    mixed: npt.NDArray[np.uint64], number: npt.NDArray[np.bool_], table: pa.Table
-) -> npt.NDArray[np.uint64]:
+def _bits(values: npt.NDArray[np.float64]) -> _Words:
+    """The doubles as words; every NaN has the same one."""
+    odd = np.isnan(values)
+    return (np.where(odd, np.nan, values) if odd.any() else values).view(_U64)
+
+
+def _mix_states(mixed: _Words, number: npt.NDArray[np.bool_], table: pa.Table) -> None:
+    """Text and code of the events without a number go into their hashes, in place."""
     states = table.select(["text", "code"]).filter(pa.array(~number)).combine_chunks()
     texts = states["text"].combine_chunks().dictionary_encode()
     known = np.array([_text_hash(text or "") for text in texts.dictionary.to_pylist()] or [0], dtype=_U64)
     codes = np.asarray(states["code"].combine_chunks().fill_null(0)).view(_U64)
-    mixed = mixed.copy()
-    mixed[~number] = _mix(mixed[~number] ^ known[np.asarray(texts.indices.fill_null(0))]) + codes * _MIX[2]
-    mixed[~number] = _mix(mixed[~number])
-    return mixed
+    words = mixed[~number]
+    spare = np.empty_like(words)
+    words ^= known[np.asarray(texts.indices.fill_null(0))]
+    _mix(words, spare)
+    words += codes * _MIX[2]
+    _mix(words, spare)
+    mixed[~number] = words
 
 
-def _mix(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """splitmix64's finaliser (Steele, Lea, Flood 2014): a bijection that spreads every bit."""
-    words = (words ^ (words >> _U64(30))) * _MIX[1]
-    words = (words ^ (words >> _U64(27))) * _MIX[2]
-    return words ^ (words >> _U64(31))
+def _mix(words: _Words, spare: _Words) -> None:
+    """splitmix64's finaliser (Steele, Lea, Flood 2014) in place: a bijection that spreads every bit."""
+    np.right_shift(words, _U64(30), out=spare)
+    words ^= spare
+    words *= _MIX[1]
+    np.right_shift(words, _U64(27), out=spare)
+    words ^= spare
+    words *= _MIX[2]
+    np.right_shift(words, _U64(31), out=spare)
+    words ^= spare
 
 
 def _text_hash(text: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -23,7 +23,7 @@ def exclusions_open(connection: Connection, source: str, group: str | None, span
 
 
 def replace(
-    connection: Connection, slice_seq: int, slice_id: SliceId, proven: Collection[str], given: Sequence[Exclusion]
+    connection: Connection, slice_seq: int, slice_id: SliceId, proven: pa.ChunkedArray, given: Sequence[Exclusion]
 ) -> None:
     """Closes the exceptions of `proven` points inside the slice, and those that `given` speak about; opens `given`.
 
@@ -31,13 +31,14 @@ def replace(
     it stands stays open and adds no row. In the caller's transaction, under its lock on the group.
     """
     wanted = dict.fromkeys(_clean(exclusion) for exclusion in given)
-    cuts: dict[str, list[Interval]] = {point: [slice_id.span] for point in proven}
+    hull = _hull([slice_id.span, *(exclusion.span for exclusion in wanted)])
+    before = _open(connection, slice_id.source, slice_id.group, hull)
+    cuts: dict[str, list[Interval]] = {point: [slice_id.span] for point in proven.to_pylist()} if before else {}
     for exclusion in wanted:
         cuts.setdefault(exclusion.point, []).append(exclusion.span)
     closed: list[int] = []
     opened: list[Exclusion] = []
-    hull = _hull([slice_id.span, *(exclusion.span for exclusion in wanted)])
-    for seq, old in _open(connection, slice_id.source, slice_id.group, hull):
+    for seq, old in before:
         if old in wanted:
             del wanted[old]
             continue

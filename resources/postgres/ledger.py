@@ -205,12 +205,12 @@ def _commit(connection: Connection, record: SliceRecord, table: pa.Table, given:
     older = _standing(connection, of_slice) if proves else []
     seq = _one(connection, _SLICES["append"], _record_row(record, proves))
     proofs.append(connection, seq, table)
-    proven: set[str] = set()
+    proven = table["point"].slice(0, 0)
     if record.state == "verified":
         row = {**of_slice, "generation": record.generation, "run_id": legible(record.run_id), "reason": ""}
         _one(connection, _COVERAGE["append"], {**row, "covers": True})
         connection.execute(_COVERAGE["checkpoint"], {**of_slice, "rows": _CHECKPOINT_ROWS})
-        proven = set(table.filter(pc.not_equal(table["proof"], "none"))["point"].to_pylist())
+        proven = table["point"].filter(pc.not_equal(table["proof"], "none"))
     if older:
         connection.execute(_COVERAGE["supersede_proved"], {"older": older, "seq": seq})
         connection.execute(_COVERAGE["supersede_points"], {"older": older, "seq": seq})
