@@ -18,7 +18,7 @@ from pipelines.ledger import Standing, standing
 from pipelines.planning import Density
 from pipelines.plant import Plant, SourceSettings
 from pipelines.points import Point, group_label, in_group, merge_catalogue, selected
-from pipelines.ports import Exclusion, Source
+from pipelines.ports import Exclusion, Source, Stop
 from pipelines.timeline import SECOND_NS, Interval
 from pipelines.transfer import Bounds, PairResult, Recount, RectangleRun, SliceResult, Transfer, recount
 from resources.embedded import Progress
@@ -101,6 +101,11 @@ class Line:
         """Asks the source for its points and records what changed. Raises Stop, Retry."""
         found = asyncio.run(self._with_source(settings, lambda source: source.discover()))
         known = self.ledger.known_points(settings.name)
+        if known and not found:
+            raise Stop(
+                f"source {settings.name!r} shows no point at all, and had {len(known):,}: a permission or the name of "
+                "the data server is wrong there. Nothing was recorded"
+            )
         merged = merge_catalogue(known, found)
         changed = self.ledger.save_points(settings.name, merged)
         old = {point.id for point in known}

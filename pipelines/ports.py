@@ -247,8 +247,8 @@ class LedgerStore(Protocol):
         proofs: pa.Table,
         exclusions: Sequence[Exclusion] = (),
     ) -> None:
-        """In one transaction: appends `record`, its proofs (PROOF_SCHEMA), closes the slice's exclusions inside its
-        span and opens `exclusions`, and appends coverage of the slice's span when the state is `verified`."""
+        """In one transaction: appends `record` and its proofs (PROOF_SCHEMA), closes inside its span the exclusions of
+        points that it proves or names, opens `exclusions`, and covers the span when the state is `verified`."""
         ...
 
     def withdraw(self, slice_id: SliceId, reason: str, run_id: str = "") -> None:
@@ -268,7 +268,7 @@ class LedgerStore(Protocol):
         ...
 
     def proofs(self, source: str, span: Interval, group: str | None = None) -> pa.Table:
-        """Newest proof per point and slice inside the span: PROOF_SCHEMA plus group, start_ns, end_ns, generation."""
+        """Newest proof per point and slice that lies wholly inside the span: PROOF_SCHEMA plus group, start_ns, end_ns, generation."""
         ...
 
     def accept_loss(self, source: str, group: str, span: Interval, by: str) -> None:

@@ -1,8 +1,8 @@
 """The events of a window in DuckDB: landed files → the tables that every mart reads.
 
-One in-memory database a call, bounded by a setting: what does not fit spills into a scratch folder. Loading uses THREADS
-threads; from `neighbours` on each statement runs on one, since sums of doubles depend on the order of rows, two threads
-do not keep it, and the same call must give the same bytes. Statements of one call may still run beside each other.
+One in-memory database a call, bounded by a setting: what does not fit spills into a scratch folder. Loading uses
+THREADS threads; from `neighbours` on each statement runs on one: sums of doubles depend on the order of rows, which two
+threads do not keep, and the same call must give the same bytes. Statements of one call may run beside each other.
 """
 
 from __future__ import annotations

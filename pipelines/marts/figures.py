@@ -60,6 +60,7 @@ def find_figures(
     source: str,
 ) -> Figures:
     """The figures of `span`. Marts that were never built are as if empty. `database` must be fresh."""
+    database.execute("SET threads = 1")  # means depend on the order of rows, and a page is made the same twice
     _fill(database, span, proofs, exclusions, points, marts, source)
     named = statements(_STATEMENTS)
     bounds = {"start_ns": span.start_ns, "end_ns": span.end_ns}
