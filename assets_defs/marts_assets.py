@@ -88,7 +88,7 @@ def _mart(settings: SourceSettings, name: str, make: Make, description: str) -> 
     )
     def mart(context: dg.AssetExecutionContext, ferry: FerryResource) -> None:
         mark_process(context)
-        pairs = pairs_of(keys_or_failure(context), settings)
+        pairs = pairs_of(keys_or_failure(context, settings), settings)
         with WindowEvents(context, key, pairs) as events, ferry.line(context.run_id) as line:
             for pair in pairs:
                 try:

@@ -14,6 +14,7 @@ from pipelines.ports import Stop
 from pipelines.timeline import Interval, days, months, parse, to_datetime
 
 WINDOW, GROUP = "window", "point_group"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _FORMAT = "%Y-%m-%d"
 _CRON = {"month": "0 0 1 * *", "day": "0 0 * * *"}
 _MEAN_NS = {"month": 30 * 86_400 * 10**9, "day": 86_400 * 10**9}

@@ -16,8 +16,8 @@ import dagster as dg
 
 from assets_defs.definitions import build_defs
 from assets_defs.instance import MAX_RETRIES_TAG, own_tags
+from assets_defs.partitions import RANGE_END, RANGE_START
 
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 LIFELINE = "FERRY_LIFELINE_FD"
 _ORPHANED = 75
 

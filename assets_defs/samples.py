@@ -59,7 +59,7 @@ def build_samples(settings: SourceSettings) -> dg.AssetsDefinition:
     )
     def samples(context: dg.AssetExecutionContext, config: SamplesConfig, ferry: FerryResource) -> None:
         mark_process(context)
-        pairs = pairs_of(keys_or_failure(context), settings)
+        pairs = pairs_of(keys_or_failure(context, settings), settings)
         done: list[PairResult] = []
         with WindowEvents(context, samples_key(settings), pairs) as events, ferry.line(context.run_id) as line:
             try:

@@ -7,27 +7,40 @@ import signal
 import sys
 from pathlib import Path
 
+import dagster as dg
+
 from assets_defs.definitions import plant_file
-from assets_defs.instance import render
+from assets_defs.instance import fail_dead_runs, render
 from pipelines.plant import load_plant
-from pipelines.ports import FerryError
+from pipelines.ports import FerryError, Unreachable
 from resources.outside import Outside
+
+WRONG_USE, UNREACHABLE, INTERRUPTED = 2, 3, 130
+# `dg dev`, which the warning recommends, is another package and wants another layout.
+_QUIET = "ignore:Function `dev_command` is superseded"
 
 
 def main() -> int:
-    """Does not return when all went well."""
+    """Does not return when all went well. Arguments are passed on to `dagster dev`: --port, --host."""
     path = plant_file()
     try:
         plant = load_plant(path)
         outside = Outside(plant)
         outside.up()
-        os.environ["DAGSTER_HOME"] = str(render(plant, outside))
+        home = render(plant, outside)
+        os.environ["DAGSTER_HOME"] = str(home)
+        with dg.DagsterInstance.get() as instance:
+            fail_dead_runs(instance)
     except FerryError as error:
         sys.stderr.write(f"{error}\n")
-        return 2
+        return UNREACHABLE if isinstance(error, Unreachable) else WRONG_USE
+    except KeyboardInterrupt:
+        return INTERRUPTED
     os.environ["FERRY_PLANT"] = str(path)
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), _QUIET)))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it, and dev would never stop
     program = str(Path(sys.executable).with_name("dagster"))
+    os.chdir(home)  # in a folder with another dagster.yaml it would warn that it does not use that one
     return os.execv(program, [program, "dev", "-m", "assets_defs.defs", *sys.argv[1:]])  # noqa: S606 - no shell is meant
 
 

@@ -21,9 +21,12 @@ from resources.embedded.lock import locked
 _logger = logging.getLogger(__name__)
 
 _USER = "root"
-# One a start. Replaying a long log after a kill takes minutes and goes on where it was when started again; without a
-# leader the DataNode gives up by itself within half a minute. The first may also be a process that was being killed.
+# One a start. Replaying a long log after a kill takes minutes and goes on where it was when started again. The first
+# start may also meet a process that was being killed.
 _START_DEADLINES_S = (300.0, 600.0, 600.0)
+# Until the DataNode has its settings from the ConfigNode. Without a leader it asks for ever: only a new start helps.
+_LEADER_DEADLINE_S = 120.0
+_LED = "Starting IoTDB"  # what the DataNode (2.0.1-beta) then logs
 _LOCK_DEADLINE_S = 1_800.0  # the longest legitimate holder fetches the jars and starts more than once
 _PORTS_DEADLINE_S = 20.0
 _POLL_S = 0.1
@@ -229,14 +232,17 @@ class EmbeddedIoTDB:
             command = iotdb_settings.config_node_command(java, self._home, self._config_node.argument)
             self._config_node.spawn(command, self._home, environment)
         if self._data_node.pid() is None:
+            log = self._log("datanode")  # begun anew, so that what it says is of this start
+            if log.exists():
+                log.replace(log.with_name(f"{log.name}.1"))
             command = iotdb_settings.data_node_command(java, self._home, self._data_node.argument, self._heap_mb)
             self._data_node.spawn(command, self._home, environment)
 
     def _answering(self, known: dict[str, int], deadline_s: float) -> IoTDBAddress:
         address = self._address(known)
-        end_s = time.monotonic() + deadline_s
+        start_s = time.monotonic()
         reason = "it doesn't listen yet"
-        while time.monotonic() < end_s:
+        while time.monotonic() < start_s + deadline_s:
             for child in (self._config_node, self._data_node):
                 if child.pid() is None:
                     raise ServerNotReady(self._failure(f"its {child.name} died while starting", child))
@@ -247,9 +253,17 @@ class EmbeddedIoTDB:
                     reason = str(error)
                 else:
                     return address
+            elif time.monotonic() > start_s + _LEADER_DEADLINE_S and _LED not in self._said():
+                raise ServerNotReady(self._failure("its ConfigNode has elected no leader", self._config_node))
             time.sleep(_POLL_S)
         late = f"it didn't answer within {deadline_s:.0f} s ({reason})"
         raise ServerNotReady(self._failure(late, self._data_node))
+
+    def _said(self) -> str:
+        try:
+            return self._log("datanode").read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
 
     def _failure(self, what: str, child: Child) -> str:
         # Java's own last words go to the one, IoTDB's to the other: the newer tells.

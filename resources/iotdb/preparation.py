@@ -10,7 +10,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from pipelines.ports import FerryError, NoRoom, Stop, Unreachable
+from pipelines.ports import FerryError, NoRoom, Retry, Stop, Unreachable
 from resources.iotdb import statements
 from resources.iotdb.layout import PROBE, Table
 from resources.iotdb.rows import constant
@@ -18,6 +18,8 @@ from resources.iotdb.sessions import Sessions
 from resources.iotdb.tablets import TabletWriter
 from resources.iotdb.tsfiles import TsFileWriter
 
+_REGIONS_DEADLINE_S = 60.0
+_REGIONS_PAUSE_S = 0.5
 _CLOCKS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000}
 
 
@@ -74,25 +76,52 @@ def create_table(sessions: Sessions, table: Table) -> None:
 def probed_writer(sessions: Sessions, staging: Path | None) -> tuple[Writer, str]:
     """A writer that was seen to work now, and why it is that one: LOAD where the server sees `staging`, else tablets.
 
-    Raises Unreachable, NoRoom, Stop.
+    Raises Unreachable, Retry, NoRoom, Stop.
     """
     create_table(sessions, PROBE)
-    why = "no staging folder is named"
-    if staging is not None:
-        loader = TsFileWriter(sessions, staging)
-        loader.clean()
-        why = _trouble(sessions, loader)
-        if not why:
-            return loader, f"the server reads {staging}"
-        logging.getLogger(__name__).warning("%s: LOAD does not work here (%s): writing tablets", sessions.where, why)
     tablets = TabletWriter(sessions)
-    trouble = _trouble(sessions, tablets)
-    if trouble:
-        raise Stop(f"{sessions.where}: neither writer works: {trouble}")
+    # Tablets first: they say whether anything can be written, so that a LOAD refused after them is LOAD's own trouble.
+    _await_regions(sessions, tablets)
+    if staging is None:
+        return tablets, "no staging folder is named"
+    loader = TsFileWriter(sessions, staging)
+    loader.clean()
+    why = _trouble(sessions, loader)
+    if not why:
+        return loader, f"the server reads {staging}"
+    logging.getLogger(__name__).warning("%s: LOAD does not work here, so tablets are written: %s", sessions.where, why)
     return tablets, why
 
 
+def _await_regions(sessions: Sessions, writer: Writer) -> None:
+    """Returns when a row can be written: a new database's regions have no leader for some seconds."""
+    end_s = time.monotonic() + _REGIONS_DEADLINE_S
+    while True:
+        try:
+            trouble = _probe(sessions, writer)
+        except (Unreachable, NoRoom):
+            raise
+        except Retry:
+            if time.monotonic() > end_s:
+                raise
+            time.sleep(_REGIONS_PAUSE_S)
+            continue
+        if trouble:
+            raise Stop(f"{sessions.where}: {trouble}. This server cannot be trusted with history")
+        return
+
+
 def _trouble(sessions: Sessions, writer: Writer) -> str:
+    """Why the writer does not work here; '' if it does."""
+    try:
+        return _probe(sessions, writer)
+    except (Unreachable, NoRoom):
+        raise
+    except FerryError as error:
+        return str(error)
+
+
+def _probe(sessions: Sessions, writer: Writer) -> str:
     """Writes a row, reads it back and removes it; '' if it was there, else what went wrong."""
     stamp, mark = time.time_ns() // 1_000_000, uuid.uuid4().int % 2**50 / 7.0
     row = {
@@ -102,16 +131,11 @@ def _trouble(sessions: Sessions, writer: Writer) -> str:
         "tie": constant("0", 1),
         "value": pa.array([mark]),
     }
-    try:
-        writer.write(PROBE, pa.table(list(row.values()), schema=PROBE.schema))
-        writer.settle()
-    except (Unreachable, NoRoom):
-        raise
-    except FerryError as error:
-        return str(error)
+    writer.write(PROBE, pa.table(list(row.values()), schema=PROBE.schema))
+    writer.settle()
     mine = statements.run_of({"source": "ferry", "point": writer.name, "tie": "0"}, stamp, stamp)
     found = sessions.query(statements.select(sessions.database, PROBE, "value", mine), "reading the probe")
     sessions.run(statements.delete(sessions.database, PROBE, [mine]), "removing the probe")
     if found["value"].to_pylist() == [mark]:
         return ""
-    return "a row that was accepted was not there"
+    return f"a row written by {writer.name} was accepted and was not there"

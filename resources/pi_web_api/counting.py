@@ -97,7 +97,7 @@ class Counting:
         try:
             found = await self._streams.together(SUMMARY, [point.address for point in points], query)
         except TooMuch as error:
-            self._pace.refused(error, len(points), 1)
+            self._pace.refused(error, len(points), 0)
             half = len(points) // 2
             return await self._both(self._group(points[:half], span), self._group(points[half:], span))
         except Refused as error:
@@ -145,7 +145,7 @@ class Counting:
 
     async def _halved(self, point: Point, span: Interval, error: TooMuch) -> Tallied:
         """Two halves of the time, added up."""
-        self._pace.refused(error, 1, 1)
+        self._pace.refused(error, 1, 0)
         try:
             early, late = span.halves()
         except ValueError:

@@ -64,12 +64,16 @@ class Pace:
             self._density = seen if self._density is None else 0.5 * (self._density + seen)
 
     def refused(self, error: TooMuch, points: int, count: int) -> None:
-        """A request for `points` × `count` events was too much. Raises Retry when the server seems to hang."""
+        """A request for `points` × `count` events was too much; `count` 0 stands for a question that returns none.
+
+        Raises Retry when the server seems to hang.
+        """
+        if points > 1:  # whatever the reason: fewer points next, so that it always ends with one
+            self.width = max(1.0, min(self.width, points / 2))
+            self.batch = max(1.0, min(self.batch, points / 2))
         if error.reason == "url":
             self.url_bytes = max(512, self.url_bytes // 2)
             return
-        if error.reason in ("body", "time"):
-            self.batch = max(1.0, min(self.batch, points) / 2)
         if error.reason == "body":
             return
         if error.reason == "time":
@@ -79,8 +83,9 @@ class Pace:
                 raise Retry(f"{error}; {self.bounds.stalls} times in a row, also for less", after_s=60.0)
         if 0 < error.limit < self.most:
             self.most = error.limit
+        if not count:
+            return
         asked = points * count
         if error.reason == "items" and points == 1 and not error.limit:
             self.most = max(1, min(self.most, count // 2))
         self.items = max(1.0, min(self.items, error.limit or asked / 2, asked / 2 if asked > 1 else 1))
-        self.width = max(1.0, min(self.width, points / 2))

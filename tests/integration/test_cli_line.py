@@ -1,9 +1,8 @@
-"""`ferry` as a person runs it, in processes of its own, on real servers and a stand-in plant."""
+"""`ferry` as a person runs it, on real servers and a stand-in plant."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -47,7 +46,7 @@ class Plant:
     def ferry(self, *arguments: str, **environment: str) -> Done:
         done = subprocess.run(
             [*FERRY, *arguments, "--plant", str(self.file)], capture_output=True, text=True, check=False,
-            env={**os.environ, **environment}, cwd=self.file.parent,
+
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -58,16 +57,16 @@ class Plant:
 
 
 @pytest.fixture
-def plant(plant_file: Callable[..., Path]) -> Iterator[Plant]:
+def plant(plant_file: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> Iterator[Plant]:
     with running("--points", "40", "--hours", "24", "--auth", "basic") as url:
-        yield Plant(plant_file(url), url)
+        yield Plant(plant_file(url), url, capsys.readouterr)
 
 
 @pytest.mark.timeout(600)
 def test_from_plan_to_proof_and_back(plant: Plant) -> None:
     planned = plant.ferry("plan", "--source", "pi1", *DAY, "--json")
     assert planned.code == 0, planned.err
-    moved = plant.ferry("backfill", "--source", "pi1", *DAY, "--json")
+    moved = plant.apart("backfill", "--source", "pi1", *DAY, "--json")
     assert moved.code == 0, moved.err
     found = moved.json
     assert set(found) == LINES | {"seconds", "events_per_s", "slices"}
@@ -122,13 +121,15 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(plant: Plant) -> None
     assert plant.ferry("verify", *DAY, "--deep").code == 0
 
 
-def test_a_wrong_password_and_an_unreachable_plant(plant: Plant) -> None:
+def test_a_wrong_password_and_an_unreachable_plant(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FERRY_TEST_PI", "wrong-4711")
     for arguments in (("discover",), ("backfill", *DAY), ("doctor",)):
-        refused = plant.ferry(*arguments, "--json", FERRY_TEST_PI="wrong-4711")
+        refused = plant.ferry(*arguments, "--json")
         assert refused.code == 2, refused.err
         assert "refused" in refused.err
         assert "wrong-4711" not in refused.out + refused.err
         assert "Traceback" not in refused.err
+    monkeypatch.setenv("FERRY_TEST_PI", "ferry-demo")
     text = plant.file.read_text(encoding="utf-8").replace(plant.url, "http://127.0.0.1:9/piwebapi")
     plant.file.write_text(text, encoding="utf-8")
     gone = plant.ferry("doctor", "--json")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from tsfile import ColumnCategory, ColumnSchema, TableSchema, TSDataType, TsFile
 
 from resources.embedded import EmbeddedIoTDB, IoTDBAddress, ServerNotReady
 from resources.embedded import iotdb as iotdb_module
+from resources.embedded.child import Child
 from resources.embedded.iotdb_settings import RPC_PORT
 from resources.embedded.ports import recall
 
@@ -203,5 +204,24 @@ def test_a_server_that_dies_while_starting_is_explained(tmp_path: Path, monkeypa
     monkeypatch.setattr(iotdb_module, "_START_DEADLINES_S", (60.0,))
     server = EmbeddedIoTDB(tmp_path, heap_mb=1)  # Java refuses so small a heap
     with pytest.raises(ServerNotReady, match=r"(?s)datanode died while starting.*heap"):
+        server.ensure()
+    assert not server.status().pids
+
+
+def test_a_cluster_without_a_leader_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(iotdb_module, "_START_DEADLINES_S", (120.0,))
+    monkeypatch.setattr(iotdb_module, "_LEADER_DEADLINE_S", 3.0)
+    server = EmbeddedIoTDB(tmp_path, heap_mb=256)
+    spawn = Child.spawn
+
+    def deaf(child: Child, argv: Sequence[str], *rest: object) -> int:
+        pid = spawn(child, argv, *rest)  # type: ignore[arg-type]
+        if child.name == "confignode":
+            os.kill(pid, signal.SIGSTOP)
+        return pid
+
+    monkeypatch.setattr(Child, "spawn", deaf)
+    monkeypatch.setattr(iotdb_module, "_STOP", ((signal.SIGKILL, 20.0),))
+    with pytest.raises(ServerNotReady, match="no leader"):
         server.ensure()
     assert not server.status().pids

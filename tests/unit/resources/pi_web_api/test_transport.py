@@ -359,6 +359,8 @@ def test_pace_shrinks_at_once_and_grows_back() -> None:
     pace = Pace(Bounds())
     pace.refused(TooMuch("slow", "time"), 100, 1_500)
     assert pace.items == 75_000 and pace.width == 50
+    pace.refused(TooMuch("slow", "time"), 100, 0)
+    assert pace.items == 75_000
     for _ in range(60):
         pace.served(0, 0, 0.0)
     assert pace.items == 150_000 and pace.width == 1e6

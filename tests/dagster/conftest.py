@@ -1,0 +1,130 @@
+"""A plant of which every part is in memory, as Dagster sees it through `build_defs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from assets_defs.definitions import build_defs
+from assets_defs.ferry_resource import FerryResource
+from assets_defs.line import Line
+from assets_defs.partitions import RANGE_END, RANGE_START
+from pipelines import samples
+from pipelines.plant import SourceSettings, load_plant
+from pipelines.points import Point
+from pipelines.timeline import HOUR_NS, MINUTE_NS, parse
+from tests.memory import MemorySource, MemoryStore
+from tests.unit.cli.conftest import CatalogueLedger, MemoryOutside
+
+PLANT = """
+[plant]
+name = "unit"
+[[source]]
+name = "pi1"
+kind = "pi_web_api"
+url = "http://127.0.0.1:9/piwebapi"
+point_groups = 2
+window = "day"
+start = 2026-01-01T00:00:00Z
+end = 2026-01-04T00:00:00Z
+{source}
+[store]
+iotdb = "127.0.0.1:1"
+[ledger]
+postgres = {{ dsn_env = "FERRY_UNIT_DSN" }}
+"""
+KEYS = [f"g00{group}|2026-01-0{day}" for day in (1, 2, 3) for group in (0, 1)]
+POINTS = [Point(name, name, "number", source_key=name) for name in ("A1", "A2", "B1", "B2")]
+EVERY_NS = 10 * MINUTE_NS
+
+
+class MemoryFerry(FerryResource):
+    """Opens the line of the plant in memory instead of a real one."""
+
+    lines: ClassVar[dict[str, Line]] = {}
+
+    @contextmanager
+    def line(self, run_id: str) -> Iterator[Line]:
+        line = self.lines[self.plant_file]
+        line.run_id = run_id
+        yield line
+
+
+@dataclass
+class MemoryPlant:
+    """The plant in memory and its definitions."""
+
+    file: Path
+    line: Line
+    source: MemorySource
+    store: MemoryStore
+    ledger: CatalogueLedger
+    outside: MemoryOutside
+
+    @property
+    def settings(self) -> SourceSettings:
+        return self.line.plant.source[0]
+
+    @property
+    def defs(self) -> dg.Definitions:
+        return build_defs(self.file, MemoryFerry(plant_file=str(self.file)))
+
+    def run(
+        self, instance: dg.DagsterInstance, job: str, first: str = "", last: str = "", run_config: Any = None
+    ) -> dg.ExecuteInProcessResult:
+        """Executes a job over the rectangle between two keys."""
+        tags = {RANGE_START: first, RANGE_END: last} if first else {}
+        return self.defs.resolve_job_def(job).execute_in_process(
+            instance=instance, tags=tags, raise_on_error=False, run_config=run_config
+        )
+
+
+def events_of(points: Sequence[Point], hours: int) -> pa.Table:
+    """An event every ten minutes, for every point."""
+    start_ns = parse("2026-01-01")
+    rows = [
+        {"point": p.id, "time": start_ns + at, "tie": 0, "value": float(at // EVERY_NS), "quality": 192, "detail": 0}
+        for p in points
+        for at in range(0, hours * HOUR_NS, EVERY_NS)
+    ]
+    return samples.ordered(pa.Table.from_pylist(rows, schema=samples.SCHEMA))
+
+
+@pytest.fixture
+def write_plant(tmp_path: Path) -> Any:
+    """Writes a plant file; nothing that it names exists."""
+
+    def write(source: str = "", text: str = PLANT) -> Path:
+        path = tmp_path / "ferry.toml"
+        path.write_text(text.format(source=source), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def memory_plant(write_plant: Any) -> Iterator[MemoryPlant]:
+    file = write_plant()
+    source = MemorySource("pi1", POINTS, events_of(POINTS, 72))
+    store, ledger, outside = MemoryStore(), CatalogueLedger(), MemoryOutside(source)
+    line = Line(load_plant(file))
+    line.__dict__.update(store=store, ledger=ledger, outside=outside)
+    MemoryFerry.lines[str(file)] = line
+    yield MemoryPlant(file, line, source, store, ledger, outside)
+    del MemoryFerry.lines[str(file)]
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance of the test's own, on sqlite."""
+    home = tmp_path / "instance"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as found:
+        yield found
