@@ -79,7 +79,7 @@ def mark_process(context: dg.AssetExecutionContext) -> None:
     """Writes down which process runs this, whoever launched it."""
     tags = own_tags()
     if any(context.run.tags.get(name) != value for name, value in tags.items()):
-        context.instance.add_run_tags(context.run_id, tags)
+        context.instance.add_run_tags(context.run.run_id, tags)
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:

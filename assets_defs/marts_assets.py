@@ -52,7 +52,7 @@ def build_report(settings: SourceSettings) -> dg.AssetsDefinition:
     )
     def report(context: dg.AssetExecutionContext, ferry: FerryResource) -> dg.MaterializeResult[Any]:
         mark_process(context)
-        with readable(), ferry.line(context.run_id) as line:
+        with readable(), ferry.line(context.run.run_id) as line:
             span = covered_reach(line, settings)
             if span is None:
                 raise Stop(f"nothing of source {settings.name!r} is covered yet: materialize its samples first")
@@ -89,7 +89,7 @@ def _mart(settings: SourceSettings, name: str, make: Make, description: str) -> 
     def mart(context: dg.AssetExecutionContext, ferry: FerryResource) -> None:
         mark_process(context)
         pairs = pairs_of(keys_or_failure(context, settings), settings)
-        with WindowEvents(context, key, pairs) as events, ferry.line(context.run_id) as line:
+        with WindowEvents(context, key, pairs) as events, ferry.line(context.run.run_id) as line:
             for pair in pairs:
                 try:
                     made = make(line, settings, *pair)

@@ -61,7 +61,7 @@ def build_samples(settings: SourceSettings) -> dg.AssetsDefinition:
         mark_process(context)
         pairs = pairs_of(keys_or_failure(context, settings), settings)
         done: list[PairResult] = []
-        with WindowEvents(context, samples_key(settings), pairs) as events, ferry.line(context.run_id) as line:
+        with WindowEvents(context, samples_key(settings), pairs) as events, ferry.line(context.run.run_id) as line:
             try:
                 _know_points(context, line, settings)
                 line.run_pairs(

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pipelines.ports import Stop
 from pipelines.samples import times_ns
 from pipelines.timeline import Interval
+from resources.iotdb.extents import planned
 from resources.iotdb.layout import Table, tag
 from resources.iotdb.rows import constant, whole
 from resources.iotdb.sessions import Sessions
@@ -54,11 +55,14 @@ def vanished(
     groups: list[list[str] | None] = [None] if points is None else list(chunks(points))
     found = [
         sessions.query(
-            select(sessions.database, table, "source, point, time", within(source, some, span, clock_ns)),
+            select(sessions.database, table, "source, point, time", within(source, some, part, clock_ns)),
             f"reading {table.name}",
         )
         for some in groups
+        for part in planned(sessions, table, source, some, span, clock_ns)
     ]
+    if not found:
+        return table.schema.empty_table()
     keys = ["point", "time"]
     plain = pa.concat_tables([each.set_column(1, "point", each["point"].cast(pa.string())) for each in found])
     kept = pa.table({"point": rows["point"].cast(pa.string()), "time": rows["time"]})

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pipelines.ports import Retry
 from pipelines.timeline import Interval, iso
+from resources.iotdb.extents import planned
 from resources.iotdb.layout import TAG_TYPE, Table
 from resources.iotdb.rows import whole
 from resources.iotdb.sessions import Sessions
@@ -70,10 +71,14 @@ def _stored(sessions: Sessions, table: Table, doomed: dict[_Device, _Times], clo
     source, point = next(iter(doomed))[0], table.tags.index("point")
     stored: dict[_Device, _Times] = {}
     for some in chunks(device[point] for device in doomed):
-        condition = within(source, some, span, clock_ns)
         columns = ", ".join([*table.tags, "time"])
-        sql = select(sessions.database, table, columns, condition)
-        stored |= _by_device(table, sessions.query(sql, "looking for rows to delete"))
+        found = [
+            sessions.query(select(sessions.database, table, columns, condition), "looking for rows to delete")
+            for part in planned(sessions, table, source, some, span, clock_ns)
+            for condition in [within(source, some, part, clock_ns)]
+        ]
+        if found:
+            stored |= _by_device(table, pa.concat_tables(found))
     return stored
 
 

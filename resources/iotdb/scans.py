@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from pipelines.samples import empty
 from pipelines.timeline import TICK_NS, Interval
+from resources.iotdb.extents import planned
 from resources.iotdb.faults import TooMuch
 from resources.iotdb.layout import SAMPLES, STATES, Table
 from resources.iotdb.rows import events_of, merged
@@ -24,14 +26,17 @@ def stored_events(
     A table has about EVENTS_PER_TABLE events at most, unless one point alone has more. Raises Unreachable, Retry, Stop.
     """
     for some in _groups(sessions, source, points, span, clock_ns):
-        yield merged(list(_parts(sessions, source, some, span, clock_ns)))
+        yield merged([empty(), *_parts(sessions, source, some, span, clock_ns)])
 
 
 def _parts(sessions: Sessions, source: str, points: Sequence[str], span: Interval, clock_ns: int) -> Iterator[pa.Table]:
     """The events in parts; by halves of the points, then of the span, where one answer would be too large."""
-    condition = within(source, points, span, clock_ns)
     try:
-        yield from [_scan(sessions, table, condition, clock_ns) for table in (SAMPLES, STATES)]
+        yield from [
+            _scan(sessions, table, within(source, points, part, clock_ns), clock_ns)
+            for table in (SAMPLES, STATES)
+            for part in planned(sessions, table, source, points, span, clock_ns)
+        ]
     except TooMuch:
         if len(points) > 1:
             for half in (points[: len(points) // 2], points[len(points) // 2 :]):
@@ -68,10 +73,11 @@ def _groups(
 def _counts(sessions: Sessions, source: str, points: Sequence[str], span: Interval, clock_ns: int) -> dict[str, int]:
     counts: dict[str, int] = {}
     for some in chunks(points):
-        condition = within(source, some, span, clock_ns)
         for table in (SAMPLES, STATES):
-            sql = select(sessions.database, table, "point, count(*) AS events", condition, group="point")
-            found = sessions.query(sql, "counting").to_pydict()
-            for point, events in zip(found["point"], found["events"], strict=True):
-                counts[point] = counts.get(point, 0) + events
+            for part in planned(sessions, table, source, some, span, clock_ns):
+                condition = within(source, some, part, clock_ns)
+                sql = select(sessions.database, table, "point, count(*) AS events", condition, group="point")
+                found = sessions.query(sql, "counting").to_pydict()
+                for point, events in zip(found["point"], found["events"], strict=True):
+                    counts[point] = counts.get(point, 0) + events
     return counts

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pipelines.timeline import DAY_NS, Interval
+from pipelines.timeline import Interval
 from resources.iotdb.layout import Table, tag
 
 _POINTS_PER_QUERY = 2_000
-_PLANNED_NS = 400 * DAY_NS
 
 
 def identifier(name: str) -> str:
@@ -67,12 +66,18 @@ def load(path: str, database: str) -> str:
 def within(source: str, points: Sequence[str] | None, span: Interval, clock_ns: int) -> str:
     """Rows of the points (None: of all of the source) in the half-open span, at the clock's resolution.
 
-    Measured: the ConfigNode lists every time partition of the span for every point, and one query over centuries
-    ended it with OutOfMemoryError. An end that the planner can't see through makes it list only what there is.
+    The span must be one of `extents.planned`.
     """
     start, end = -(-span.start_ns // clock_ns), -(-span.end_ns // clock_ns)
-    time = "time" if span.length_ns <= _PLANNED_NS else "CAST(time AS INT64)"
-    return f"{_of_points(source, points)} AND time >= {start} AND {time} < {end}"
+    return f"{of_points(source, points)} AND time >= {start} AND time < {end}"
+
+
+def of_points(source: str, points: Sequence[str] | None) -> str:
+    """Rows of the points (None: of all of the source), whenever."""
+    wanted = f"source = {literal(tag(source, 'the name of the source'))}"
+    if points is None:
+        return wanted
+    return f"{wanted} AND point IN ({', '.join(literal(tag(point, 'the point id')) for point in points)})"
 
 
 def run_of(tags: Mapping[str, str], first: int, last: int) -> str:
@@ -87,13 +92,6 @@ def chunks(points: Iterable[str]) -> Iterator[list[str]]:
     unique = sorted(set(points))
     for start in range(0, len(unique), _POINTS_PER_QUERY):
         yield unique[start : start + _POINTS_PER_QUERY]
-
-
-def _of_points(source: str, points: Sequence[str] | None) -> str:
-    wanted = f"source = {literal(tag(source, 'the name of the source'))}"
-    if points is None:
-        return wanted
-    return f"{wanted} AND point IN ({', '.join(literal(tag(point, 'the point id')) for point in points)})"
 
 
 def _name(database: str, table: Table) -> str:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from pipelines.samples import GOOD_FLOOR, TALLY_SCHEMA
 from pipelines.timeline import Interval
+from resources.iotdb.extents import planned
 from resources.iotdb.faults import TooMuch
 from resources.iotdb.layout import SAMPLES, STATES, Table
 from resources.iotdb.sessions import Sessions
@@ -38,12 +39,13 @@ def stored_tally(sessions: Sessions, source: str, points: Sequence[str], span: I
 def _tallies(
     sessions: Sessions, source: str, points: Sequence[str], span: Interval, clock_ns: int
 ) -> Iterator[pa.Table]:
-    """One part per table; by halves where the server has not the memory for all."""
-    condition = within(source, points, span, clock_ns)
+    """Parts per table; by halves where the server has not the memory for all."""
     try:
         yield from [
             _part(sessions.query(_select(sessions.database, table, more, condition), "tallying"), clock_ns)
             for table, more in _SIDES
+            for part in planned(sessions, table, source, points, span, clock_ns)
+            for condition in [within(source, points, part, clock_ns)]
         ]
     except TooMuch:
         if len(points) < 2:
@@ -80,7 +82,7 @@ def _part(found: pa.Table, clock_ns: int) -> pa.Table:
 
 
 def _summed(parts: pa.Table) -> pa.Table:
-    """One row a point out of the rows that both tables have of it."""
+    """One row a point out of the rows that both tables, and parts of the span, have of it."""
     aggregates = [(name, "sum") for name in _SUMMED] + [("first_ns", "min"), ("last_ns", "max")]
     grouped = parts.group_by("point").aggregate(aggregates).sort_by("point")
     columns = {name: grouped[f"{name}_{function}"] for name, function in aggregates}

@@ -126,5 +126,5 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """A Dagster instance of the test's own, on sqlite."""
     home = tmp_path / "instance"
     home.mkdir()
-    with dg.DagsterInstance.local_temp(str(home)) as found:
+    with dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}}) as found:
         yield found

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from cli.main import run
 from tests.contract.stand_in import running
 
 FERRY = [sys.executable, "-c", "from cli.main import main; main()"]
@@ -42,12 +43,17 @@ class Plant:
 
     file: Path
     url: str
+    read: Callable[[], tuple[str, str]]
 
-    def ferry(self, *arguments: str, **environment: str) -> Done:
-        done = subprocess.run(
-            [*FERRY, *arguments, "--plant", str(self.file)], capture_output=True, text=True, check=False,
+    def ferry(self, *arguments: str) -> Done:
+        """In this process: importing everything anew for every command would be most of the test."""
+        code = run([*arguments, "--plant", str(self.file)])
+        return Done(code, *self.read())
 
-        )  # fmt: skip
+    def apart(self, *arguments: str) -> Done:
+        """In a process of its own."""
+        command = [*FERRY, *arguments, "--plant", str(self.file)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         return Done(done.returncode, done.stdout, done.stderr)
 
     def control(self, path: str, body: object) -> Any:
