@@ -80,8 +80,9 @@ class Pulled:
 class SourceTally:
     """What the source says it holds, per point over a span: columns of samples.TALLY_SCHEMA that it can tell.
 
-    `table` has `point` and `events` and may have `total` (sum of finite good values), `good`, `first_ns`, `last_ns`
-    and, when everything was read again, all of TALLY_SCHEMA. Points with no events are rows of 0.
+    `table` has `point` and `events` and may have `origin` (a row's own, where they differ) and `total` (sum of the
+    finite values that are not bad); when everything was read again, it has all of TALLY_SCHEMA. Points with no events are
+    rows of 0.
     """
 
     table: pa.Table
@@ -268,7 +269,10 @@ class LedgerStore(Protocol):
         ...
 
     def proofs(self, source: str, span: Interval, group: str | None = None) -> pa.Table:
-        """Newest proof per point and slice that lies wholly inside the span: PROOF_SCHEMA plus group, start_ns, end_ns, generation."""
+        """Newest proof per point and slice that lies wholly inside the span.
+
+        PROOF_SCHEMA plus group, start_ns, end_ns, generation.
+        """
         ...
 
     def accept_loss(self, source: str, group: str, span: Interval, by: str) -> None:

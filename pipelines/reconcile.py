@@ -98,10 +98,10 @@ def against_source(
         what = None
         if mine["events"] != its["events"]:
             what = "events"
-        elif said.origin == "re-read":
+        elif its.get("digest") is not None:
             keys = [key for key in ("good", "digest") if its.get(key) is not None]
             what = next((key for key in keys if mine["events"] and mine[key] != its[key]), None)
-        elif its.get("total") is not None:
+        elif its.get("total") is not None and its.get("origin", said.origin) == "independent":
             total, scale = totals.get(point, (0.0, 0.0))
             what = None if _same_sum(total, its["total"], scale, mine["finite"]) else "total"
         if what is not None:

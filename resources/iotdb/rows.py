@@ -127,9 +127,10 @@ def _by_device(events: pa.Table) -> pa.Table:
 
 
 def _rising(ranks: npt.NDArray[np.int64], ties: npt.NDArray[np.int32], times: _Int64s) -> npt.NDArray[np.bool_]:
-    """Whether each row's key is greater than the one before."""
-    point, tie, time = np.diff(ranks), np.diff(ties), np.diff(times)
-    rising: npt.NDArray[np.bool_] = (point > 0) | ((point == 0) & ((tie > 0) | ((tie == 0) & (time > 0))))
+    """Whether each row's key is greater than the one before. Compared, not subtracted: centuries overflow int64."""
+    rising: npt.NDArray[np.bool_] = times[1:] > times[:-1]
+    for outer in (ties, ranks):
+        rising = (outer[1:] > outer[:-1]) | ((outer[1:] == outer[:-1]) & rising)
     return rising
 
 

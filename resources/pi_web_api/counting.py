@@ -27,11 +27,12 @@ _WHOLE = 2.0**53
 
 
 class Counted(NamedTuple):
-    """One point's count, and the sum of its numbers where that is sure: every event good, and a finite sum that
-    integers beyond a double cannot have entered. None otherwise."""
+    """One point's count, and the sum of its numbers that are not bad where it is finite and integers beyond a double
+    cannot have entered; None otherwise. `pure` where every event is good, so that any sum is of the same numbers."""
 
     events: int
     total: float | None
+    pure: bool = False
 
 
 @dataclass(slots=True)
@@ -154,7 +155,7 @@ class Counting:
         if first.unable or second.unable:
             return Tallied(unable=[point])
         one, two = first.counts[point.id], second.counts[point.id]
-        return Tallied({point.id: Counted(one.events + two.events, _sum(one, two))})
+        return Tallied({point.id: Counted(one.events + two.events, _sum(one, two), one.pure and two.pure)})
 
     @staticmethod
     async def _both(*halves: object) -> Tallied:
@@ -184,10 +185,10 @@ def _counted(answer: Summary | None) -> Counted | None:
     if events is None:
         return Counted(0, None) if _is_no_data(by_type.get("Count")) else None
     if events == 0:
-        return Counted(0, 0.0)
+        return Counted(0, 0.0, pure=True)
     total, good = _number(by_type.get("Total")), _number(by_type.get("PercentGood"))
-    sure = total is not None and good == 100.0 and math.isfinite(total) and abs(total) < _WHOLE
-    return Counted(round(events), total if sure else None)
+    sure = total is not None and math.isfinite(total) and abs(total) < _WHOLE
+    return Counted(round(events), total if sure else None, good == 100.0)
 
 
 def _number(item: SummaryItem | None) -> float | None:

@@ -97,7 +97,10 @@ class PiWebApiSource:
         again = doubted + tallied.unable
         parts = await self._read_again(again, span, failed) if again else []
         read = merged(parts, [point for point in again if point.id not in failed])
-        return combined(points, tallied.counts, read, failed)
+        counts = tallied.counts
+        if not self._specimens.sums_usable:
+            counts = {name: each if each.pure else each._replace(total=None) for name, each in counts.items()}
+        return combined(points, counts, read, failed)
 
     async def close(self) -> None:
         """Closes connections; may be called twice."""
@@ -108,7 +111,7 @@ class PiWebApiSource:
         for specimen in self._specimens.open_questions():
             counted = (await self._counting.count([specimen.point], specimen.span)).counts.get(specimen.point.id)
             if counted is not None:
-                self._specimens.answer(specimen, counted.events)
+                self._specimens.answer(specimen, counted.events, counted.total)
 
     async def _read_again(self, points: Sequence[Point], span: Interval, failed: dict[str, str]) -> list[pa.Table]:
         """Tallies of what a pull gives; in halves of the points, then of the time, where it is too much at once."""

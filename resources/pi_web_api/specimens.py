@@ -1,4 +1,4 @@
-"""Points seen with bad events, to find out whether the server's Count takes bad events."""
+"""Points seen with bad events, to find out whether the server's Count takes them and its Total leaves them out."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from pipelines.timeline import Interval
 
 @dataclass(frozen=True, slots=True)
 class Specimen:
-    """A point with bad events: how many events it has over a span, and how many of them are bad."""
+    """A point with bad events: how many events it has over a span, how many of them are bad, and the sum of the finite
+    numbers that are not bad, with the sum of their absolutes."""
 
     point: Point
     span: Interval
     events: int
     bad: int
+    total: float = 0.0
+    magnitude: float = 0.0
 
 
 class Specimens:
@@ -29,6 +32,8 @@ class Specimens:
     def __init__(self) -> None:
         self._known: dict[bool, Specimen] = {}
         self._counts_bad: dict[bool, bool] = {}
+        self.sums_usable = True
+        """Whether Total is of the numbers that are not bad; believed until it is found out."""
 
     def counts_bad(self, numeric: bool) -> bool:
         """Whether Count takes bad events; believed until it is found out."""
@@ -38,9 +43,12 @@ class Specimens:
         """Specimens to ask the server about."""
         return [each for numeric, each in self._known.items() if numeric not in self._counts_bad]
 
-    def answer(self, specimen: Specimen, counted: int) -> None:
-        """What Count said. Neither number: the point has changed meanwhile, and another specimen is waited for."""
+    def answer(self, specimen: Specimen, counted: int, total: float | None = None) -> None:
+        """What Count and Total said. Neither count: the point has changed meanwhile; another specimen is waited for."""
         numeric = specimen.point.kind in NUMERIC_KINDS
+        if total is not None and counted in (specimen.events, specimen.events - specimen.bad):
+            slack = specimen.events * 2.0**-52 * specimen.magnitude
+            self.sums_usable = self.sums_usable and abs(total - specimen.total) <= slack
         if counted == specimen.events:
             self._counts_bad[numeric] = True
         elif counted == specimen.events - specimen.bad:
@@ -63,6 +71,9 @@ class Specimens:
             if numeric not in self._known:
                 mine = codes == code
                 events, wrong = int(np.count_nonzero(mine)), int(np.count_nonzero(mine & bad))
-                self._known[numeric] = Specimen(point, span, events, wrong)
+                values = np.asarray(batch.samples["value"].combine_chunks().fill_null(np.nan))[mine & ~bad]
+                usable = values[np.isfinite(values)]
+                total, magnitude = float(usable.sum()), float(np.abs(usable).sum())
+                self._known[numeric] = Specimen(point, span, events, wrong, total, magnitude)
             if len(self._known) == 2:
                 return

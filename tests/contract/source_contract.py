@@ -18,6 +18,7 @@ import pytest
 from pipelines import samples
 from pipelines.points import Point
 from pipelines.ports import Pulled, Source, Split
+from pipelines.reconcile import usable_totals
 from pipelines.timeline import Interval
 
 MAX_EVENTS = 1_000_000
@@ -224,15 +225,15 @@ class SourceContract:
             points = await source.discover()
             await drained(source, points, case.span)
             counted = await source.tally(points, case.span)
-            expected = samples.tally(samples.ordered(case.truth(case.span)))
+            expected = usable_totals(case.truth(case.span))
             found = dict(zip(*(counted.table[name].to_pylist() for name in ("point", "events")), strict=True))
             assert found == counts_of(case.truth(case.span), points)
             if "total" in counted.table.column_names:
-                totals = {row["point"]: row for row in expected.to_pylist()}
-                for name, total in zip(*(counted.table[key].to_pylist() for key in ("point", "total")), strict=True):
-                    if total is not None and name in totals:
-                        slack = 1e-12 * totals[name]["magnitude"] * max(totals[name]["events"], 1)
-                        assert abs(total - totals[name]["total"]) <= slack + 1e-12, name
+                rows = (counted.table[key].to_pylist() for key in ("point", "total", "origin"))
+                for name, total, origin in zip(*rows, strict=True):
+                    if total is not None and name in expected and origin == "independent":
+                        usable, magnitude = expected[name]
+                        assert abs(total - usable) <= 1e-10 * magnitude, name
 
         self.run(case.connect, work)
 

@@ -9,7 +9,9 @@ import dagster as dg
 SAMPLES = dg.AssetKey(["pi1", "samples"])
 
 
-def materializations(instance: dg.DagsterInstance, key: dg.AssetKey = SAMPLES) -> list[tuple[str | None, dict[str, Any]]]:
+def materializations(
+    instance: dg.DagsterInstance, key: dg.AssetKey = SAMPLES
+) -> list[tuple[str | None, dict[str, Any]]]:
     """(partition, metadata) of every materialization, oldest first."""
     records = instance.fetch_materializations(key, limit=1000, ascending=True).records
     found = []
@@ -24,13 +26,13 @@ def observations(instance: dg.DagsterInstance, key: dg.AssetKey = SAMPLES) -> di
     """Partition → description of every observation."""
     records = instance.fetch_observations(key, limit=1000, ascending=True).records
     return {
-        event.partition: event.description or "" for record in records if (event := record.asset_observation) is not None
+        event.partition: event.description or ""
+        for record in records
+        if (event := record.asset_observation) is not None
     }
 
 
-def statuses(
-    instance: dg.DagsterInstance, defs: dg.Definitions, key: dg.AssetKey = SAMPLES
-) -> dict[str, str | None]:
+def statuses(instance: dg.DagsterInstance, defs: dg.Definitions, key: dg.AssetKey = SAMPLES) -> dict[str, str | None]:
     """What the partitions grid of the UI shows."""
     partitions = defs.resolve_asset_graph().get(key).partitions_def
     assert partitions is not None

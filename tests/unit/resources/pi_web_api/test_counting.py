@@ -150,14 +150,14 @@ def test_a_refused_login_stops() -> None:
         (
             '{"Type":"Count","Value":{"Value":3}},{"Type":"Total","Value":{"Value":4.5}},'
             '{"Type":"PercentGood","Value":{"Value":100.0}}',
-            Counted(3, 4.5),
+            Counted(3, 4.5, pure=True),
         ),
         (
             '{"Type":"Count","Value":{"Value":3}},{"Type":"Total","Value":{"Value":4.5}},'
             '{"Type":"PercentGood","Value":{"Value":99.9}}',
-            Counted(3, None),
+            Counted(3, 4.5),
         ),
-        ('{"Type":"Count","Value":{"Value":0}}', Counted(0, 0.0)),
+        ('{"Type":"Count","Value":{"Value":0}}', Counted(0, 0.0, pure=True)),
         (
             '{"Type":"Count","Value":{"Value":{"Name":"No Data","Value":248,"IsSystem":true},"Good":false}}',
             Counted(0, None),
