@@ -13,23 +13,28 @@ from assets_defs.events import emit
 from assets_defs.partitions import RANGE_END, RANGE_START, key_of
 from pipelines.plant import SourceSettings
 from pipelines.points import group_label
-from pipelines.ports import FerryError, Retry, Stop
+from pipelines.ports import FerryError, Retry
 
 
 def keys_or_failure(context: dg.AssetExecutionContext, settings: SourceSettings) -> list[str]:
     """The partitions of this run. One clear error for a run that was launched without any."""
     if not (context.has_partition_key or context.has_partition_key_range):
-        windows = settings.windows(time.time_ns())
-        first, last = key_of(group_label(0), windows[0]), key_of(group_label(settings.point_groups - 1), windows[-1])
-        tags = json.dumps({RANGE_START: first, RANGE_END: last})
-        error = Stop(
-            "No partitions were chosen. In the UI choose them when materializing; on the command line add --tags "
-            f"'{tags}' (all of point group × window between both, ends included), or use "
-            f"`ferry backfill --source {settings.name} --start … --end …`."
-        )
-        emit({"kind": "error", "class": "Stop", "message": str(error)})
-        raise dg.Failure(str(error), allow_retries=False)
+        raise no_partitions(settings)
     return list(context.partition_keys)
+
+
+def no_partitions(settings: SourceSettings) -> dg.Failure:
+    """What to say to somebody who launched a job without saying over which windows."""
+    windows = settings.windows(time.time_ns())
+    first, last = key_of(group_label(0), windows[0]), key_of(group_label(settings.point_groups - 1), windows[-1])
+    tags = json.dumps({RANGE_START: first, RANGE_END: last})
+    message = (
+        "No partitions were chosen. In the UI choose them when materializing; on the command line add --tags "
+        f"'{tags}' (all of point group × window between both, ends included), or use "
+        f"`ferry backfill --source {settings.name} --start … --end …`."
+    )
+    emit({"kind": "error", "class": "Stop", "message": message})
+    return dg.Failure(message, allow_retries=False)
 
 
 @contextmanager

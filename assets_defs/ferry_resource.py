@@ -8,14 +8,25 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets_defs.failures import no_partitions
 from assets_defs.line import Line, open_line
+from assets_defs.partitions import RANGE_START
 from pipelines.plant import Plant, load_plant
+
+PARTITIONS_TAG = "ferry/needs_partitions_of"
+"""On jobs of assets with partitioned parents: Dagster would fail them before their bodies, and less readably."""
 
 
 class FerryResource(dg.ConfigurableResource[Line]):
     """Thin: everything is read from the plant file; no secret passes through run config."""
 
     plant_file: str
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Refuses a run of such a job that was launched without partitions."""
+        tags = context.run.tags if context.run else {}
+        if PARTITIONS_TAG in tags and not {RANGE_START, "dagster/partition"} & set(tags):
+            raise no_partitions(self.plant().find(tags[PARTITIONS_TAG]))
 
     def plant(self) -> Plant:
         """The plant file as it is now. Raises Stop when it is wrong."""

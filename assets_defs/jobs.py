@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from assets_defs.ferry_resource import PARTITIONS_TAG
 from assets_defs.marts_assets import mart_key
 from assets_defs.samples import samples_key
 from pipelines.plant import SourceSettings
@@ -45,7 +46,7 @@ def build_jobs(settings: SourceSettings) -> list[dg.UnresolvedAssetJobDefinition
             marts_job(settings.name),
             selection=marts.without_checks(),
             executor_def=dg.in_process_executor,
-            tags=NO_RETRIES,
+            tags={**NO_RETRIES, PARTITIONS_TAG: settings.name},
             description=f"Aggregates, quality figures and exports of `{settings.name}` from the landing.",
         ),
         dg.define_asset_job(

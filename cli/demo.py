@@ -102,7 +102,7 @@ def _placed(session: Session, points: int | None, hours: int | None) -> Session:
     chosen = demo_file(file, session.plant, points, hours)
     if chosen == file:
         return session
-    screen.note(f"this demo's plant file is {chosen}: give it to further commands with --plant or FERRY_PLANT")
+    screen.note(f"this demo's plant file is {_near(chosen)}: give it to further commands with --plant or FERRY_PLANT")
     return Session(chosen, screen)
 
 
@@ -167,10 +167,15 @@ def _show(
         screen.say(f"  moved and proved at {rate_of(summary):,.0f} events/s; the whole demo took {duration(seconds)}")
     else:
         screen.say(f"  Nothing was changed: all of it was there and proved. Looked after in {duration(seconds)}.")
-    plant = "" if session.plant_file.name == "ferry.toml" and not session.chosen else f" --plant {session.plant_file}"
-    screen.say(f"  quality report   {outputs[0]}")
-    screen.say(f"  exports          {outputs[1]}")
-    ui = f"FERRY_PLANT={session.plant_file} make ui" if plant else "make ui"
-    screen.say(f"  open the UI      {ui}")
-    screen.say(f"  prove it again   ferry verify --deep{plant}")
-    screen.say(f"  stop the servers ferry down{plant}")
+    plant = f" --plant {_near(session.plant_file)}" if session.chosen else ""
+    ui = f"FERRY_PLANT={_near(session.plant_file)} make ui" if session.chosen else "make ui"
+    screen.say(f"  quality report    {_near(outputs[0])}")
+    screen.say(f"  exports           {_near(outputs[1])}")
+    screen.say(f"  open the UI       {ui}")
+    screen.say(f"  prove it again    ferry verify --deep{plant}")
+    screen.say(f"  stop the servers  ferry down{plant}")
+
+
+def _near(path: Path) -> Path:
+    """The path from here, where that is shorter to read and to type."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

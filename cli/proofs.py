@@ -24,7 +24,9 @@ def show_counts(screen: Screen, source: str, span: Interval, found: Recount, ori
     screen.say(f"  stored        {found.stored_events:>16,} events", style=None if agree else "bold red")
     if found.rounded_events:
         screen.say(f"  rounded       {found.rounded_events:>16,} events, to the clock of this IoTDB")
-    screen.say(f"  proved        {len(found.counted) + len(found.deep):>16,} points{_how(found, origins)}")
+    screen.say(f"  proved        {len(found.counted) + len(found.deep):>16,} points{_how(found)}")
+    if asked := _asked(origins):
+        screen.say(f"  {'':30} the source's side: {asked}")
     unproved = len(found.unproved)
     screen.say(f"  unproved      {unproved:>16,} points", style="bold red" if unproved else "green")
 
@@ -58,14 +60,14 @@ def is_proved(found: Recount) -> bool:
     return not (found.unproved or found.drift or found.damaged)
 
 
-def _how(found: Recount, origins: dict[str, int]) -> str:
+def _how(found: Recount) -> str:
     kinds = [(len(found.counted), "counted"), (len(found.deep), "deep (every event read back)")]
     how = ", ".join(f"{points:,} {kind}" for points, kind in kinds if points)
-    if origins:
-        how += "; the source asked " + ", ".join(
-            f"{_ORIGINS.get(origin, origin)} for {points:,}" for origin, points in origins.items() if points
-        )
     return f": {how}" if how else ""
+
+
+def _asked(origins: dict[str, int]) -> str:
+    return ", ".join(f"{_ORIGINS.get(origin, origin)} for {points:,}" for origin, points in origins.items() if points)
 
 
 def _more(screen: Screen, number: int, where: str) -> None:

@@ -16,7 +16,7 @@ from pipelines.ports import SliceRecord
 from pipelines.timeline import SECOND_NS, Interval, iso
 
 _AT_WORK_NS = 60 * SECOND_NS
-"""A ledger that moved so lately belongs to a backfill that is running."""
+"""A ledger that moved so lately probably belongs to a backfill that is running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class SourceStanding:
             "covered_percent": round(100 * self.share, 3),
             "events": self.events,
             "events_per_s": round(self.pace.events_per_s, 1) if self.pace else None,
-            "running": self.at_work,
+            "active": self.at_work,
             "lag_s": None if self.lag_s is None else round(self.lag_s, 1),
             "left_s": None if self.left_s is None else round(self.left_s, 1),
             "unproved_points": len(self.unproved),

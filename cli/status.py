@@ -47,7 +47,9 @@ def _show(screen: Screen, found: SourceStanding) -> None:
     rate = f", {found.pace.events_per_s:,.0f} events/s in the newest run" if found.pace else ""
     screen.say(f"{percent(found.share)} covered, {found.events:,} events proved{rate}")
     if found.left_s:
-        screen.say(f"{'running, ' if found.at_work else ''}about {duration(found.left_s)} of work left")
+        screen.say(
+            f"{'active in the last minute, ' if found.at_work else ''}about {duration(found.left_s)} of work left"
+        )
     elif found.left_s is None:
         screen.say("nothing was moved yet: `ferry plan` says what a backfill would do")
     if found.lag_s is not None:

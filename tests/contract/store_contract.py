@@ -118,7 +118,7 @@ def small_tables(draw: st.DrawFn) -> pa.Table:
 
 
 SMALL = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -72,7 +73,7 @@ class MemoryPlant:
     def settings(self) -> SourceSettings:
         return self.line.plant.source[0]
 
-    @property
+    @cached_property
     def defs(self) -> dg.Definitions:
         return build_defs(self.file, MemoryFerry(plant_file=str(self.file)))
 
@@ -122,8 +123,15 @@ def memory_plant(write_plant: Any) -> Iterator[MemoryPlant]:
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance of the test's own, on sqlite."""
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance of the test's own, in memory."""
+    with dg.DagsterInstance.ephemeral() as found:
+        yield found
+
+
+@pytest.fixture
+def stored_instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """One on disk, with pools."""
     home = tmp_path / "instance"
     home.mkdir()
     with dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}}) as found:

@@ -1,7 +1,5 @@
 """What we rely on in Dagster, pinned: an upgrade that changes one of these tells us which assumption broke."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections.abc import Callable
@@ -138,8 +136,8 @@ def test_a_run_without_partitions_reaches_the_body(instance: Any) -> None:
     assert said == [False]
 
 
-def test_a_run_that_was_found_dead_gives_its_slot_back(instance: Any) -> None:
-    storage = instance.event_log_storage
+def test_a_run_that_was_found_dead_gives_its_slot_back(stored_instance: Any) -> None:
+    storage = stored_instance.event_log_storage
     storage.set_concurrency_slots("p", 1)
     claim = storage.claim_concurrency_slot("p", "dead-run", "step")
     assert claim.is_claimed

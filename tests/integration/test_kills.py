@@ -60,7 +60,7 @@ def killed_at(path: Path, after_s: float) -> bool:
         family = psutil.Process(child.pid).children(recursive=True)
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
-        gone, alive = psutil.wait_procs(family, timeout=20)  # they end with their parent
+        _, alive = psutil.wait_procs(family, timeout=20)  # they end with their parent
         assert not alive, alive
         return True
     return False

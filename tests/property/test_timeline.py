@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ def held(parts: list[Interval]) -> set[int]:
 def test_merge_holds_the_same_and_is_disjoint(parts: list[Interval]) -> None:
     merged = timeline.merge(parts)
     assert held(merged) == held(parts)
-    assert all(a.end_ns < b.start_ns for a, b in zip(merged, merged[1:], strict=False))
+    assert all(a.end_ns < b.start_ns for a, b in itertools.pairwise(merged))
 
 
 @given(intervals, intervals)
@@ -46,7 +48,7 @@ def test_split_evenly_tiles(start: int, length: int, step: int) -> None:
     parts = list(timeline.split_evenly(span, step))
     assert parts[0].start_ns == span.start_ns
     assert parts[-1].end_ns == span.end_ns
-    assert all(a.end_ns == b.start_ns for a, b in zip(parts, parts[1:], strict=False))
+    assert all(a.end_ns == b.start_ns for a, b in itertools.pairwise(parts))
     assert all(part.length_ns <= step for part in parts)
 
 
