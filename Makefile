@@ -3,6 +3,9 @@ PYTHON ?= python3
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow ui check bench lock clean
 
+# A plant's proxy often signs TLS with its own authority: trust what the system trusts.
+export UV_SYSTEM_CERTS ?= 1
+
 BIN := .venv/bin
 READY := .venv/.ready
 

@@ -240,7 +240,11 @@ def secret(variable: str) -> str:
 
 
 def _complaints(error: ValidationError) -> Iterator[str]:
-    for problem in error.errors():
+    every = error.errors()
+    inner = {problem["loc"][0] for problem in every if len(problem["loc"]) > 1}
+    for problem in every:
+        if problem["type"] == "too_short" and problem["loc"][0] in inner:
+            continue  # only because what is inside is wrong
         parts = [str(part) for part in problem["loc"] if not str(part).startswith(("function-", "literal", "dict["))]
         key = ".".join(parts)
         if problem["type"] == "extra_forbidden":

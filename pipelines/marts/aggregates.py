@@ -32,6 +32,7 @@ from pipelines.marts.files import MartFile, mart_path, write_whole
 from pipelines.points import Point
 from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval
 
+_PARQUET_ONLY = frozenset({"state", "changes", "first_ns", "last_ns"})
 INTERVALS = {"1m": MINUTE_NS, "1h": HOUR_NS, "1d": DAY_NS}
 """Name of an interval → its length, nanoseconds."""
 
@@ -100,6 +101,10 @@ def write_aggregates(
 
 
 def for_store(path: Path) -> pa.Table:
-    """The rows of an aggregate file as Store.write_aggregates takes them: point, time, DOUBLE and INT64 columns."""
-    numeric = [field.name for field in AGGREGATE_SCHEMA if field.name != "state"]
+    """The rows of an aggregate file as Store.write_aggregates takes them: point, time, DOUBLE and INT64 columns.
+
+    The columns of `_PARQUET_ONLY` stay in the file: they are null in buckets without numbers (or states), and a store
+    row must be full.
+    """
+    numeric = [field.name for field in AGGREGATE_SCHEMA if field.name not in _PARQUET_ONLY]
     return pq.read_table(path, columns=numeric, partitioning=None)

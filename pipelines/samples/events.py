@@ -110,7 +110,7 @@ def ordered(table: pa.Table) -> pa.Table:
     times, ties = times_ns(table), np.asarray(table["tie"].combine_chunks())
     runs = _runs(ranks, times, ties)
     if runs is None:
-        return table.take(pa.array(np.lexsort((ties, times, ranks)))).combine_chunks()
+        return table.take(pa.array(_sorted(ranks, times, ties))).combine_chunks()
     if runs:
         table = pa.concat_tables([table.slice(start, rows) for start, rows in runs])
     return table.combine_chunks()
@@ -141,6 +141,19 @@ def _runs(ranks: npt.NDArray[np.int32], times: Int64s, ties: npt.NDArray[np.int3
     if bool((order[1:] > order[:-1]).all()):
         return []
     return list(zip(starts.tolist(), rows.tolist(), strict=True))
+
+
+def _sorted(ranks: npt.NDArray[np.int32], times: Int64s, ties: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
+    """The order of the rows by rank, time and tie; there is at least one row."""
+    first = int(times.min())
+    time_bits, tie_bits = (int(times.max()) - first).bit_length(), int(ties.max()).bit_length()
+    if int(ties.min()) < 0 or time_bits + tie_bits + int(ranks.max()).bit_length() > 63:
+        return np.lexsort((ties, times, ranks))
+    # All three in one number. Rows come in few rising stretches, which the stable sort merges at the cost of reading.
+    keys = (times - first) << tie_bits
+    keys |= ranks.astype(np.int64) << (time_bits + tie_bits)
+    keys |= ties
+    return np.argsort(keys, kind="stable")
 
 
 def coarsen(table: pa.Table, clock_ns: int) -> tuple[pa.Table, int]:
