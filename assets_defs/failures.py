@@ -19,11 +19,11 @@ from pipelines.ports import FerryError, Retry
 def keys_or_failure(context: dg.AssetExecutionContext, settings: SourceSettings) -> list[str]:
     """The partitions of this run. One clear error for a run that was launched without any."""
     if not (context.has_partition_key or context.has_partition_key_range):
-        raise no_partitions(settings)
+        raise dg.Failure(no_partitions(settings), allow_retries=False)
     return list(context.partition_keys)
 
 
-def no_partitions(settings: SourceSettings) -> dg.Failure:
+def no_partitions(settings: SourceSettings) -> str:
     """What to say to somebody who launched a job without saying over which windows."""
     windows = settings.windows(time.time_ns())
     first, last = key_of(group_label(0), windows[0]), key_of(group_label(settings.point_groups - 1), windows[-1])
@@ -34,7 +34,7 @@ def no_partitions(settings: SourceSettings) -> dg.Failure:
         f"`ferry backfill --source {settings.name} --start … --end …`."
     )
     emit({"kind": "error", "class": "Stop", "message": message})
-    return dg.Failure(message, allow_retries=False)
+    return message
 
 
 @contextmanager

@@ -26,7 +26,8 @@ class FerryResource(dg.ConfigurableResource[Line]):
         """Refuses a run of such a job that was launched without partitions."""
         tags = context.run.tags if context.run else {}
         if PARTITIONS_TAG in tags and not {RANGE_START, "dagster/partition"} & set(tags):
-            raise no_partitions(self.plant().find(tags[PARTITIONS_TAG]))
+            # Of Dagster's own class: any other comes out wrapped, with the sentence below a stack trace.
+            raise dg.DagsterInvariantViolationError(no_partitions(self.plant().find(tags[PARTITIONS_TAG])))
 
     def plant(self) -> Plant:
         """The plant file as it is now. Raises Stop when it is wrong."""

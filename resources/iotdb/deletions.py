@@ -17,34 +17,41 @@ from resources.iotdb.sessions import Sessions
 from resources.iotdb.statements import chunks, delete, flush, run_of, select, within
 
 _RUNS_PER_STATEMENT = 200
+_TRIES = 3
+_NONE = np.zeros(0, np.int64)
 _Device = tuple[str, ...]
 _Times = npt.NDArray[np.int64]
 
 
-def delete_rows(sessions: Sessions, table: Table, rows: pa.Table, clock_ns: int) -> int:
-    """Deletes the rows whose TAGs and time are in `rows` (the table's TAGs and `time`, one source); how many it found.
+def delete_rows(sessions: Sessions, table: Table, rows: pa.Table, clock_ns: int) -> None:
+    """Deletes the rows whose TAGs and time are in `rows` (the table's TAGs and `time`, one source).
 
     IoTDB's DELETE takes a device and a range of time, and brings ghosts back when rows are still in memory
     (facts/iotdb.md, trap 5): so FLUSH first, delete runs of rows that have no kept row between them, FLUSH, look again.
-    Nobody else may write these points meanwhile. Raises Retry when rows are still there.
+    Nobody else may write these points meanwhile. Raises Retry when rows are still there, or others are gone.
     """
     if not len(rows):
-        return 0
+        return
     doomed = _by_device(table, rows)
-    sessions.run(flush(sessions.database), "flushing before a delete")
-    stored = _stored(sessions, table, doomed, clock_ns)
-    runs = [
-        run_of(dict(zip(table.tags, device, strict=True)), first, last)
-        for device, times in doomed.items()
-        for first, last in _runs(stored.get(device, np.zeros(0, np.int64)), times)
-    ]
-    for start in range(0, len(runs), _RUNS_PER_STATEMENT):
-        statement = delete(sessions.database, table, runs[start : start + _RUNS_PER_STATEMENT])
-        sessions.run(statement, f"deleting from {table.name}")
-    if runs:
+    before = stored = _stored(sessions, table, doomed, clock_ns)
+    for _ in range(_TRIES):
+        runs = list(_conditions(table, stored, doomed))
+        if not runs:
+            break
+        sessions.run(flush(sessions.database), "flushing before a delete")
+        for start in range(0, len(runs), _RUNS_PER_STATEMENT):
+            statement = delete(sessions.database, table, runs[start : start + _RUNS_PER_STATEMENT])
+            sessions.run(statement, f"deleting from {table.name}")
         sessions.run(flush(sessions.database), "flushing after a delete")
-        _check(sessions, table, doomed, stored, clock_ns)
-    return sum(int(np.isin(stored[device], times).sum()) for device, times in doomed.items() if device in stored)
+        stored = _stored(sessions, table, doomed, clock_ns)
+    _check(sessions, table, doomed, before, stored, clock_ns)
+
+
+def _conditions(table: Table, stored: dict[_Device, _Times], doomed: dict[_Device, _Times]) -> Iterator[str]:
+    """SQL of each run of stored rows that are all doomed."""
+    for device, times in doomed.items():
+        for first, last in _runs(stored.get(device, _NONE), times):
+            yield run_of(dict(zip(table.tags, device, strict=True)), first, last)
 
 
 def _by_device(table: Table, rows: pa.Table) -> dict[_Device, _Times]:
@@ -94,18 +101,18 @@ def _check(
     sessions: Sessions,
     table: Table,
     doomed: dict[_Device, _Times],
-    stored: dict[_Device, _Times],
+    before: dict[_Device, _Times],
+    now: dict[_Device, _Times],
     clock_ns: int,
 ) -> None:
-    left = _stored(sessions, table, doomed, clock_ns)
-    none = np.zeros(0, np.int64)
-    for device in stored.keys() | left.keys():
-        kept = np.setdiff1d(stored.get(device, none), doomed.get(device, none))
-        now = left.get(device, none)
-        if not np.array_equal(kept, now):
-            at = iso(int(np.setxor1d(kept, now)[0]) * clock_ns)
-            what = "still there" if len(now) > len(kept) else "gone that should have stayed"
-            raise Retry(
-                f"{sessions.where}: after deleting in {table.name}, rows of point {device[1]} are {what}, such as "
-                f"the one at {at}. The window must be replaced"
-            )
+    """Raises Retry unless just the doomed rows of `before` are gone."""
+    for device, held in before.items():
+        there, wanted = now.get(device, _NONE), doomed.get(device, _NONE)
+        left = np.intersect1d(there, wanted)
+        lost = np.setdiff1d(np.setdiff1d(held, wanted), there)
+        for times, what in ((left, "still there"), (lost, "gone that should have stayed")):
+            if len(times):
+                raise Retry(
+                    f"{sessions.where}: after deleting in {table.name}, {len(times)} rows of point {device[1]} are "
+                    f"{what}, such as the one at {iso(int(times[0]) * clock_ns)}. The window must be replaced"
+                )

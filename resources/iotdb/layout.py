@@ -63,8 +63,8 @@ class Table:
     def complaint(self, found: Iterable[tuple[str, str, str]]) -> str:
         """How the (name, type, category) found in the server differ from this table; '' if they don't."""
         wanted = {("time", "TIMESTAMP", "TIME")} | {(c.name, c.type, c.category) for c in self.columns}
-        lacking = sorted(wanted - set(found))
-        beyond = sorted(set(found) - wanted)
+        there = set(found)
+        lacking, beyond = sorted(wanted - there), sorted(there - wanted)
         parts = [f"lacks {' '.join(column)}" for column in lacking] + [f"has {' '.join(column)}" for column in beyond]
         return "; ".join(parts)
 

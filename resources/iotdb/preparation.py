@@ -14,6 +14,7 @@ from pipelines.ports import FerryError, NoRoom, Retry, Stop, Unreachable
 from resources.iotdb import statements
 from resources.iotdb.layout import PROBE, Table
 from resources.iotdb.rows import constant
+from resources.iotdb.session import Session
 from resources.iotdb.sessions import Sessions
 from resources.iotdb.tablets import TabletWriter
 from resources.iotdb.tsfiles import TsFileWriter
@@ -39,9 +40,7 @@ class Writer(Protocol):
 
 def read_clock(sessions: Sessions, allow_coarse: bool) -> int:
     """Resolution of the server's times, nanoseconds. Raises Stop for one that would round, unless allowed."""
-    found = sessions.administer(lambda session: session.query("SHOW VARIABLES"), "reading the server's settings")
-    variables = dict(zip(*(found[name].to_pylist() for name in found.column_names[:2]), strict=True))
-    precision = str(variables.get("TimestampPrecision", "")).lower()
+    precision = sessions.administer(_precision, "reading the server's settings")
     if precision not in _CLOCKS_NS:
         raise Stop(f"{sessions.where}: its timestamp_precision is {precision or 'not told'}, which is not known here")
     clock_ns = _CLOCKS_NS[precision]
@@ -52,6 +51,14 @@ def read_clock(sessions: Sessions, allow_coarse: bool) -> int:
             "[store] allow_coarse_clock = true to accept rounding (rounded events are counted)"
         )
     return clock_ns
+
+
+def _precision(session: Session) -> str:
+    if session.precision:  # every user is told at log-in; SHOW VARIABLES may need a privilege
+        return session.precision
+    found = session.query("SHOW VARIABLES").to_pydict()
+    variables = dict(zip(*list(found.values())[:2], strict=True))
+    return str(variables.get("TimestampPrecision", "")).lower()
 
 
 def create_database(sessions: Sessions) -> None:

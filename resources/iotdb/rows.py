@@ -31,7 +31,7 @@ def rows_of(source: str, events: pa.Table, clock_ns: int) -> list[tuple[Table, p
     number = is_number(events)
     split = [(SAMPLES, number), (STATES, ~number)]
     return [
-        (table, _table_rows(table, source, events.filter(pa.array(mask)), clock_ns))
+        (table, _table_rows(table, source, _picked(table, events, mask), clock_ns))
         for table, mask in split
         if mask.any()
     ]
@@ -63,6 +63,9 @@ def merged(parts: list[pa.Table]) -> pa.Table:
 
 def portions(rows: pa.Table, max_rows: int, max_bytes: int) -> Iterator[pa.Table]:
     """The rows in their order, in parts of at most `max_rows` rows and about `max_bytes`, at least a row each."""
+    if 0 < len(rows) <= max_rows and _at_most_bytes(rows) <= max_bytes:
+        yield rows
+        return
     ends = np.cumsum(_weights(rows))
     start = 0
     while start < len(rows):
@@ -88,13 +91,19 @@ def whole(column: pa.ChunkedArray) -> pa.Array:
     return joined
 
 
+def _picked(table: Table, events: pa.Table, mask: npt.NDArray[np.bool_]) -> pa.Table:
+    """The marked events, with just the columns that the table has."""
+    mine = events.select([name for name in events.column_names if name in table.schema.names])
+    return mine if mask.all() else mine.filter(pa.array(mask))
+
+
 def _table_rows(table: Table, source: str, events: pa.Table, clock_ns: int) -> pa.Table:
     events = _by_device(events)
     columns: dict[str, pa.Array] = {
         "time": pa.array(_clock_times(events, clock_ns)),
         "source": constant(source, len(events)),
         "point": whole(events["point"]),
-        "tie": whole(events["tie"]).cast(pa.string()).dictionary_encode(),
+        "tie": _tie_tags(whole(events["tie"])),
     }
     for name in table.schema.names:
         if name not in columns:
@@ -107,18 +116,30 @@ def _table_rows(table: Table, source: str, events: pa.Table, clock_ns: int) -> p
     return pa.table([columns[name] for name in table.schema.names], schema=table.schema)
 
 
+def _tie_tags(ties: pa.Array) -> pa.DictionaryArray:
+    """The ties as TAGs; only the few different ones become texts."""
+    coded = ties.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(coded.indices, coded.dictionary.cast(pa.string()))
+
+
 def _by_device(events: pa.Table) -> pa.Table:
     """Sorted by point, tie and time. Raises ValueError for two events under one key."""
     point = whole(events["point"])
     names = point.dictionary.to_pylist()
     rank_of = np.argsort(np.argsort(np.array(names, dtype=object))) if names else np.zeros(0, np.int64)
+    rank_of = rank_of.astype(np.int32)
     ranks = rank_of[np.asarray(point.indices)]
     ties, times = np.asarray(whole(events["tie"])), times_ns(events)
-    order = None
-    if not _rising(ranks, ties, times).all():
-        order = np.lexsort((times, ties, ranks))
-        ranks, ties, times = ranks[order], ties[order], times[order]
     rising = _rising(ranks, ties, times)
+    order = None
+    if not rising.all():
+        # Events come ordered by point and time as a rule: then a stable sort by device, nearly in order already, does.
+        device = ranks.astype(np.int64) * (int(ties.max()) + 1) + ties
+        order = np.argsort(device, kind="stable")
+        if not _rising(ranks[order], ties[order], times[order]).all():
+            order = np.lexsort((times, ties, ranks))
+        ranks, ties, times = ranks[order], ties[order], times[order]
+        rising = _rising(ranks, ties, times)
     if not rising.all():
         at = int(np.argmin(rising))
         name = sorted(names)[ranks[at]]
@@ -126,7 +147,7 @@ def _by_device(events: pa.Table) -> pa.Table:
     return events if order is None else events.take(pa.array(order)).combine_chunks()
 
 
-def _rising(ranks: npt.NDArray[np.int64], ties: npt.NDArray[np.int32], times: _Int64s) -> npt.NDArray[np.bool_]:
+def _rising(ranks: npt.NDArray[np.int32], ties: npt.NDArray[np.int32], times: _Int64s) -> npt.NDArray[np.bool_]:
     """Whether each row's key is greater than the one before. Compared, not subtracted: centuries overflow int64."""
     rising: npt.NDArray[np.bool_] = times[1:] > times[:-1]
     for outer in (ties, ranks):
@@ -150,6 +171,18 @@ def _check_tags(point: pa.DictionaryArray) -> None:
         tag(identifier, "the point id")
     if len(point) and "" in point.dictionary.to_pylist():
         tag("", "the point id")
+
+
+def _at_most_bytes(rows: pa.Table) -> int:
+    """No fewer bytes than `_weights` adds up to, at a glance."""
+    size = 8 * rows.num_columns * len(rows)
+    for name in rows.schema.names:
+        column = whole(rows[name])
+        if column.type == TAG_TYPE:
+            size += len(rows) * (pc.max(pc.binary_length(column.dictionary)).as_py() or 0)
+        elif pa.types.is_string(column.type):
+            size += column.nbytes
+    return int(size)
 
 
 def _weights(rows: pa.Table) -> _Int64s:

@@ -69,6 +69,8 @@ class Session:
     def __init__(self, node: Node, user: str, password: str, database: str | None, timeout_s: float) -> None:
         self.node = node
         self.open = True
+        self.precision = ""
+        """The server's timestamp_precision: ns, us or ms; '' if it does not say."""
         self._database = database
         self._timeout_ms = int(timeout_s * 1_000)
         socket = TSocket.TSocket(node.host, node.port)
@@ -146,6 +148,7 @@ class Session:
         )
         answer = self._call(self._client.openSession, request)
         _check(answer.status)
+        self.precision = str((answer.configuration or {}).get("timestamp_precision", "")).lower()
         self._id = answer.sessionId
         self._statement = self._call(self._client.requestStatementId, self._id)
 

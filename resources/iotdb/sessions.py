@@ -25,7 +25,7 @@ class Sessions:
     """
 
     def __init__(
-        self, node_urls: Sequence[str], user: str, password: str, database: str, timeout_s: float = 600.0
+        self, node_urls: Sequence[str], user: str, password: str, database: str, timeout_s: float = 300.0
     ) -> None:
         if not node_urls:
             raise Stop("the store names no IoTDB node: set [store] iotdb to host:port")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 import uuid
@@ -75,14 +76,16 @@ class TsFileWriter:
             finally:
                 writer.close()
             path.chmod(0o644)  # the server may be another user (trap 9)
-        except LibraryError as error:
+        except (LibraryError, OSError) as error:
             raise self._unwritten(path, str(error)) from None
-        except OSError as error:
-            raise self._unwritten(path, error.strerror or str(error)) from None
 
     def _unwritten(self, path: Path, why: str) -> Stop:
         text = f"the staging file {path} cannot be written: {why}"
         free = shutil.disk_usage(self._staging).free if self._staging.is_dir() else None
+        with contextlib.suppress(OSError):
+            # The native writer keeps a file open that it could not finish, so unlinking alone frees no room.
+            # Never so for a file that was LOADed: the server may have linked, not copied it.
+            os.truncate(path, 0)
         if free is not None and free < _FILE_BYTES:
             return NoRoom(f"{text}; {free >> 20} MiB are free on its disk. Make room there")
         return Stop(f"{text}. Check that the folder exists and that this user may write it")

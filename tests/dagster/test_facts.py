@@ -148,7 +148,7 @@ def test_a_run_that_was_found_dead_gives_its_slot_back(stored_instance: Any) -> 
 
 @pytest.mark.parametrize(("count", "runs"), [(2, 2), (40, 31)])
 def test_a_backfill_is_cut_into_contiguous_ranges(count: int, runs: int) -> None:
-    """`single_run` over groups × 31 days: as many runs as the shorter side; a rectangle is one run only by range tags."""
+    """Over groups × 31 days: as many as the shorter side. A rectangle is one run by range tags only."""
     partitions = dg.MultiPartitionsDefinition(
         {
             "window": PARTITIONS.get_partitions_def_for_dimension("window"),

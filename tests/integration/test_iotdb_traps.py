@@ -1,10 +1,12 @@
-"""The ways IoTDB loses data without an error (facts/iotdb.md): that the store is safe, and that the trap is still there.
+"""The ways IoTDB loses data without an error (facts/iotdb.md): that the store is safe, and that the trap is there.
 
 A test `..._is_there` that fails says that this server has mended something; the store's guard may then go.
 """
 
 from __future__ import annotations
 
+import itertools
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,13 +74,8 @@ def count(sessions: Sessions, source: str) -> int:
     return int(sessions.query(sql, "counting")["events"][0].as_py())
 
 
-# 1: text in a TAG that is not ASCII
-
-
-def test_trap_1_is_there(loader: TsFileWriter, sessions: Sessions) -> None:
-    source = source_name()
-    loader.write(SAMPLES, raw_rows(source, "Öl", [1.0]))  # answers success
-    assert count(sessions, source) == 0
+# 1: text in a TAG that is not ASCII. Seen with a server on Java 17 in the C locale; ours runs on a Java whose default
+# is UTF-8 (JEP 400) and keeps it, so only the guard is tested: a plant's own server may be of either kind.
 
 
 def test_trap_1_is_not_walked_into(store: IoTDBStore, sessions: Sessions) -> None:
@@ -90,22 +87,16 @@ def test_trap_1_is_not_walked_into(store: IoTDBStore, sessions: Sessions) -> Non
     assert count(sessions, source) == 0
 
 
-# 2: a second LOAD under a path that was loaded before
-
-
-def load_at(loader: TsFileWriter, path: Path, rows: pa.Table) -> None:
-    loader._write_file(path, SAMPLES, rows)
-    try:
-        loader._load(path)
-    finally:
-        for left in path.parent.glob(f"{path.name}*"):
-            left.unlink()
+# 2: a second LOAD under a path that was loaded before; the `.resource` file of the first describes the second
 
 
 def test_trap_2_is_there(loader: TsFileWriter, sessions: Sessions, iotdb_staging: Path) -> None:
     source, path = source_name(), iotdb_staging / f"{source_name()}.tsfile"
-    load_at(loader, path, raw_rows(source, "A", [1.0]))
-    load_at(loader, path, raw_rows(source, "B", [2.0, 3.0]))  # answers success
+    for point, values in (("A", [1.0]), ("B", [2.0, 3.0])):
+        loader._write_file(path, SAMPLES, raw_rows(source, point, [*values]))
+        loader._load(path)  # answers success
+        path.unlink()
+    path.with_name(f"{path.name}.resource").unlink()
     assert count(sessions, source) == 1
 
 
@@ -113,11 +104,9 @@ def test_trap_2_every_file_has_a_name_of_its_own(store: IoTDBStore, monkeypatch:
     said: list[str] = []
     once = store._sessions.run_once
     monkeypatch.setattr(store._sessions, "run_once", lambda sql, doing: (said.append(sql), once(sql, doing)))
-    events = dense(["A"], 5)
     for _ in range(3):
-        store.write("trap2", events)
-    loads = [sql for sql in said if sql.startswith("LOAD")]
-    assert len(set(loads)) == len(loads) >= 6
+        store.write("trap2", table([number("A", START, 1.0), state("A", START + 1, "x")]))
+    assert len(set(said)) == len(said) == 6
 
 
 # 3 and 4: nulls
@@ -308,7 +297,7 @@ def test_a_span_of_centuries_is_asked_in_parts_where_there_are_rows(store: IoTDB
     store.write(source, events)
     parts = planned(sessions, SAMPLES, source, ["A"], ALWAYS, 1)
     assert 10 < len(parts) < 40
-    assert all(one.end_ns == two.start_ns for one, two in zip(parts, parts[1:], strict=False))
+    assert all(one.end_ns == two.start_ns for one, two in itertools.pairwise(parts))
     assert planned(sessions, SAMPLES, source, ["nobody"], ALWAYS, 1) == []
     same(held(store, source, ["A"]), events)
     same_tally(store.tally(source, ["A"], ALWAYS), samples.tally(events))
@@ -319,11 +308,17 @@ def test_a_span_of_centuries_is_asked_in_parts_where_there_are_rows(store: IoTDB
 # What else may be wrong outside
 
 
+def test_the_clock_is_the_one_that_show_variables_names(store: IoTDBStore, sessions: Sessions) -> None:
+    found = sessions.query("SHOW VARIABLES", "reading")
+    variables = dict(zip(found[0].to_pylist(), found[1].to_pylist(), strict=True))
+    assert {"ns": 1, "us": 1_000, "ms": 1_000_000}[variables["TimestampPrecision"]] == store.clock_ns
+
+
 def test_a_table_that_is_not_ours_is_refused(iotdb: IoTDBAddress, sessions: Sessions) -> None:
     sessions.run("CREATE DATABASE IF NOT EXISTS foreign_plant", "creating")
     sessions.run("CREATE TABLE IF NOT EXISTS foreign_plant.samples(device STRING TAG, value FLOAT FIELD)", "creating")
     other = IoTDBStore([f"{iotdb.host}:{iotdb.port}"], iotdb.user, iotdb.password, "foreign_plant")
-    with pytest.raises(Stop, match="table samples is not ours: it lacks .*value DOUBLE FIELD.*has value FLOAT FIELD"):
+    with pytest.raises(Stop, match=r"table samples is not ours: it lacks .*value DOUBLE FIELD.*has value FLOAT FIELD"):
         other.prepare()
 
 
@@ -353,8 +348,6 @@ def test_without_a_folder_that_both_see_tablets_are_written(iotdb: IoTDBAddress,
 def test_staging_is_left_clean(store: IoTDBStore, loader: TsFileWriter, iotdb_staging: Path) -> None:
     store.write(source_name(), dense(["A"], 10))
     assert not list(iotdb_staging.glob("ferry-*"))
-    import os
-
     dead, living, foreign = (iotdb_staging / name for name in ("ferry-dead.tsfile", "ferry-new.tsfile", "theirs"))
     for path in (dead, living, foreign):
         path.touch()
@@ -383,9 +376,14 @@ def test_aggregates_that_vanished_are_deleted(store: IoTDBStore, sessions: Sessi
     times = pa.array([START + i * hour for i in range(6)], pa.int64()).cast(samples.SCHEMA.field("time").type)
 
     def rows(point: str, kept: list[int]) -> pa.Table:
-        means = pa.array([float(i) for i in kept])
+        means, events = pa.array([float(i) for i in kept], pa.float64()), pa.array(kept, pa.int64())
         return pa.table(
-            {"point": [point] * len(kept), "time": times.take(pa.array(kept)), "mean": means, "events": kept}
+            {
+                "point": pa.array([point] * len(kept), pa.string()),
+                "time": times.take(pa.array(kept, pa.int64())),
+                "mean": means,
+                "events": events,
+            }
         )
 
     def left() -> dict[str, list[int]]:
