@@ -150,8 +150,18 @@ class Store(Protocol):
         """Upserts the `points` table: names, units, types, limits."""
         ...
 
-    def write_aggregates(self, source: str, interval: str, rows: pa.Table) -> None:
-        """Upserts `agg_<interval>` rows: point string, time timestamp[ns, UTC] (start), DOUBLE and INT64 columns."""
+    def write_aggregates(
+        self,
+        source: str,
+        interval: str,
+        rows: pa.Table,
+        replace: Interval | None = None,
+        points: Sequence[str] | None = None,
+    ) -> None:
+        """Upserts `agg_<interval>` rows: point string, time timestamp[ns, UTC] (start), DOUBLE and INT64 columns.
+
+        With `replace`, stored rows of `points` in that span that `rows` lacks are deleted once the new are durable.
+        """
         ...
 
     def close(self) -> None:

@@ -84,15 +84,20 @@ def number_ties(group: npt.NDArray[np.integer], times: Int64s) -> npt.NDArray[np
     ties = np.zeros(rows, dtype=np.int32)
     if rows < 2:
         return ties
-    in_order = bool(np.all((np.diff(times) >= 0) | (np.diff(group) != 0))) and _grouped(group)
-    order = np.arange(rows) if in_order else np.lexsort((np.arange(rows), times, group))
-    same = (times[order][1:] == times[order][:-1]) & (group[order][1:] == group[order][:-1])
-    if not same.any():
-        return ties
-    starts = np.concatenate(([True], ~same))
-    first = np.maximum.accumulate(np.where(starts, np.arange(rows), 0))
-    ties[order] = (np.arange(rows) - first).astype(np.int32)
+    if bool(((times[1:] >= times[:-1]) | (group[1:] != group[:-1])).all()) and _grouped(group):
+        return _ties_of(group, times)
+    order = np.lexsort((np.arange(rows), times, group))
+    ties[order] = _ties_of(group[order], times[order])
     return ties
+
+
+def _ties_of(group: npt.NDArray[np.integer], times: Int64s) -> npt.NDArray[np.int32]:
+    """Ties of events that are in order."""
+    same = (times[1:] == times[:-1]) & (group[1:] == group[:-1])
+    if not same.any():
+        return np.zeros(len(times), dtype=np.int32)
+    place = np.arange(len(times), dtype=np.int32)
+    return place - np.maximum.accumulate(np.where(np.concatenate(([True], ~same)), place, 0)).astype(np.int32)
 
 
 def ordered(table: pa.Table) -> pa.Table:
@@ -124,8 +129,10 @@ def _runs(ranks: npt.NDArray[np.int32], times: Int64s, ties: npt.NDArray[np.int3
     """
     if not len(ranks):
         return []
-    changes, step = ranks[1:] != ranks[:-1], np.diff(times)
-    if not (changes | (step > 0) | ((step == 0) & (ties[1:] > ties[:-1]))).all():
+    changes = ranks[1:] != ranks[:-1]
+    # Compared, not subtracted: times more than 292 years apart overflow int64.
+    later = (times[1:] > times[:-1]) | ((times[1:] == times[:-1]) & (ties[1:] > ties[:-1]))
+    if not (changes | later).all():
         return None
     starts = np.concatenate(([0], np.flatnonzero(changes) + 1))
     if len(starts) > _RUNS_MIN and len(starts) * _ROWS_PER_RUN > len(ranks):
@@ -146,7 +153,7 @@ def _runs(ranks: npt.NDArray[np.int32], times: Int64s, ties: npt.NDArray[np.int3
 def _sorted(ranks: npt.NDArray[np.int32], times: Int64s, ties: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
     """The order of the rows by rank, time and tie; there is at least one row."""
     first = int(times.min())
-    time_bits, tie_bits = (int(times.max()) - first).bit_length(), int(ties.max()).bit_length()
+    time_bits, tie_bits = (int(times.max()) - first).bit_length(), int(ties.max()).bit_length()  # Python's integers
     if int(ties.min()) < 0 or time_bits + tie_bits + int(ranks.max()).bit_length() > 63:
         return np.lexsort((ties, times, ranks))
     # All three in one number. Rows come in few rising stretches, which the stable sort merges at the cost of reading.
@@ -173,5 +180,5 @@ def coarsen(table: pa.Table, clock_ns: int) -> tuple[pa.Table, int]:
 
 
 def _grouped(group: npt.NDArray[np.integer]) -> bool:
-    changes = int(np.count_nonzero(np.diff(group))) + 1
-    return changes == len(np.unique(group))
+    heads = group[np.concatenate(([0], np.flatnonzero(group[1:] != group[:-1]) + 1))]
+    return len(heads) == len(np.unique(heads))

@@ -92,3 +92,8 @@ def test_a_swap_of_two_values_is_seen() -> None:
     one = [("a", 1, 5.0, 192, 0), ("a", 2, 7.0, 192, 0)]
     two = [("a", 1, 7.0, 192, 0), ("a", 2, 5.0, 192, 0)]
     assert samples.tally(table_of(one))["digest"] != samples.tally(table_of(two))["digest"]
+
+
+def test_times_centuries_apart_are_ordered() -> None:
+    rows = [("a", 2**62, 1.0, 192, 0), ("a", -(2**62) - 2**61, 2.0, 192, 0), ("a", 0, 3.0, 192, 0)]
+    assert samples.ordered(table_of(rows))["value"].to_pylist() == [2.0, 3.0, 1.0]
