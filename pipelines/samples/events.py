@@ -130,9 +130,8 @@ def _runs(ranks: npt.NDArray[np.int32], times: Int64s, ties: npt.NDArray[np.int3
     if not len(ranks):
         return []
     changes = ranks[1:] != ranks[:-1]
-    # Compared, not subtracted: times more than 292 years apart overflow int64.
-    later = (times[1:] > times[:-1]) | ((times[1:] == times[:-1]) & (ties[1:] > ties[:-1]))
-    if not (changes | later).all():
+    rising = (times[1:] > times[:-1]) | ((times[1:] == times[:-1]) & (ties[1:] > ties[:-1]))
+    if not (changes | rising).all():
         return None
     starts = np.concatenate(([0], np.flatnonzero(changes) + 1))
     if len(starts) > _RUNS_MIN and len(starts) * _ROWS_PER_RUN > len(ranks):
@@ -153,7 +152,7 @@ def _runs(ranks: npt.NDArray[np.int32], times: Int64s, ties: npt.NDArray[np.int3
 def _sorted(ranks: npt.NDArray[np.int32], times: Int64s, ties: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
     """The order of the rows by rank, time and tie; there is at least one row."""
     first = int(times.min())
-    time_bits, tie_bits = (int(times.max()) - first).bit_length(), int(ties.max()).bit_length()  # Python's integers
+    time_bits, tie_bits = (int(times.max()) - first).bit_length(), int(ties.max()).bit_length()
     if int(ties.min()) < 0 or time_bits + tie_bits + int(ranks.max()).bit_length() > 63:
         return np.lexsort((ties, times, ranks))
     # All three in one number. Rows come in few rising stretches, which the stable sort merges at the cost of reading.
