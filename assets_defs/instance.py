@@ -42,7 +42,8 @@ def render(plant: Plant, outside: Outside) -> Path:
         },
         "concurrency": {"runs": {"max_concurrent_runs": 4}, "pools": {"default_limit": 1, "granularity": "op"}},
         "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
-        "run_monitoring": {"enabled": True, "free_slots_after_run_end_seconds": 300, "poll_interval_seconds": 30},
+        # A killed worker gives its slot back by the next look: its retry waits for that slot.
+        "run_monitoring": {"enabled": True, "free_slots_after_run_end_seconds": 10, "poll_interval_seconds": 20},
         "compute_logs": {
             "module": "dagster.core.storage.local_compute_log_manager",
             "class": "LocalComputeLogManager",

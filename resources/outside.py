@@ -56,6 +56,17 @@ class Outside:
         assert isinstance(self.plant.ledger.postgres, dict)
         return secret(self.plant.ledger.postgres["dsn_env"])
 
+    def iotdb_address(self) -> embedded.IoTDBAddress:
+        """The embedded IoTDB's login. Raises Stop where the store is an external one."""
+        if self._iotdb is None:
+            raise Stop("this plant's IoTDB is an external one; its login is in the plant file")
+        return _ensured(self._iotdb)
+
+    def url(self, settings: SourceSettings) -> str:
+        """The base URL of a source: of its stand-in where it has one."""
+        stand_in = self._stand_ins.get(settings.name)
+        return _ensured(stand_in) if stand_in else settings.url
+
     def ledger(self) -> PostgresLedger:
         """The ledger, migrated."""
         ledger = PostgresLedger(self.dsn("ledger"))
@@ -84,10 +95,7 @@ class Outside:
         """A client of one source; a stand-in is started for it when it has one."""
         if settings.kind != "pi_web_api":
             raise Stop(f"sources of kind {settings.kind!r} are not built yet; this version reads pi_web_api")
-        url = settings.url
-        if settings.name in self._stand_ins:
-            url = _ensured(self._stand_ins[settings.name])
-        return PiWebApiSource.from_settings(settings, url)
+        return PiWebApiSource.from_settings(settings, self.url(settings))
 
 
 class _Server(Protocol[T_co]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import dagster as dg
+import psycopg
 import pyarrow as pa
 import pytest
 
@@ -21,6 +23,10 @@ from pipelines import samples
 from pipelines.plant import SourceSettings, load_plant
 from pipelines.points import Point
 from pipelines.timeline import HOUR_NS, MINUTE_NS, parse
+from resources.embedded import IoTDBAddress, PostgresAddress
+from tests.contract.stand_in import running
+from tests.dagster.real_plant import PLANT as REAL_PLANT
+from tests.dagster.real_plant import RealPlant
 from tests.memory import MemorySource, MemoryStore
 from tests.unit.cli.conftest import CatalogueLedger, MemoryOutside
 
@@ -136,3 +142,21 @@ def stored_instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     home.mkdir()
     with dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}}) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def real_plant(
+    tmp_path_factory: pytest.TempPathFactory, iotdb: IoTDBAddress, iotdb_staging: Path, postgres: PostgresAddress
+) -> Iterator[RealPlant]:
+    name = f"d{uuid.uuid4().hex[:12]}"
+    file = tmp_path_factory.mktemp("plant") / "ferry.toml"
+    with pytest.MonkeyPatch.context() as patch, psycopg.connect(postgres.dsn("postgres"), autocommit=True) as database:
+        database.execute(f"CREATE DATABASE {name}")
+        patch.setenv("FERRY_TEST_DSN", postgres.dsn(name))
+        patch.setenv("FERRY_TEST_IOTDB", iotdb.password)
+        patch.setenv("FERRY_TEST_PI", "ferry-demo")
+        with running("--points", "60", "--hours", "72", "--auth", "basic", "--rate-limit", "0") as url:
+            text = REAL_PLANT.format(name=name, url=url, iotdb=iotdb, staging=iotdb_staging)
+            file.write_text(text, encoding="utf-8")
+            yield RealPlant(file, url)
+        database.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -22,13 +22,36 @@ from pipelines.plant import load_plant
 from pipelines.ports import SliceId
 from pipelines.timeline import Interval, parse
 from pipelines.transfer import Recount
-from tests.dagster.webserver import Webserver
+from tests.dagster.webserver import Webserver, wait_for
 
 ROOT = Path(__file__).parents[2]
 SPAN = Interval(parse("2026-01-01"), parse("2026-01-04"))
 KEYS = [f"g00{group}|2026-01-0{day}" for group in (0, 1) for day in (1, 2, 3)]
 SAMPLES = ("pi1", "samples")
 START_S, STOP_S = 180, 90
+
+
+PLANT = """
+[plant]
+name = "{name}"
+[[source]]
+name = "pi1"
+kind = "pi_web_api"
+url = "{url}"
+auth = {{ kind = "basic", username = "ferry", password_env = "FERRY_TEST_PI" }}
+point_groups = 2
+window = "day"
+start = 2026-01-01
+end = 2026-01-04
+requests_per_s = 500
+[store]
+iotdb = "{iotdb.host}:{iotdb.port}"
+username = "{iotdb.user}"
+password_env = "FERRY_TEST_IOTDB"
+staging = "{staging}"
+[ledger]
+postgres = {{ dsn_env = "FERRY_TEST_DSN" }}
+"""
 
 
 @dataclass
@@ -111,13 +134,16 @@ class RunningUi:
         parent = psutil.Process(self.process.pid)
         return [parent, *parent.children(recursive=True)]
 
-    def stop(self, number: signal.Signals) -> list[psutil.Process]:
+    def stop(self, number: signal.Signals, to_all: bool = False) -> list[psutil.Process]:
         """Stops it by one signal; returns who is left. Those are killed."""
         self.webserver.close()
         if self.process.poll() is not None:
             return []
         family = self.family()
-        self.process.send_signal(number)
+        if to_all:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
         _, alive = psutil.wait_procs(family, timeout=STOP_S)
         for each in alive:
             with contextlib.suppress(psutil.Error):
@@ -135,3 +161,16 @@ def running_ui(plant: RealPlant, log: Path) -> Iterator[Webserver]:
     finally:
         left = ui.stop(signal.SIGTERM)
     assert not left, left
+
+
+def working(webserver: Webserver, **tags: str) -> dict[str, str]:
+    """The tags of a run whose body has begun."""
+    runs = wait_for(
+        lambda: webserver.runs(**tags),
+        lambda runs: any(
+            run["status"] == "STARTED" and any(tag["key"] == "ferry/pid" for tag in run["tags"]) for run in runs
+        ),
+        240,
+    )
+    run = next(run for run in runs if run["status"] == "STARTED")
+    return {"runId": run["runId"], **{tag["key"]: tag["value"] for tag in run["tags"]}}

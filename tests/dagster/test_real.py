@@ -7,65 +7,22 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-import psycopg
 import pytest
 
-from resources.embedded import IoTDBAddress, PostgresAddress
-from tests.contract.stand_in import running
-from tests.dagster.real_plant import KEYS, ROOT, SAMPLES, RealPlant, RunningUi, running_ui
+from tests.dagster.real_plant import KEYS, ROOT, SAMPLES, RealPlant, running_ui, working
 from tests.dagster.webserver import Webserver, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-PLANT = """
-[plant]
-name = "{name}"
-[[source]]
-name = "pi1"
-kind = "pi_web_api"
-url = "{url}"
-auth = {{ kind = "basic", username = "ferry", password_env = "FERRY_TEST_PI" }}
-point_groups = 2
-window = "day"
-start = 2026-01-01
-end = 2026-01-04
-requests_per_s = 500
-[store]
-iotdb = "{iotdb.host}:{iotdb.port}"
-username = "{iotdb.user}"
-password_env = "FERRY_TEST_IOTDB"
-staging = "{staging}"
-[ledger]
-postgres = {{ dsn_env = "FERRY_TEST_DSN" }}
-"""
 RANGE = json.dumps({"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[-1]})
 
 
 @pytest.fixture(scope="module")
-def plant(
-    tmp_path_factory: pytest.TempPathFactory, iotdb: IoTDBAddress, iotdb_staging: Path, postgres: PostgresAddress
-) -> Iterator[RealPlant]:
-    name = f"d{uuid.uuid4().hex[:12]}"
-    file = tmp_path_factory.mktemp("plant") / "ferry.toml"
-    with pytest.MonkeyPatch.context() as patch, psycopg.connect(postgres.dsn("postgres"), autocommit=True) as database:
-        database.execute(f"CREATE DATABASE {name}")
-        patch.setenv("FERRY_TEST_DSN", postgres.dsn(name))
-        patch.setenv("FERRY_TEST_IOTDB", iotdb.password)
-        patch.setenv("FERRY_TEST_PI", "ferry-demo")
-        with running("--points", "60", "--hours", "72", "--auth", "basic", "--rate-limit", "0") as url:
-            text = PLANT.format(name=name, url=url, iotdb=iotdb, staging=iotdb_staging)
-            file.write_text(text, encoding="utf-8")
-            yield RealPlant(file, url)
-        database.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture(scope="module")
-def webserver(plant: RealPlant) -> Iterator[Webserver]:
-    with running_ui(plant, plant.file.with_name("ui.log")) as found:
+def webserver(real_plant: RealPlant) -> Iterator[Webserver]:
+    with running_ui(real_plant, real_plant.file.with_name("ui.log")) as found:
         yield found
 
 
@@ -78,25 +35,12 @@ def held(webserver: Webserver) -> dict[str, int]:
     return found
 
 
-def working(webserver: Webserver, **tags: str) -> dict[str, str]:
-    """The tags of a run whose body has begun."""
-    runs = wait_for(
-        lambda: webserver.runs(**tags),
-        lambda runs: any(
-            run["status"] == "STARTED" and any(tag["key"] == "ferry/pid" for tag in run["tags"]) for run in runs
-        ),
-        240,
-    )
-    run = next(run for run in runs if run["status"] == "STARTED")
-    return {"runId": run["runId"], **{tag["key"]: tag["value"] for tag in run["tags"]}}
-
-
-def test_a_backfill_over_graphql_and_once_more(plant: RealPlant, webserver: Webserver) -> None:
+def test_a_backfill_over_graphql_and_once_more(real_plant: RealPlant, webserver: Webserver) -> None:
     backfill = webserver.backfill(SAMPLES, KEYS)
     assert webserver.wait_for_backfill(backfill) == "COMPLETED_SUCCESS"
     stats = webserver.asset(SAMPLES)["partitionStats"]
     assert (stats["numMaterialized"], stats["numFailed"], stats["numPartitions"]) == (6, 0, 6)
-    first, counts = held(webserver), plant.recount()
+    first, counts = held(webserver), real_plant.recount()
     assert not counts.drift
     assert not counts.unproved
     assert sum(first.values()) == counts.source_events == counts.landed_events == counts.stored_events > 100_000
@@ -107,12 +51,14 @@ def test_a_backfill_over_graphql_and_once_more(plant: RealPlant, webserver: Webs
     assert webserver.wait_for_backfill(again) == "COMPLETED_SUCCESS"
     assert len(webserver.asset(SAMPLES)["assetMaterializations"]) == 2 * len(KEYS)
     assert held(webserver) == first
-    after = plant.recount()
+    after = real_plant.recount()
     assert (after.source_events, after.stored_events) == (counts.source_events, counts.stored_events)
 
 
-def test_a_job_is_launched_from_a_clean_shell(plant: RealPlant, webserver: Webserver) -> None:
-    launched = plant.command("dagster", "job", "launch", "-w", "workspace.yaml", "-j", "backfill_pi1", "--tags", RANGE)
+def test_a_job_is_launched_from_a_clean_shell(real_plant: RealPlant, webserver: Webserver) -> None:
+    launched = real_plant.command(
+        "dagster", "job", "launch", "-w", "workspace.yaml", "-j", "backfill_pi1", "--tags", RANGE
+    )
     assert launched.returncode == 0, launched.stderr
     assert "BetaWarning" not in launched.stderr
     run = wait_for(
@@ -124,9 +70,9 @@ def test_a_job_is_launched_from_a_clean_shell(plant: RealPlant, webserver: Webse
 
 
 @pytest.mark.parametrize("job", ["backfill_pi1", "marts_pi1"])
-def test_without_partitions_there_is_one_clear_error(plant: RealPlant, webserver: Webserver, job: str) -> None:
+def test_without_partitions_there_is_one_clear_error(real_plant: RealPlant, webserver: Webserver, job: str) -> None:
     tags = json.dumps({"test": job})
-    launched = plant.command("dagster", "job", "launch", "-w", "workspace.yaml", "-j", job, "--tags", tags)
+    launched = real_plant.command("dagster", "job", "launch", "-w", "workspace.yaml", "-j", job, "--tags", tags)
     assert launched.returncode == 0, launched.stderr
     (run,) = wait_for(lambda: webserver.runs(test=job), lambda runs: bool(runs) and runs[0]["status"] == "FAILURE", 180)
     said = [json.dumps(each) for each in webserver.events(run["runId"]) if "No partitions were chosen" in str(each)]
@@ -134,7 +80,7 @@ def test_without_partitions_there_is_one_clear_error(plant: RealPlant, webserver
     assert any(KEYS[0] in each and KEYS[-1] in each for each in said)
 
 
-def test_all_partitioned_assets_in_one_backfill(plant: RealPlant, webserver: Webserver) -> None:
+def test_all_partitioned_assets_in_one_backfill(real_plant: RealPlant, webserver: Webserver) -> None:
     keys = [("pi1", name) for name in ("samples", "aggregates", "quality", "exports")]
     backfill = webserver.backfill(SAMPLES, KEYS, assetSelection=[{"path": list(key)} for key in keys])
     assert webserver.wait_for_backfill(backfill) == "COMPLETED_SUCCESS"
@@ -143,10 +89,10 @@ def test_all_partitioned_assets_in_one_backfill(plant: RealPlant, webserver: Web
         assert (stats["numMaterialized"], stats["numFailed"]) == (6, 0), key
 
 
-def test_a_killed_worker_is_started_again(plant: RealPlant, webserver: Webserver) -> None:
+def test_a_killed_worker_is_started_again(real_plant: RealPlant, webserver: Webserver) -> None:
     before = held(webserver)
-    plant.withdraw()
-    with plant.fault(kind="slow", times=-1, seconds=2.0):
+    real_plant.withdraw()
+    with real_plant.fault(kind="slow", times=-1, seconds=2.0):
         backfill = webserver.backfill(SAMPLES, KEYS)
         tags = working(webserver, dagster__backfill=backfill)
         os.kill(int(tags["ferry/pid"]), signal.SIGKILL)
@@ -157,10 +103,10 @@ def test_a_killed_worker_is_started_again(plant: RealPlant, webserver: Webserver
     assert (stats["numMaterialized"], stats["numFailed"]) == (6, 0)
 
 
-def test_a_terminated_run_ends_soon_and_can_go_on(plant: RealPlant, webserver: Webserver) -> None:
+def test_a_terminated_run_ends_soon_and_can_go_on(real_plant: RealPlant, webserver: Webserver) -> None:
     before = held(webserver)
-    plant.withdraw(*KEYS[:3])
-    with plant.fault(kind="slow", times=-1, seconds=2.0):
+    real_plant.withdraw(*KEYS[:3])
+    with real_plant.fault(kind="slow", times=-1, seconds=2.0):
         backfill = webserver.backfill(SAMPLES, KEYS[:3])
         tags = working(webserver, dagster__backfill=backfill)
         assert webserver.terminate(tags["runId"]) == "TerminateRunSuccess"
@@ -175,9 +121,9 @@ def test_a_terminated_run_ends_soon_and_can_go_on(plant: RealPlant, webserver: W
     assert held(webserver) == before
 
 
-def test_wrong_credentials_are_said_once_and_not_tried_again(plant: RealPlant, webserver: Webserver) -> None:
-    plant.withdraw(*KEYS[:3])
-    with plant.fault(kind="401", times=-1):
+def test_wrong_credentials_are_said_once_and_not_tried_again(real_plant: RealPlant, webserver: Webserver) -> None:
+    real_plant.withdraw(*KEYS[:3])
+    with real_plant.fault(kind="401", times=-1):
         backfill = webserver.backfill(SAMPLES, KEYS[:3])
         assert "FAILED" in webserver.wait_for_backfill(backfill)
         runs = webserver.runs(dagster__backfill=backfill)
@@ -193,12 +139,12 @@ def test_wrong_credentials_are_said_once_and_not_tried_again(plant: RealPlant, w
     assert webserver.asset(SAMPLES)["partitionStats"]["numFailed"] == 0
 
 
-def test_a_killed_ferry_backfill_is_seen_and_finished(plant: RealPlant, webserver: Webserver) -> None:
+def test_a_killed_ferry_backfill_is_seen_and_finished(real_plant: RealPlant, webserver: Webserver) -> None:
     before = held(webserver)
-    plant.withdraw()
+    real_plant.withdraw()
     known = {run["runId"] for run in webserver.runs(ferry__host=os.uname().nodename)}
-    command = [str(Path(sys.executable).with_name("ferry")), "backfill", "--plant", str(plant.file), "--json"]
-    with plant.fault(kind="slow", times=-1, seconds=3.0):
+    command = [str(Path(sys.executable).with_name("ferry")), "backfill", "--plant", str(real_plant.file), "--json"]
+    with real_plant.fault(kind="slow", times=-1, seconds=3.0):
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
             runs = wait_for(
                 lambda: [run for run in webserver.runs(ferry__host=os.uname().nodename) if run["runId"] not in known],
@@ -209,7 +155,7 @@ def test_a_killed_ferry_backfill_is_seen_and_finished(plant: RealPlant, webserve
             child.kill()
         _, alive = psutil.wait_procs(family, timeout=20)
         assert not alive, alive
-    done = plant.command("ferry", "backfill", "--plant", str(plant.file), "--json")
+    done = real_plant.command("ferry", "backfill", "--plant", str(real_plant.file), "--json")
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr.replace("RuntimeDirWarning", ""), done.stderr
     (dead,) = [run for run in webserver.runs() if run["runId"] == runs[0]["runId"]]
@@ -217,24 +163,3 @@ def test_a_killed_ferry_backfill_is_seen_and_finished(plant: RealPlant, webserve
     stats = webserver.asset(SAMPLES)["partitionStats"]
     assert (stats["numMaterialized"], stats["numFailed"]) == (6, 0)
     assert held(webserver) == before
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_ui_stops_and_leaves_nobody_behind(plant: RealPlant, tmp_path: Path, number: signal.Signals) -> None:
-    """With a run at work, too."""
-    plant.withdraw()
-    ui = RunningUi(plant, tmp_path / "ui.log")
-    left: list[psutil.Process] = []
-    try:
-        ui.wait_until_up()
-        with plant.fault(kind="slow", times=-1, seconds=3.0):
-            backfill = ui.webserver.backfill(SAMPLES, KEYS)
-            working(ui.webserver, dagster__backfill=backfill)
-            assert len(ui.family()) > 3
-            left = ui.stop(number)
-    finally:
-        ui.stop(signal.SIGTERM)
-    assert not left, left
-    text = (tmp_path / "ui.log").read_text(encoding="utf-8")
-    for word in ("BetaWarning", "SupersessionWarning", "was found in the current folder", "DeprecationWarning"):
-        assert word not in text

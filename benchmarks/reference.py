@@ -1,0 +1,78 @@
+"""The plain reference: what a good engineer writes in an afternoon. One point a request, pages of 10,000, the json
+a pandas frame, numbers only, tablets of 1,000 rows. Nothing is proved.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import httpx
+import pandas as pd
+from iotdb.table_session import TableSession, TableSessionConfig
+from iotdb.utils.IoTDBConstants import TSDataType
+from iotdb.utils.Tablet import ColumnType, Tablet
+
+from assets_defs.line import Line
+from benchmarks.stages import Rate
+from pipelines.plant import SourceSettings, secret
+from pipelines.timeline import iso
+
+_PAGE = 10_000
+_ROWS = 1_000
+_COLUMNS = ["point", "value", "good"]
+_TYPES = [TSDataType.STRING, TSDataType.DOUBLE, TSDataType.BOOLEAN]
+_KINDS = [ColumnType.TAG, ColumnType.FIELD, ColumnType.FIELD]
+
+
+def reference(line: Line, settings: SourceSettings, points: int) -> Rate:
+    """Moves some numeric points with plain tools from the same source into the same server."""
+    chosen = [point for point in line.catalogue(settings) if point.kind == "number"][:points]
+    window = line.windows(settings)[0]
+    address = line.outside.iotdb_address()
+    session = TableSession(
+        TableSessionConfig(
+            node_urls=[f"{address.host}:{address.port}"], username=address.user, password=address.password,
+            database=line.plant.database, time_zone="UTC",
+        )
+    )  # fmt: skip
+    session.execute_non_query_statement(
+        "CREATE TABLE IF NOT EXISTS plain (point STRING TAG, value DOUBLE FIELD, good BOOLEAN FIELD)"
+    )
+    auth = httpx.BasicAuth(settings.auth.username, secret(settings.auth.password_env))
+    moved, began = 0, time.monotonic()
+    with httpx.Client(base_url=line.outside.url(settings), auth=auth, timeout=60) as client:
+        for point in chosen:
+            items = _recorded(client, point.address, iso(window.start_ns), iso(window.end_ns))
+            moved += _insert(session, point.name, items)
+    session.execute_non_query_statement("FLUSH")
+    seconds = time.monotonic() - began
+    session.close()
+    return Rate("plain reference", moved, seconds)
+
+
+def _recorded(client: httpx.Client, address: str, start: str, end: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    while True:
+        query = {"startTime": start, "endTime": end, "maxCount": str(_PAGE)}
+        page = json.loads(client.get(f"/streams/{address}/recorded", params=query).text)["Items"]
+        items += page
+        if len(page) < _PAGE or page[-1]["Timestamp"] == start:
+            return items
+        start = page[-1]["Timestamp"]
+
+
+def _insert(session: TableSession, name: str, items: list[dict[str, Any]]) -> int:
+    frame = pd.DataFrame(items)
+    if frame.empty:
+        return 0
+    frame["Timestamp"] = pd.to_datetime(frame["Timestamp"], format="ISO8601", utc=True)
+    frame["Value"] = pd.to_numeric(frame["Value"], errors="coerce")
+    frame = frame.dropna(subset=["Value"]).drop_duplicates("Timestamp")
+    for low in range(0, len(frame), _ROWS):
+        part = frame.iloc[low : low + _ROWS]
+        rows = [[name, float(value), bool(good)] for value, good in zip(part["Value"], part["Good"], strict=True)]
+        times = [stamp.value for stamp in part["Timestamp"]]
+        session.insert(Tablet("plain", _COLUMNS, _TYPES, rows, times, _KINDS))
+    return len(frame)
