@@ -1,4 +1,4 @@
-"""The plain reference: what a good engineer writes in an afternoon. One point a request, pages of 10,000, the json
+"""The plain reference: what a good engineer writes in an afternoon. One point a request, pages of 10,000, `json`,
 a pandas frame, numbers only, tablets of 1,000 rows. Nothing is proved.
 """
 
