@@ -103,12 +103,15 @@ def test_events_of_other_points_are_left_out(land: Any, tmp_path: Path) -> None:
     assert rows["point"].to_pylist() == ["A", "B"]
 
 
-def test_the_store_takes_numbers_only(land: Any, tmp_path: Path) -> None:
+def test_the_store_takes_numbers_and_full_counts_only(land: Any, tmp_path: Path) -> None:
     table = for_store(_build(land(ROWS, WINDOW), tmp_path)["1h"])
     assert set(table.schema.types) == {
         pa.string(), pa.timestamp("ns", tz="UTC"), pa.int64(), pa.float64(),
     }  # fmt: skip
-    assert table.schema.names == [name for name in AGGREGATE_SCHEMA.names if name != "state"]
+    in_the_file_only = {"state", "changes", "first_ns", "last_ns"}
+    assert table.schema.names == [name for name in AGGREGATE_SCHEMA.names if name not in in_the_file_only]
+    integers = [name for name in table.schema.names if table.schema.field(name).type == pa.int64()]
+    assert not any(table[name].null_count for name in integers)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PAR1 not really PAR1"])
