@@ -19,6 +19,7 @@ from pipelines.planning import Rectangle
 
 OnEvent = Callable[[dict[str, Any]], None]
 _STOP_S = 60.0
+_LOG_LIMIT_BYTES = 8 << 20
 _ERRORS: dict[str, type[ports.FerryError]] = {
     each.__name__: each for each in (ports.Retry, ports.Unreachable, ports.Stop, ports.NoRoom)
 }
@@ -38,8 +39,7 @@ def run_rectangle(
     """
     first = key_of(rectangle.groups[0], rectangle.windows[0])
     last = key_of(rectangle.groups[-1], rectangle.windows[-1])
-    log = line.plant.state_dir / "logs" / "runs.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log = _log_file(line)
     arguments = [str(plant_file), job, first, last, *([json.dumps(run_config)] if run_config else [])]
     reading, writing = os.pipe()
     held, lifeline = os.pipe()
@@ -65,6 +65,15 @@ def run_rectangle(
         raise error
     if code and not saw_problem:
         raise ports.Retry(f"the run of {first} to {last} ended with {code} and said nothing; its log is {log}")
+
+
+def _log_file(line: Line) -> Path:
+    """What Dagster prints while it runs; an old one is kept once."""
+    log = line.plant.state_dir / "logs" / "runs.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
+        log.replace(log.with_suffix(".old.log"))
+    return log
 
 
 def _listen(events: Iterator[str], on_event: OnEvent) -> tuple[ports.FerryError | None, bool]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets_defs.definitions import build_defs
+from assets_defs.events import emit
 from assets_defs.instance import MAX_RETRIES_TAG, own_tags
 from assets_defs.partitions import RANGE_END, RANGE_START
 
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> int:
     # A retry by the daemon would do again what whoever started us is about to do.
     tags = {RANGE_START: first, RANGE_END: last, MAX_RETRIES_TAG: "0", **own_tags()}
     with dg.DagsterInstance.get() as instance:
+        say_if_waiting(instance, job)
         result = job.execute_in_process(
             instance=instance,
             tags=tags,
@@ -40,6 +42,16 @@ def main(arguments: list[str]) -> int:
             raise_on_error=False,
         )
     return 0 if result.success else 1
+
+
+def say_if_waiting(instance: dg.DagsterInstance, job: dg.JobDefinition) -> None:
+    """Another run, perhaps of the UI, may hold the source's pool; this one then waits for it."""
+    storage = instance.event_log_storage
+    pools = {node.pool for node in job.all_node_defs if isinstance(node, dg.OpDefinition) and node.pool}
+    for pool in pools & set(storage.get_concurrency_keys()):
+        info = storage.get_concurrency_info(pool)
+        if info.active_slot_count >= info.slot_count:
+            emit({"kind": "waiting", "pool": pool, "runs": sorted(info.active_run_ids)})
 
 
 def end_with_parent() -> None:

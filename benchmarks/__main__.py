@@ -1,76 +1,103 @@
-"""`make bench`: events/s of pull, land, write, verify and the whole line, and of a plain reference, in one run."""
+"""`make bench`: events/s of every stage and of the whole line, and of a plain reference, in one run."""
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import os
-import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from assets_defs.line import Line, open_line
+from benchmarks.costs import Costs
+from benchmarks.lines import under_dagster, whole_line
+from benchmarks.rates import Rate
 from benchmarks.reference import reference
-from benchmarks.stages import Rate, stages
+from benchmarks.stages import stages
 from pipelines.plant import load_plant
 
 _PLANT = """
 [plant]
 name = "bench"
+state_dir = "."
 [[source]]
-name = "pi1"
+name = "{name}"
 kind = "pi_web_api"
 auth = {{ kind = "basic", username = "ferry", password_env = "FERRY_BENCH_PASSWORD" }}
 point_groups = 8
 window = "day"
-start = 2026-01-01
-end = 2026-01-02
+start = 2026-01-01T00:00:00Z
+end = {end}
 requests_per_s = 900
-simulate = {{ points = {points}, seed = 1, hours = 24 }}
+{where}
 """
+_START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+_BUSY = 0.5
 
 
 def main() -> int:
     """Prints a table, and with --json one JSON object as the last line."""
     options = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    options.add_argument("--points", type=int, default=2_000)
-    options.add_argument("--reference-points", type=int, default=100)
-    options.add_argument("--json", action="store_true")
+    options.add_argument("--points", type=int, default=2_000, help="of the simulated plant")
+    options.add_argument(
+        "--hours", type=int, default=24, help="of its history; a stage alone keeps all of it in memory"
+    )
+    options.add_argument("--repeat", type=int, default=1, help="runs of everything; medians are shown")
+    options.add_argument("--reference-points", type=int, default=100, help="numeric points that the reference moves")
+    options.add_argument("--json", action="store_true", help="one JSON object on stdout, too")
     given = options.parse_args()
-    load = os.getloadavg()[0]
-    say(f"{os.cpu_count()} cores, load {load:.1f}" + (": a busy machine, figures are floors" if load > 0.5 else ""))
+    cores, load = os.cpu_count() or 1, os.getloadavg()[0]
+    say(f"{cores} cores, load {load:.1f}" + (": a busy machine, events/s are floors" if load > _BUSY else ""))
     with tempfile.TemporaryDirectory(prefix="ferry-bench-") as folder:
-        path = Path(folder) / "ferry.toml"
-        path.write_text(_PLANT.format(points=given.points), encoding="utf-8")
+        path = _plant_file(
+            Path(folder), "pi", given.hours, f"simulate = {{ points = {given.points}, hours = {given.hours} }}"
+        )
         with open_line(load_plant(path)) as line:
             try:
                 line.outside.up()
-                rates, peak_bytes = measure(line, path, given.reference_points)
+                rates = _measured(line, Path(folder), given)
             finally:
                 line.outside.down()
-    plain = rates[-1].events_per_s
-    for rate in rates:
-        say(f"{rate.name:<28}{rate.events_per_s:>12,.0f} events/s{rate.events_per_s / plain:>9.1f} x the reference")
-    say(f"peak memory of the whole line's process: {peak_bytes / 2**20:,.0f} MiB")
+    _show(rates)
     if given.json:
-        figures = {rate.name: round(rate.events_per_s) for rate in rates}
-        sys.stdout.write(json.dumps({"events_per_s": figures, "peak_bytes": peak_bytes, "load": load}) + "\n")
+        shown = [rate.as_json(rates[-1]) for rate in rates]
+        sys.stdout.write(json.dumps({"cores": cores, "load": load, "points": given.points, "rates": shown}) + "\n")
     return 0
 
 
-def measure(line: Line, path: Path, reference_points: int) -> tuple[list[Rate], int]:
-    """Every stage by itself, the whole line in a process of its own, and the reference last."""
+def _measured(line: Line, folder: Path, given: argparse.Namespace) -> list[Rate]:
+    """Every stage by itself, the whole line, the backfill, and the reference last."""
     settings = line.plant.source[0]
+    costs = Costs({each.name: each.pids for each in line.outside.statuses()})
     line.discover(settings)
-    rates = stages(line, settings)
-    child = subprocess.run(
-        [sys.executable, "-m", "benchmarks.whole_line", str(path)], check=True, stdout=subprocess.PIPE, text=True
-    )
-    whole = json.loads(child.stdout.splitlines()[-1])
-    rates.append(Rate("whole line, proved", whole["events"], whole["seconds"]))
-    rates.append(reference(line, settings, reference_points))
-    return rates, int(whole["peak_bytes"])
+    rates = stages(line, settings, costs, given.repeat)
+    where = f'url = "{line.outside.url(settings)}"'  # the same stand-in under other names: the store lacks their points
+    files = [_plant_file(folder, f"line{number}", given.hours, where) for number in range(given.repeat)]
+    rates.append(whole_line(costs, files))
+    rates.append(under_dagster(costs, _plant_file(folder, "dagster", given.hours, where)))
+    rates.append(reference(line, settings, costs, given.reference_points))
+    return rates
+
+
+def _plant_file(folder: Path, name: str, hours: int, where: str) -> Path:
+    path = folder / f"{name}.toml"
+    end = (_START + dt.timedelta(hours=hours)).isoformat().replace("+00:00", "Z")
+    path.write_text(_PLANT.format(name=name, end=end, where=where), encoding="utf-8")
+    return path
+
+
+def _show(rates: Sequence[Rate]) -> None:
+    plain = rates[-1].events_per_s
+    say(f"{'':<30}{'events/s':>12}{'reference':>11}{'ferry':>14}{'servers':>14}{'peak memory':>14}")
+    for rate in rates:
+        times, peak = rate.events_per_s / plain, rate.peak_bytes / 2**20
+        say(
+            f"{rate.name:<30}{rate.events_per_s:>12,.0f}{times:>9.1f} x{rate.ferry_us:>8.2f} µs/ev"
+            f"{rate.servers_us:>8.2f} µs/ev" + (f"{peak:>10,.0f} MiB" if peak else "")
+        )
 
 
 def say(text: str) -> None:

@@ -5,7 +5,6 @@ a pandas frame, numbers only, tablets of 1,000 rows. Nothing is proved.
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import httpx
@@ -15,7 +14,8 @@ from iotdb.utils.IoTDBConstants import TSDataType
 from iotdb.utils.Tablet import ColumnType, Tablet
 
 from assets_defs.line import Line
-from benchmarks.stages import Rate
+from benchmarks.costs import Costs
+from benchmarks.rates import Rate, timed
 from pipelines.plant import SourceSettings, secret
 from pipelines.timeline import iso
 
@@ -26,10 +26,12 @@ _TYPES = [TSDataType.STRING, TSDataType.DOUBLE, TSDataType.BOOLEAN]
 _KINDS = [ColumnType.TAG, ColumnType.FIELD, ColumnType.FIELD]
 
 
-def reference(line: Line, settings: SourceSettings, points: int) -> Rate:
+def reference(line: Line, settings: SourceSettings, costs: Costs, points: int) -> Rate:
     """Moves some numeric points with plain tools from the same source into the same server."""
     chosen = [point for point in line.catalogue(settings) if point.kind == "number"][:points]
-    window = line.windows(settings)[0]
+    span = line.wanted(settings)
+    assert span is not None
+    start, end = iso(span.start_ns), iso(span.end_ns)
     address = line.outside.iotdb_address()
     session = TableSession(
         TableSessionConfig(
@@ -41,15 +43,18 @@ def reference(line: Line, settings: SourceSettings, points: int) -> Rate:
         "CREATE TABLE IF NOT EXISTS plain (point STRING TAG, value DOUBLE FIELD, good BOOLEAN FIELD)"
     )
     auth = httpx.BasicAuth(settings.auth.username, secret(settings.auth.password_env))
-    moved, began = 0, time.monotonic()
-    with httpx.Client(base_url=line.outside.url(settings), auth=auth, timeout=60) as client:
-        for point in chosen:
-            items = _recorded(client, point.address, iso(window.start_ns), iso(window.end_ns))
-            moved += _insert(session, point.name, items)
-    session.execute_non_query_statement("FLUSH")
-    seconds = time.monotonic() - began
+
+    def run() -> int:
+        moved = 0
+        with httpx.Client(base_url=line.outside.url(settings), auth=auth, timeout=60) as client:
+            for point in chosen:
+                moved += _insert(session, point.name, _recorded(client, point.address, start, end))
+        session.execute_non_query_statement("FLUSH")
+        return moved
+
+    rate = timed(costs, "plain reference", run)
     session.close()
-    return Rate("plain reference", moved, seconds)
+    return rate
 
 
 def _recorded(client: httpx.Client, address: str, start: str, end: str) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ import httpx
 import psutil
 
 from assets_defs.line import open_line
+from assets_defs.partitions import key_of
 from pipelines.plant import load_plant
 from pipelines.ports import SliceId
 from pipelines.timeline import Interval, parse
@@ -91,7 +92,7 @@ class RealPlant:
             settings = line.plant.source[0]
             for window in line.windows(settings):
                 for group in line.groups(settings):
-                    if not keys or f"{group}|{str(window)[:10]}" in keys:
+                    if not keys or key_of(group, window) in keys:
                         line.ledger.withdraw(SliceId("pi1", group, window), "restated by a test")
 
     def command(self, *arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
