@@ -16,10 +16,8 @@ import psutil
 import pytest
 
 from assets_defs.events import VARIABLE
-from assets_defs.events import VARIABLE
 from assets_defs.line import Line
 from assets_defs.rectangle_child import run_rectangle
-from assets_defs.rectangle_run import say_if_waiting
 from assets_defs.rectangle_run import say_if_waiting
 from pipelines.planning import Rectangle
 from pipelines.plant import load_plant
