@@ -53,7 +53,7 @@ class WindowEvents:
             for (group, window), metadata in self._through.items():
                 self._context.add_asset_metadata(dict(metadata), partition_key=key_of(group, window))
             return
-        self._write(f"not reached: {_first_line(error)}")
+        self._write(f"not reached: {_ending(error)}")
         if isinstance(error, FerryError):
             emit({"kind": "error", "class": type(error).__name__, "message": str(error)})
             raise dg.Failure(
@@ -93,8 +93,10 @@ class WindowEvents:
         return dg.MetadataValue.md(table(["partition", "why it is not through"], rows))
 
 
-def _first_line(error: BaseException | None) -> str:
-    """What ended the run, short; '' of an interrupt is its class."""
+def _ending(error: BaseException | None) -> str:
+    """What ended the run before all windows were through, in one line."""
     if error is None:
         return "the run ended"
+    if not isinstance(error, Exception):
+        return "the run was stopped"
     return (str(error).splitlines() or [""])[0] or type(error).__name__
