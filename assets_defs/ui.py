@@ -11,6 +11,7 @@ import dagster as dg
 
 from assets_defs.definitions import plant_file
 from assets_defs.instance import fail_dead_runs, render
+from assets_defs.rectangle_child import FEW_ARENAS
 from pipelines.plant import load_plant
 from pipelines.ports import FerryError, Unreachable
 from resources.outside import Outside
@@ -37,6 +38,8 @@ def main() -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     os.environ["FERRY_PLANT"] = str(path)
+    for name, value in FEW_ARENAS.items():
+        os.environ.setdefault(name, value)
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), _QUIET)))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it, and dev would never stop
     program = str(Path(sys.executable).with_name("dagster"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from assets_defs.backfill import backfill, prepare
 from assets_defs.line import open_line
+from assets_defs.rectangle_child import FEW_ARENAS
 from benchmarks.costs import Costs
 from benchmarks.rates import Rate, median, timed
 from pipelines.plant import load_plant
@@ -49,6 +51,7 @@ def _bare(costs: Costs, plant_file: Path) -> Rate:
     child = subprocess.run(
         [sys.executable, "-m", "benchmarks.whole_line", str(plant_file), json.dumps(costs.servers)],
         check=True,
+        env={**FEW_ARENAS, **os.environ},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -146,7 +146,7 @@ class Folder(Section):
 class Limits(Section):
     """What one ferry process may use."""
 
-    slice_events: int = Field(500_000, ge=1_000)
+    slice_events: int = Field(400_000, ge=1_000)
     """Target size of a slice in events; memory is about 600 bytes times this times `slices_at_once`."""
     slices_at_once: int = Field(3, ge=1, le=64)
     believe_shrink: float = Field(0.01, ge=0, lt=1)

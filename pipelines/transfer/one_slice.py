@@ -43,7 +43,7 @@ NOT_ASKED = "not asked for yet: a run was limited to other points"
 class Bounds:
     """Settings of the plant file's [limits]."""
 
-    slice_events: int = 500_000
+    slice_events: int = 400_000
     believe_shrink: float = 0.01
     deep_share: float = 0.01
 

@@ -101,9 +101,10 @@ def _by_events(service: Service, spec: Spec, ask: Wanted, first_ns: int, last_ns
     plain = events.take(events.plain())
     if len(plain) and spec.pi_type in _NUMERIC:
         amounts = plain.amounts()
-        found |= _statistics(float(amounts.sum()), float(amounts.mean()), float(amounts.var()), plain)
-        if len(plain) > 1:
-            found["StdDev"] = (float(amounts.std(ddof=1)), 0)
+        with np.errstate(over="ignore"):  # a square of 1e300 is infinite here and there
+            found |= _statistics(float(amounts.sum()), float(amounts.mean()), float(amounts.var()), plain)
+            if len(plain) > 1:
+                found["StdDev"] = (float(amounts.std(ddof=1)), 0)
     return found
 
 

@@ -26,7 +26,7 @@ query ($key: AssetKeyInput!, $partitions: [String!]) { assetNodeOrError(assetKey
     assetMaterializations(partitions: $partitions, limit: 1000) {
       partition runId metadataEntries { label __typename ... on IntMetadataEntry { intValue }
         ... on MarkdownMetadataEntry { mdStr } ... on PathMetadataEntry { path } } }
-    assetObservations(partitions: $partitions, limit: 1000) { partition description } } } }
+    assetObservations(partitions: $partitions, limit: 1000) { partition runId description } } } }
 """
 _RUNS = """
 query ($filter: RunsFilter) { runsOrError(filter: $filter, limit: 100) {
