@@ -89,7 +89,7 @@ def test_no_secret_is_written_down(
     texts |= tables_of(postgres_dsn)
     assert any("runs" in name for name in texts)
     for name, text in texts.items():
-        for secret in (SECRET, WRONG, postgres_dsn.split("@")[0].rsplit(":", 1)[1]):
+        for secret in (SECRET, WRONG, postgres_dsn.split("@", maxsplit=1)[0].rsplit(":", 1)[1]):
             assert secret not in text, name
 
 
