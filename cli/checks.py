@@ -22,6 +22,7 @@ from resources.embedded import EmbeddedPostgres, ServerStatus
 from resources.embedded import ports as tcp_ports
 from resources.embedded.jars import LOCK_FILE, default_cache, read_lock
 from resources.outside import Outside
+from resources.wonderware.driver import missing_driver
 
 _PYTHON_MIN = (3, 11)
 _ROOM_BYTES = 2 << 30
@@ -53,6 +54,7 @@ def examine(plant: Plant) -> Iterator[Finding]:
     yield from _guarded("Python", _python)
     yield from _guarded("secrets", lambda: _secrets(plant))
     yield from _guarded("logins", lambda: _extras(plant))
+    yield from _guarded("SQL Server driver", lambda: _driver(plant))
     yield from _guarded("state_dir", lambda: _writable(plant.state_dir))
     yield from _guarded("disk", lambda: _rooms(plant))
     yield from _guarded("memory", lambda: _memory(plant))
@@ -127,6 +129,13 @@ def _extras(plant: Plant) -> Iterator[Finding]:
         else:
             advice = f"pip install 'historian-ferry[{source.auth.kind}]'"
             yield Finding(name, f"{module} is missing", advice, outcome.MISUSE)
+
+
+def _driver(plant: Plant) -> Iterator[Finding]:
+    if any(source.kind == "wonderware" for source in plant.source):
+        fault = missing_driver()
+        # pymssql serves in its place: slower, and nothing is wrong.
+        yield Finding("SQL Server driver", f"pymssql; {fault}" if fault else "mssql-python")
 
 
 def _writable(folder: Path) -> Iterator[Finding]:
@@ -229,7 +238,7 @@ def _store(outside: Outside) -> Iterator[Finding]:
 
 def _source(outside: Outside, settings: SourceSettings, up: dict[str, str]) -> Iterator[Finding]:
     name = f"source {settings.name}"
-    url = settings.url
+    url = settings.place
     if settings.simulate is not None:
         url = up.get(f"stand-in {settings.name}", "")
         if not url:
@@ -238,8 +247,8 @@ def _source(outside: Outside, settings: SourceSettings, up: dict[str, str]) -> I
     said, skew_s, secret_shown = source_probe(outside, settings, url)
     yield Finding(name, said)
     if secret_shown:
-        yield Finding(f"{name}: TLS", "http sends the password readable by anybody on the way", "use an https url",
-                      outcome.MISUSE)  # fmt: skip
+        advice = "use an https url" if settings.kind == "pi_web_api" else "leave tls on for this source"
+        yield Finding(f"{name}: TLS", "the password goes readable by anybody on the way", advice, outcome.MISUSE)
     if skew_s is None:
         return
     detail = f"{abs(skew_s):.1f} s {'ahead of' if skew_s > 0 else 'behind'} this machine"

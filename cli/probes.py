@@ -1,4 +1,4 @@
-"""Probes: one question each to PostgreSQL, IoTDB and a PI Web API, for the doctor."""
+"""Probes: one question each to PostgreSQL, IoTDB and a historian, for the doctor."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ import msgspec
 from pipelines.plant import SourceSettings
 from pipelines.ports import Stop
 from pipelines.timeline import SECOND_NS, parse
+from resources.budget import Budget
 from resources.outside import Outside
 from resources.pi_web_api import Patience
 from resources.pi_web_api.auth import login
-from resources.pi_web_api.budget import Budget
 from resources.pi_web_api.transport import Transport
 from resources.postgres.connections import Connections
+from resources.wonderware.login import address
+from resources.wonderware.server import Patience as WonderwarePatience
+from resources.wonderware.server import Server
+from resources.wonderware.source import login_of
 
 _ONCE = Patience(tries=1, read_s=15.0, whole_s=30.0)
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -55,18 +59,32 @@ def store_probe(outside: Outside) -> str:
 def source_probe(outside: Outside, settings: SourceSettings, url: str) -> tuple[str, float | None, bool]:
     """Who the server takes us for; its clock minus ours, seconds; whether a password went over plain HTTP.
 
-    Raises Unreachable, Stop (login refused, TLS, not a PI Web API).
+    Raises Unreachable, Stop (login refused, TLS, no such historian).
     """
     if settings.simulate is not None:
         asyncio.run(_closed(outside, settings))  # lends the stand-in's password
-    elif settings.kind != "pi_web_api":
-        raise Stop(f"sources of kind {settings.kind!r} are not built yet; this version reads pi_web_api")
+    if settings.kind == "wonderware":
+        return (
+            asyncio.run(_historian(settings, url)),
+            None,
+            not settings.tls and address(settings.name, url)[0] not in _LOCAL,
+        )
     status, user = asyncio.run(_asked(settings, url))
     said = f"{url} answers, {status.get('State', 'state unknown')}"
     if user.get("Name"):
         said += f", as {user['Name']} ({user.get('IdentityType', 'login accepted')})"
     plain = settings.auth.kind in ("basic", "bearer") and url.startswith("http:")
     return said, _skew_s(status), plain and urlsplit(url).hostname not in _LOCAL
+
+
+async def _historian(settings: SourceSettings, where: str) -> str:
+    server = Server(login_of(settings, where), Budget(settings.requests_per_s), 1, WonderwarePatience(tries=1))
+    try:
+        found = await server.ask("SELECT COUNT(*) AS Tags FROM Tag", [])
+    finally:
+        await server.close()
+    tags = found["Tags"][0].as_py() if found is not None else 0
+    return f"{where} answers through {server.driver}, {tags:,} tags, as {settings.auth.username}"
 
 
 async def _closed(outside: Outside, settings: SourceSettings) -> None:

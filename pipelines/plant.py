@@ -88,6 +88,10 @@ class SourceSettings(Section):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
     kind: Literal["pi_web_api", "wonderware", "plc4x"]
     url: str = ""
+    """Of a PI Web API."""
+    address: str = ""
+    """host or host:port of a Historian's SQL Server."""
+    database: str = ""
     data_server: str = ""
     auth: Auth = Auth()
     points: tuple[str, ...] = ("*",)
@@ -102,15 +106,25 @@ class SourceSettings(Section):
     concurrency: int = Field(4, ge=1, le=64)
     quiet_hours: tuple[str, ...] = ()
     ca_file: str = ""
+    tls: bool = True
+    """Of a Historian's connection; certificates are verified. PI's is in its url."""
     simulate: Simulate | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> SourceSettings:
-        if not self.url and self.simulate is None:
-            raise ValueError(f"source {self.name!r} needs url (or simulate, for a stand-in)")
+        if not self.place and self.simulate is None:
+            key = "address" if self.kind == "wonderware" else "url"
+            raise ValueError(f"source {self.name!r} needs {key} (or simulate, for a stand-in)")
+        if self.kind == "wonderware" and self.auth.kind != "basic":
+            raise ValueError(f'source {self.name!r} needs auth = {{ kind = "basic", username, password_env }}')
         for hours in self.quiet_hours:
             quiet_span(hours)
         return self
+
+    @property
+    def place(self) -> str:
+        """Where it is: the key that its kind has for that."""
+        return self.address if self.kind == "wonderware" else self.url
 
     def windows(self, end_ns: int) -> list[Interval]:
         """The windows from `start` to `end` (or `end_ns` plus the horizon where the file names none)."""

@@ -13,6 +13,7 @@ from resources.embedded.stand_in import StandIn
 from resources.iotdb import IoTDBStore
 from resources.pi_web_api import PiWebApiSource
 from resources.postgres import PostgresLedger
+from resources.wonderware import WonderwareSource
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -63,9 +64,9 @@ class Outside:
         return _ensured(self._iotdb)
 
     def url(self, settings: SourceSettings) -> str:
-        """The base URL of a source: of its stand-in where it has one."""
+        """Where a source is, its url or address: of its stand-in where it has one."""
         stand_in = self._stand_ins.get(settings.name)
-        return _ensured(stand_in) if stand_in else settings.url
+        return _ensured(stand_in) if stand_in else settings.place
 
     def ledger(self) -> PostgresLedger:
         """The ledger, migrated."""
@@ -93,9 +94,11 @@ class Outside:
 
     def source(self, settings: SourceSettings) -> Source:
         """A client of one source; a stand-in is started for it when it has one."""
-        if settings.kind != "pi_web_api":
-            raise Stop(f"sources of kind {settings.kind!r} are not built yet; this version reads pi_web_api")
-        return PiWebApiSource.from_settings(settings, self.url(settings))
+        if settings.kind == "pi_web_api":
+            return PiWebApiSource.from_settings(settings, self.url(settings))
+        if settings.kind == "wonderware":
+            return WonderwareSource.from_settings(settings, self.url(settings))
+        raise Stop(f"sources of kind {settings.kind!r} are not built yet; this version reads pi_web_api and wonderware")
 
 
 class _Server(Protocol[T_co]):

@@ -19,8 +19,7 @@ from resources.embedded.secret import password
 
 _START_S = 60.0
 _STOP = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
-_MODULES = {"pi_web_api": "simulators.pi_web_api"}
-_ROOTS = {"pi_web_api": "/piwebapi"}
+_MODULES = {"pi_web_api": "simulators.pi_web_api", "wonderware": "simulators.wonderware"}
 
 
 class StandIn:
@@ -37,9 +36,12 @@ class StandIn:
 
     @property
     def url(self) -> str:
-        """Base URL; '' before the first start."""
+        """Base URL, or host:port of a Historian; '' before the first start."""
         known = ports.recall(self._home / "ports", ["http"])
-        return f"http://{ports.HOST}:{known['http']}{_ROOTS[self.settings.kind]}" if known else ""
+        if not known:
+            return ""
+        place = f"{ports.HOST}:{known['http']}"
+        return place if self.settings.kind == "wonderware" else f"http://{place}/piwebapi"
 
     def ensure(self) -> str:
         """Starts it when needed and returns its base URL. Raises ServerNotReady."""
@@ -78,8 +80,11 @@ class StandIn:
         return [
             sys.executable, "-m", _MODULES[self.settings.kind], "--port", str(port),
             "--points", str(simulate.points), "--seed", str(simulate.seed), "--hours", str(int(simulate.hours)),
-            "--start", iso(self.settings.start), "--auth", self._auth, "--edits", str(self._edits),
+            "--start", iso(self.settings.start), *self._of_its_kind(),
         ]  # fmt: skip
+
+    def _of_its_kind(self) -> tuple[str, ...]:
+        return ("--auth", self._auth, "--edits", str(self._edits)) if self.settings.kind == "pi_web_api" else ()
 
     @property
     def _auth(self) -> str:

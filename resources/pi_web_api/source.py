@@ -13,8 +13,8 @@ from pipelines.points import NUMERIC_KINDS, Point
 from pipelines.ports import Pulled, SourceTally, Split
 from pipelines.samples import tally as tally_of
 from pipelines.timeline import Interval
+from resources.budget import Budget
 from resources.pi_web_api.auth import login
-from resources.pi_web_api.budget import Budget
 from resources.pi_web_api.catalogue import discover
 from resources.pi_web_api.counting import Counting
 from resources.pi_web_api.pace import Bounds, Pace

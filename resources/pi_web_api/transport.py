@@ -19,7 +19,7 @@ import msgspec
 import tenacity
 
 from pipelines.ports import Stop, Unreachable
-from resources.pi_web_api.budget import Budget
+from resources.budget import Budget
 from resources.pi_web_api.refusals import Denied, TooMuch, Trouble, refusal, seconds_of
 from resources.pi_web_api.wire import Broken, complaint_in
 

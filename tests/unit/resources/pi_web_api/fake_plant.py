@@ -12,7 +12,7 @@ import httpx
 
 from pipelines.points import Kind, Point, point_id
 from pipelines.timeline import iso, parse
-from resources.pi_web_api.budget import Budget
+from resources.budget import Budget
 from resources.pi_web_api.pace import Bounds
 from resources.pi_web_api.source import PiWebApiSource
 from resources.pi_web_api.transport import Patience, Transport

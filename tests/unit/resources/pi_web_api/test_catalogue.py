@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.points import Point
 from pipelines.ports import Retry, Stop
-from resources.pi_web_api.budget import Budget
+from resources.budget import Budget
 from resources.pi_web_api.source import PiWebApiSource
 from resources.pi_web_api.transport import Transport
 from tests.unit.resources.pi_web_api.fake_plant import QUICK, URL

@@ -17,9 +17,9 @@ import pytest
 
 from pipelines.plant import Auth, SourceSettings
 from pipelines.ports import Retry, Stop, Unreachable
+from resources.budget import Budget
 from resources.pi_web_api import auth as auth_module
 from resources.pi_web_api.auth import login
-from resources.pi_web_api.budget import Budget
 from resources.pi_web_api.pace import Bounds, Pace
 from resources.pi_web_api.refusals import Refused, TooMuch, Trouble, refusal, seconds_of
 from resources.pi_web_api.source import PiWebApiSource

@@ -1,0 +1,118 @@
+"""mssql-python: TDS straight into Arrow, the driver of choice. Needs the system's libltdl (facts/sources.md)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import mssql_python
+import pyarrow as pa
+
+from pipelines.ports import Stop
+from resources.wonderware.login import Login, Session, environment, trusted_file
+from resources.wonderware.refusals import DriverMissing, Faltered, TooMuch
+
+_BATCH_ROWS = 65_536
+_NOT_LOADED = "Failed to load the driver"
+# The driver tells no number of SQL Server's, but a fixed sentence for each SQLSTATE (mssql_python.exceptions).
+_LOGIN_REFUSED = frozenset({"Invalid authorization specification"})  # 28000
+_NO_CONNECTION = frozenset({"Client unable to establish connection", "Server rejected the connection"})  # 08001, 08004
+_BROKEN = frozenset(
+    {
+        "Connection not open",  # 08003
+        "Connection failure during transaction",  # 08007
+        "Communication link failure",  # 08S01
+        "Transaction is rolled back",  # 25S03
+        "Serialization failure",  # 40001: 1205, the victim of a deadlock
+        "Statement completion unknown",  # 40003
+    }
+)
+_LATE = frozenset({"Timeout expired", "Connection timeout expired"})  # HYT00, HYT01
+
+
+def connect(login: Login) -> Session:
+    """A connection, with TLS verified unless the login says none. Raises Stop, Faltered, DriverMissing."""
+    words = {
+        "Server": f"{login.host},{login.port}", "Database": login.database, "UID": login.user, "PWD": login.password,
+        "Encrypt": "yes" if login.tls else "no", "ApplicationIntent": "ReadOnly",
+    }  # fmt: skip
+    text = ";".join(f"{key}={_braced(word)}" for key, word in words.items())
+    # The driver has no other way to be told of an authority on Linux.
+    file = trusted_file(login)
+    trusting = environment("SSL_CERT_FILE", file) if file else contextlib.nullcontext()
+    try:
+        with trusting:
+            connection = mssql_python.connect(text, autocommit=True, timeout=login.connect_s)
+    except mssql_python.Error as error:
+        raise _connect_error(error, login) from None
+    connection.timeout = login.statement_s
+    return _OdbcSession(connection, login)
+
+
+def load_fault() -> str:
+    """Why the driver does not load here; '' when it does. Asks a port of this machine where nobody listens."""
+    try:
+        mssql_python.connect("Server=127.0.0.1,9;UID=nobody;PWD=none;Encrypt=no", timeout=1)
+    except mssql_python.Error as error:
+        return "the ODBC driver of mssql-python does not load" if _NOT_LOADED in str(error) else ""
+    return ""
+
+
+class _OdbcSession:
+    def __init__(self, connection: Any, login: Login) -> None:
+        self._connection, self._login = connection, login
+
+    def read(self, statement: str, values: Sequence[str | int]) -> Iterator[pa.Table]:
+        try:
+            cursor = self._connection.cursor()
+            try:
+                cursor.execute(statement, *([list(values)] if values else []))
+                for batch in cursor.arrow_reader(_BATCH_ROWS):
+                    yield pa.Table.from_batches([batch])
+            finally:
+                cursor.close()
+        except mssql_python.Error as error:
+            raise _error_of(error, self._login) from None
+
+    def close(self) -> None:
+        try:
+            self._connection.close()
+        except mssql_python.Error:  # it was dead
+            return
+
+
+def _braced(word: str) -> str:
+    """A value of a connection string, whatever is in it."""
+    return "{" + word.replace("}", "}}") + "}"
+
+
+def _connect_error(error: Any, login: Login) -> Exception:
+    state, text = _said(error)
+    if _NOT_LOADED in text:
+        return DriverMissing("the ODBC driver of mssql-python does not load")
+    if state in _LOGIN_REFUSED:
+        return Stop(f"{login.where}: the login as {login.user} was refused ({text})")
+    if "SSL Provider" in text or "Encryption not supported" in text:
+        advice = "name the plant's CA with ca_file, or mend the certificate (tls = false encrypts nothing)"
+        return Stop(f"{login.where}: TLS failed ({text}); {advice}")
+    if state in _NO_CONNECTION | _LATE | _BROKEN:
+        return Faltered(f"nobody answers: {text}", reached=False)
+    return Stop(f"{login.where}: {text}")
+
+
+def _error_of(error: Any, login: Login) -> Exception:
+    state, text = _said(error)
+    where = f"{login.where}: {text}"
+    if state in _LOGIN_REFUSED:
+        return Stop(where)
+    if state in _LATE:
+        return TooMuch(f"{where} ({login.statement_s} s)", "time")
+    if state in _BROKEN:
+        return Faltered(text)
+    return TooMuch(where, "statement")
+
+
+def _said(error: Any) -> tuple[str, str]:
+    """The driver's sentence for the SQLSTATE, and the server's own words."""
+    return str(getattr(error, "driver_error", "")), str(getattr(error, "ddbc_error", error)).strip()

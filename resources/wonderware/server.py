@@ -1,0 +1,121 @@
+"""Questions to one Historian: a few connections, one budget, and every transport retry that there is.
+
+Callers see Unreachable or Retry when patience is over, TooMuch when less must be asked, Stop for a person.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import pyarrow as pa
+import tenacity
+
+from pipelines.ports import Retry, Unreachable
+from resources.budget import Budget
+from resources.wonderware.driver import Connect, chosen
+from resources.wonderware.login import Login, Session
+from resources.wonderware.refusals import Faltered, TooMuch
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often and how long a question is tried."""
+
+    tries: int = 6
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 20.0
+
+
+class Server:
+    """The one way to a Historian. Safe for many tasks at once."""
+
+    def __init__(
+        self,
+        login: Login,
+        budget: Budget,
+        concurrency: int = 4,
+        patience: Patience | None = None,
+        connect: Connect | None = None,
+    ) -> None:
+        self.login, self.budget, self.concurrency = login, budget, concurrency
+        self.patience = patience or Patience()
+        self.driver = ""
+        """Which driver is in use, after the first question."""
+        self._connect = connect
+        self._idle: list[Session] = []
+        self._lock = threading.Lock()
+        self._threads: ThreadPoolExecutor | None = None
+
+    async def ask(self, statement: str, values: Sequence[str | int], most_rows: int = 2**62) -> pa.Table | None:
+        """All rows of a statement, None where it has none. Raises TooMuch above `most_rows`; Retry, Stop."""
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(Faltered),
+            stop=tenacity.stop_after_attempt(self.patience.tries),
+            wait=tenacity.wait_random_exponential(self.patience.first_wait_s, self.patience.longest_wait_s),
+            reraise=True,
+        )
+        try:
+            return await retrying(self._once, statement, values, most_rows)
+        except Faltered as error:
+            message = f"{self.login.where}: {error} ({self.patience.tries} tries)"
+            kind = Retry if error.reached else Unreachable
+            raise kind(message, after_s=self.patience.longest_wait_s) from None
+
+    async def close(self) -> None:
+        """Closes the connections; may be called twice. A later question opens new ones."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        threads, self._threads = self._threads, None
+        for session in idle:
+            await asyncio.to_thread(session.close)
+        if threads is not None:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _once(self, statement: str, values: Sequence[str | int], most_rows: int) -> pa.Table | None:
+        await self.budget.admit()
+        over = threading.Event()
+        try:
+            return await self._apart(lambda: self._read(statement, values, most_rows, over))
+        finally:
+            over.set()  # a task that was cancelled leaves its thread to stop at the next rows
+
+    def _read(
+        self, statement: str, values: Sequence[str | int], most_rows: int, over: threading.Event
+    ) -> pa.Table | None:
+        session = self._session()
+        parts: list[pa.Table] = []
+        rows = 0
+        try:
+            for part in session.read(statement, values):
+                rows += part.num_rows
+                if rows > most_rows:
+                    raise TooMuch(f"{self.login.where}: more than {most_rows:,} rows at once", "rows")
+                if over.is_set():
+                    raise Faltered("nobody waits for it any more")
+                parts.append(part)
+        except BaseException:
+            session.close()  # what it still holds is of no use, and it may be broken
+            raise
+        with self._lock:
+            self._idle.append(session)
+        return pa.concat_tables(parts, promote_options="permissive") if parts else None
+
+    def _session(self) -> Session:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+            if self._connect is None:
+                self.driver, self._connect = chosen(self.login)
+        return self._connect(self.login)
+
+    async def _apart(self, work: Callable[[], T]) -> T:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix=f"{self.login.source}-sql")
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -1,0 +1,14 @@
+-- Configuration tables of the Runtime database (facts/historians.md 2.8): ordinary SQL Server tables.
+
+-- name: tags
+SELECT t.TagName, t.TagType, t.wwTagKey, t.Description, t.StorageType,
+    u.Unit, a.MinEU, a.MaxEU, m.Message0, m.Message1
+FROM Tag AS t
+LEFT JOIN AnalogTag AS a ON a.TagName = t.TagName
+LEFT JOIN EngineeringUnit AS u ON u.EUKey = a.EUKey
+LEFT JOIN DiscreteTag AS d ON d.TagName = t.TagName
+LEFT JOIN Message AS m ON m.MessageKey = d.MessageKey
+WHERE t.TagType IN (1, 2, 3)
+
+-- name: keys
+SELECT TagName, wwTagKey FROM Tag WHERE TagName IN ({names})
