@@ -25,7 +25,6 @@ from resources.wonderware.presence import absent
 from resources.wonderware.refusals import TooMuch
 from resources.wonderware.server import Server
 
-
 _ROWS_AROUND = 1_000  # of the milliseconds at both ends that do not belong to the span
 
 
