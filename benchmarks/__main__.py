@@ -15,7 +15,9 @@ from assets_defs.line import Line, open_line
 from benchmarks.costs import Costs
 from benchmarks.lines import under_dagster, whole_line
 from benchmarks.rates import Rate
-from benchmarks.reference import reference
+from benchmarks.reference import Reference
+from benchmarks.reference import reference as pi_reference
+from benchmarks.reference_sql import reference as sql_reference
 from benchmarks.stages import stages
 from pipelines.plant import load_plant
 
@@ -25,8 +27,8 @@ name = "bench"
 state_dir = "."
 [[source]]
 name = "{name}"
-kind = "pi_web_api"
-auth = {{ kind = "basic", username = "ferry", password_env = "FERRY_BENCH_PASSWORD" }}
+kind = "{kind}"
+auth = {{ kind = "basic", username = "ferry", password_env = "FERRY_BENCH_{kind}" }}
 point_groups = 8
 window = "day"
 start = 2026-01-01T00:00:00Z
@@ -34,6 +36,8 @@ end = {end}
 requests_per_s = 900
 {where}
 """
+_PLACES = {"pi_web_api": 'url = "{}"', "wonderware": 'address = "{}"\ntls = false'}
+_REFERENCES: dict[str, Reference] = {"pi_web_api": pi_reference, "wonderware": sql_reference}
 _START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 _BUSY = 0.5
 
@@ -47,51 +51,60 @@ def main() -> int:
     )
     options.add_argument("--repeat", type=int, default=1, help="runs of everything; medians are shown")
     options.add_argument("--reference-points", type=int, default=100, help="numeric points that the reference moves")
+    options.add_argument("--kind", action="append", choices=tuple(_PLACES), help="only this kind of source")
     options.add_argument("--json", action="store_true", help="one JSON object on stdout, too")
     given = options.parse_args()
     cores, load = os.cpu_count() or 1, os.getloadavg()[0]
     say(f"{cores} cores, load {load:.1f}" + (": a busy machine, events/s are floors" if load > _BUSY else ""))
     with tempfile.TemporaryDirectory(prefix="ferry-bench-") as folder:
-        path = _plant_file(
-            Path(folder), "pi", given.hours, f"simulate = {{ points = {given.points}, hours = {given.hours} }}"
-        )
-        with open_line(load_plant(path)) as line:
-            try:
-                line.outside.up()
-                rates = _measured(line, Path(folder), given)
-            finally:
-                line.outside.down()
-    _show(rates)
+        found = {kind: _bench(kind, Path(folder), given) for kind in given.kind or _PLACES}
     if given.json:
-        shown = [rate.as_json(rates[-1]) for rate in rates]
+        shown = {kind: [rate.as_json(rates[-1]) for rate in rates] for kind, rates in found.items()}
         sys.stdout.write(json.dumps({"cores": cores, "load": load, "points": given.points, "rates": shown}) + "\n")
     return 0
 
 
-def _measured(line: Line, folder: Path, given: argparse.Namespace) -> list[Rate]:
+def _bench(kind: str, folder: Path, given: argparse.Namespace) -> list[Rate]:
+    """Everything about one kind of source, with servers started for it, and its table shown."""
+    path = _plant_file(
+        folder, kind, kind, given.hours, f"simulate = {{ points = {given.points}, hours = {given.hours} }}"
+    )
+    with open_line(load_plant(path)) as line:
+        try:
+            line.outside.up()
+            rates = _measured(kind, line, folder, given)
+        finally:
+            line.outside.down()
+    _show(kind, rates)
+    return rates
+
+
+def _measured(kind: str, line: Line, folder: Path, given: argparse.Namespace) -> list[Rate]:
     """Every stage by itself, the whole line, the backfill, and the reference last."""
     settings = line.plant.source[0]
     costs = Costs({each.name: each.pids for each in line.outside.statuses()})
     line.discover(settings)
     rates = stages(line, settings, costs, given.repeat)
-    where = f'url = "{line.outside.url(settings)}"'  # the same stand-in under other names: the store lacks their points
-    files = [_plant_file(folder, f"line{number}", given.hours, where) for number in range(given.repeat)]
+    where = _PLACES[kind].format(
+        line.outside.url(settings)
+    )  # the same stand-in under other names: the store lacks them
+    files = [_plant_file(folder, f"{kind}_line{number}", kind, given.hours, where) for number in range(given.repeat)]
     rates.append(whole_line(costs, files))
-    rates.append(under_dagster(costs, _plant_file(folder, "dagster", given.hours, where)))
-    rates.append(reference(line, settings, costs, given.reference_points))
+    rates.append(under_dagster(costs, _plant_file(folder, f"{kind}_dagster", kind, given.hours, where)))
+    rates.append(_REFERENCES[kind](line, settings, costs, given.reference_points))
     return rates
 
 
-def _plant_file(folder: Path, name: str, hours: int, where: str) -> Path:
+def _plant_file(folder: Path, name: str, kind: str, hours: int, where: str) -> Path:
     path = folder / f"{name}.toml"
     end = (_START + dt.timedelta(hours=hours)).isoformat().replace("+00:00", "Z")
-    path.write_text(_PLANT.format(name=name, end=end, where=where), encoding="utf-8")
+    path.write_text(_PLANT.format(name=name, kind=kind, end=end, where=where), encoding="utf-8")
     return path
 
 
-def _show(rates: Sequence[Rate]) -> None:
+def _show(kind: str, rates: Sequence[Rate]) -> None:
     plain = rates[-1].events_per_s
-    say(f"{'':<30}{'events/s':>12}{'reference':>11}{'ferry':>14}{'servers':>14}{'peak memory':>14}")
+    say(f"{kind:<30}{'events/s':>12}{'reference':>11}{'ferry':>14}{'servers':>14}{'peak memory':>14}")
     for rate in rates:
         times, peak = rate.events_per_s / plain, rate.peak_bytes / 2**20
         say(
