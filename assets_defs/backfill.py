@@ -13,10 +13,12 @@ import dagster as dg
 
 from assets_defs.adoption import adopt, open_pairs
 from assets_defs.instance import fail_dead_runs, render
-from assets_defs.jobs import backfill_job, marts_job
+from assets_defs.jobs import backfill_job, journal_job, marts_job
+from assets_defs.journal import open_windows
 from assets_defs.line import Line
-from assets_defs.rectangle_child import OnEvent, run_rectangle
+from assets_defs.rectangle_child import OnEvent, run_range, run_rectangle
 from assets_defs.samples import WINDOWS_PER_RUN
+from pipelines.landing import window_label
 from pipelines.planning import rectangles
 from pipelines.plant import SourceSettings
 from pipelines.timeline import Interval, iso
@@ -29,6 +31,8 @@ class BackfillSummary:
     seconds: float = 0.0
     slices: int = 0
     events: int = 0
+    journal_windows: int = 0
+    """Windows whose alarms and writes were read."""
     problems: list[str] = field(default_factory=list)
     unproved: dict[str, str] = field(default_factory=dict)
 
@@ -37,6 +41,8 @@ class BackfillSummary:
         if event["kind"] == "slice":
             self.slices += 1
             self.events += event["events"]
+        elif event["kind"] == "journal":
+            self.journal_windows += 1
         elif event["kind"] == "pair":
             self.problems += event["problems"]
             self.unproved.update(event["unproved"])
@@ -68,6 +74,9 @@ def backfill(
 
     for rectangle in runs:
         run_rectangle(line, plant_file, backfill_job(settings.name), rectangle, run_config, take)
+    if not globs and (windows := open_windows(line, settings, span)):
+        labels = (window_label(windows[0]), window_label(windows[-1]))
+        run_range(line, plant_file, journal_job(settings.name), labels, None, take)
     with dg.DagsterInstance.get() as instance:
         adopt(line, instance, settings, span)
     summary.seconds = time.monotonic() - began

@@ -11,6 +11,7 @@ import dagster as dg
 from assets_defs.checks import build_checks
 from assets_defs.ferry_resource import FerryResource
 from assets_defs.jobs import build_jobs
+from assets_defs.journal import KINDS, build_journal
 from assets_defs.marts_assets import build_marts, build_report
 from assets_defs.samples import build_samples
 from pipelines.plant import load_plant
@@ -37,6 +38,8 @@ def build_defs(path: Path | None = None, ferry: FerryResource | None = None) -> 
         warnings.simplefilter("ignore", dg.PreviewWarning)
         for settings in plant.source:
             assets += [build_samples(settings), *build_marts(settings), build_report(settings)]
+            if settings.kind in KINDS:
+                assets.append(build_journal(settings))
             checks += build_checks(settings)
             jobs += build_jobs(settings)
     return dg.Definitions(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets_defs.ferry_resource import PARTITIONS_TAG
+from assets_defs.journal import KINDS, journal_key
 from assets_defs.marts_assets import mart_key
 from assets_defs.samples import samples_key
 from pipelines.plant import SourceSettings
@@ -28,11 +29,17 @@ def report_job(source: str) -> str:
     return f"report_{source}"
 
 
+def journal_job(source: str) -> str:
+    """Name of the job that reads alarms and operators' writes."""
+    return f"journal_{source}"
+
+
 def build_jobs(settings: SourceSettings) -> list[dg.UnresolvedAssetJobDefinition]:
     """The jobs of one source; partitions come from the assets.
 
     Without the checks: a backfill of many runs would recount the newest window in every one of them.
     """
+    told = [_journal(settings)] if settings.kind in KINDS else []
     marts = dg.AssetSelection.assets(*(mart_key(settings, name) for name in ("aggregates", "quality", "exports")))
     return [
         dg.define_asset_job(
@@ -56,4 +63,15 @@ def build_jobs(settings: SourceSettings) -> list[dg.UnresolvedAssetJobDefinition
             tags=NO_RETRIES,
             description=f"The quality report of `{settings.name}`, one HTML file.",
         ),
+        *told,
     ]
+
+
+def _journal(settings: SourceSettings) -> dg.UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(
+        journal_job(settings.name),
+        selection=dg.AssetSelection.assets(journal_key(settings)),
+        executor_def=dg.in_process_executor,
+        tags=NO_RETRIES,
+        description=f"Alarms and operators' writes of `{settings.name}` into the ledger's database.",
+    )

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+import pyarrow as pa
+
+from pipelines.journal import JournalSource
 from pipelines.landing import Landing
 from pipelines.ledger import Standing, standing
 from pipelines.planning import Density
@@ -167,6 +170,21 @@ class Line:
             return await recount(transfer, groups, self.windows(settings, span), span, deep=deep)
 
         return asyncio.run(self._with_source(settings, work))
+
+    def read_journal(self, settings: SourceSettings, span: Interval) -> tuple[int, int]:
+        """Reads the journal of a span into the ledger: (entries that the source counts, that now stand there).
+
+        Raises Stop for a source that tells none, Retry.
+        """
+
+        async def work(source: Source) -> tuple[int, pa.Table]:
+            if not isinstance(source, JournalSource):
+                raise Stop(f"source {settings.name!r} of kind {settings.kind} tells no journal")
+            entries = await source.journal(span)
+            return await source.count_journal(span), entries
+
+        counted, entries = asyncio.run(self._with_source(settings, work))
+        return counted, self.ledger.save_journal(settings.name, entries)
 
     def standings(self, settings: SourceSettings, span: Interval) -> list[Standing]:
         """Where every group stands over the span."""

@@ -21,12 +21,12 @@ _MEAN_NS = {"month": 30 * 86_400 * 10**9, "day": 86_400 * 10**9}
 _WARN_ABOVE = 25_000
 
 
-def partitions_of(settings: SourceSettings, now_ns: int) -> dg.MultiPartitionsDefinition:
-    """The two dimensions of one source. Raises Stop above 100,000 keys (facts/models.md, section 5)."""
+def windows_of(settings: SourceSettings) -> dg.TimeWindowPartitionsDefinition:
+    """The windows of one source alone."""
     cut = months if settings.window == "month" else days
     first = cut(Interval(settings.start, settings.start + 1))[0]
     end = None if settings.end is None else cut(Interval(settings.end - 1, settings.end))[0].end_ns
-    windows = dg.TimeWindowPartitionsDefinition(
+    return dg.TimeWindowPartitionsDefinition(
         start=to_datetime(first.start_ns),
         end=None if end is None else to_datetime(end),
         fmt=_FORMAT,
@@ -34,6 +34,11 @@ def partitions_of(settings: SourceSettings, now_ns: int) -> dg.MultiPartitionsDe
         timezone="UTC",
         end_offset=1 + -(-settings.horizon // _MEAN_NS[settings.window]) if end is None else 0,
     )
+
+
+def partitions_of(settings: SourceSettings, now_ns: int) -> dg.MultiPartitionsDefinition:
+    """The two dimensions of one source. Raises Stop above 100,000 keys (facts/models.md, section 5)."""
+    windows = windows_of(settings)
     groups = dg.StaticPartitionsDefinition([group_label(index) for index in range(settings.point_groups)])
     keys = settings.point_groups * len(settings.windows(now_ns))
     if keys > PARTITIONS_MAX:
@@ -56,12 +61,16 @@ def multi_key(group: str, window: Interval) -> dg.MultiPartitionKey:
     return dg.MultiPartitionKey({GROUP: group, WINDOW: window_label(window)})
 
 
+def window_of(settings: SourceSettings, label: str) -> Interval:
+    """The window behind its partition key."""
+    start_ns = parse(label)
+    return (months if settings.window == "month" else days)(Interval(start_ns, start_ns + 1))[0]
+
+
 def pairs_of(keys: Iterable[str], settings: SourceSettings) -> list[tuple[str, Interval]]:
     """Partition keys → (group, window), windows outermost, in time order."""
-    cut = months if settings.window == "month" else days
     pairs = []
     for key in keys:
         group, label = key.split("|")
-        start_ns = parse(label)
-        pairs.append((group, cut(Interval(start_ns, start_ns + 1))[0]))
+        pairs.append((group, window_of(settings, label)))
     return sorted(pairs, key=lambda pair: (pair[1], pair[0]))

@@ -35,12 +35,25 @@ def run_rectangle(
     run_config: dict[str, Any] | None,
     on_event: OnEvent,
 ) -> None:
-    """Executes one rectangle in a child process, which ends when we do, even by kill -9.
+    """Executes one rectangle in a child process; see `run_range`."""
+    first = key_of(rectangle.groups[0], rectangle.windows[0])
+    last = key_of(rectangle.groups[-1], rectangle.windows[-1])
+    run_range(line, plant_file, job, (first, last), run_config, on_event)
+
+
+def run_range(
+    line: Line,
+    plant_file: Path,
+    job: str,
+    keys: tuple[str, str],
+    run_config: dict[str, Any] | None,
+    on_event: OnEvent,
+) -> None:
+    """Executes a job from the first to the last key in a child process, which ends when we do, even by kill -9.
 
     Raises the error class that the run ended with.
     """
-    first = key_of(rectangle.groups[0], rectangle.windows[0])
-    last = key_of(rectangle.groups[-1], rectangle.windows[-1])
+    first, last = keys
     log = _log_file(line)
     arguments = [str(plant_file), job, first, last, *([json.dumps(run_config)] if run_config else [])]
     reading, writing = os.pipe()

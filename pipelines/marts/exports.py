@@ -22,6 +22,7 @@ import pyarrow as pa
 from pipelines.landing import Piece
 from pipelines.marts.events import batches, load, opened
 from pipelines.marts.files import appearing, write_whole
+from pipelines.marts.journal import FOLDERS
 from pipelines.points import Point, selected
 from pipelines.ports import Stop
 from pipelines.timeline import DAY_NS, Interval, days, to_datetime
@@ -137,7 +138,7 @@ def _claim(destination: Path, source: str, select: Sequence[str]) -> None:
     if destination.exists() and not destination.is_dir():
         raise Stop(f"{destination} is a file: name a folder to export into")
     for entry in _entries(destination):
-        if entry.name not in ("samples", "points"):
+        if entry.name not in ("samples", "points", *FOLDERS):
             raise Stop(f"{destination} holds {entry.name!r}, which no export wrote: name a folder of its own")
     for entry in (*_entries(destination / "samples"), *_entries(destination / "points")):
         if not entry.name.startswith("source="):

@@ -18,7 +18,7 @@ import sql
 from pipelines.points import Point
 from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord
 from pipelines.timeline import Interval
-from resources.postgres import catalogue, migrations, proofs
+from resources.postgres import catalogue, journal, migrations, proofs
 from resources.postgres.connections import Connection, Connections, Work
 from resources.postgres.exclusions import add, exclusions_open, replace
 from resources.postgres.leases import PostgresLease
@@ -186,6 +186,26 @@ class PostgresLedger:
         return self._connections.run(
             lambda connection: [Interval(*row) for row in connection.execute(_SLICES["expired"], {"source": source})]
         )
+
+    def save_journal(self, source: str, entries: pa.Table) -> int:
+        """Adds what is new of the entries (JOURNAL_SCHEMA); how many of them now stand here as they were told."""
+        return self._connections.run(lambda connection: journal.save(connection, source, entries))
+
+    def compare_journal(self, source: str, span: Interval, counted: int, entries: int) -> None:
+        """Records what the source counted of a span and what stands here of it, once all is done with it."""
+        self._connections.run(lambda connection: journal.compare(connection, source, span, counted, entries))
+
+    def journal(self, source: str, span: Interval) -> pa.Table:
+        """The newest version of every journal entry in the span, JOURNAL_SCHEMA, by time."""
+        return self._connections.run(lambda connection: journal.load(connection, source, span))
+
+    def alarms(self, source: str, span: Interval) -> pa.Table:
+        """Alarms that began in the span, ALARM_SCHEMA, by their start."""
+        return self._connections.run(lambda connection: journal.alarms(connection, source, span))
+
+    def journal_closed(self, source: str, span: Interval) -> bool:
+        """Whether all of the span was read after its end, with as many entries as the source counted."""
+        return self._connections.run(lambda connection: journal.is_closed(connection, source, span))
 
     def close(self) -> None:
         """Closes connections; leases end with their contexts. May be called twice."""

@@ -10,6 +10,7 @@ from pipelines.timeline import Interval, to_datetime
 _MS_NS = 1_000_000
 _HISTORY = sql.statements("wonderware/history.sql")
 _TAGS = sql.statements("wonderware/tags.sql")
+_JOURNAL = sql.statements("wonderware/journal.sql")
 
 Statement = tuple[str, list[str | int]]
 
@@ -40,6 +41,16 @@ def keys(names: Sequence[str]) -> Statement:
 def tags() -> Statement:
     """The whole catalogue."""
     return _TAGS["tags"], []
+
+
+def journal(asked: Interval) -> Statement:
+    """Alarms and writes in (start, end] of `asked`."""
+    return _JOURNAL["entries"], [literal(asked.start_ns), literal(asked.end_ns)]
+
+
+def count_journal(asked: Interval, span: Interval) -> Statement:
+    """How many there are in the half-open span."""
+    return _JOURNAL["count"], [literal(asked.start_ns), literal(asked.end_ns), span.start_ns, span.end_ns]
 
 
 def literal(time_ns: int) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
+import pyarrow as pa
+
 from pipelines.plant import SourceSettings, secret
 from pipelines.points import Point
 from pipelines.ports import Pulled, SourceTally
 from pipelines.timeline import Interval
 from resources.budget import Budget
-from resources.wonderware import counting
+from resources.wonderware import counting, journal
 from resources.wonderware.catalogue import discover
 from resources.wonderware.driver import Connect
 from resources.wonderware.login import Login, address
@@ -57,6 +59,14 @@ class WonderwareSource:
     async def tally(self, points: Sequence[Point], span: Interval) -> SourceTally:
         """Rows and sums that SQL Server counts: point, events, total, origin. Raises Retry, Stop."""
         return await counting.tally(self._server, self._pace, points, span)
+
+    async def journal(self, span: Interval) -> pa.Table:
+        """Alarms and operators' writes of the half-open span, JOURNAL_SCHEMA, by time and id. Raises Retry, Stop."""
+        return await journal.entries(self._server, span)
+
+    async def count_journal(self, span: Interval) -> int:
+        """How many there are, counted by SQL Server. Raises Retry, Stop."""
+        return await journal.count(self._server, span)
 
     async def close(self) -> None:
         """Closes connections; may be called twice."""

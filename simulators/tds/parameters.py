@@ -6,10 +6,12 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from uuid import UUID
 
 import numpy as np
 
 from simulators.tds.columns import time_width
+from simulators.tds.database import SqlError
 
 _PROCEDURES = {
     10: "sp_executesql", 11: "sp_prepare", 12: "sp_execute", 13: "sp_prepexec", 14: "sp_prepexecrpc",
@@ -24,12 +26,16 @@ _NULL_TYPE, _INT, _BIT, _FLOAT, _MONEY, _DATETIME = 0x1F, 0x26, 0x68, 0x6D, 0x6E
 _DECIMALS = (0x6A, 0x6C)
 _DATE, _TIME, _DATETIME2, _OFFSET = 0x28, 0x29, 0x2A, 0x2B
 _UNICODE, _CHARACTERS, _BYTES = (0xE7, 0xEF), (0xA7, 0xAF), (0xA5, 0xAD)
-_LONG = {0x63: "utf-16-le", 0x23: "cp1252"}
+_LONG = {0x63: "utf-16-le", 0x23: "cp1252", 0x22: None}
+_GUID = 0x24
+_COLLATION_BYTES = 5
 _PLP, _PLP_NULL = 0xFFFF, 0xFFFF_FFFF_FFFF_FFFF
 _SHORT_NULL, _LONG_NULL = 0xFFFF, 0xFFFF_FFFF
 _DAY_NS = 86_400 * 1_000_000_000
 _DAYS_TO_1970, _DAYS_1900_TO_1970 = 719_162, 25_567
 _BATCH_END = (0x80, 0xFE, 0xFF)
+_UTF8 = 0x0400_0000  # bit of a collation whose varchar is UTF-8 (2.2.5.1.2)
+_UNKNOWN_TYPE, _OUT_OF_RANGE = 8009, 8115
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ class Cursor:
 
 
 def read_calls(message: bytes, *, has_headers: bool) -> list[Call]:
-    """The calls of an RPC message. Raises ValueError for one that is broken or has a type that is not known."""
+    """The calls of an RPC message. Raises ValueError for one that is broken, SqlError 8009 for an unknown type."""
     at = Cursor(message)
     if has_headers:
         at.skip_headers()
@@ -123,7 +129,7 @@ def _value(at: Cursor) -> object:
         return None
     if kind in _READERS:
         return _READERS[kind](at)
-    raise ValueError(f"a parameter of the type 0x{kind:02x}, which is not spoken here")
+    raise SqlError(_UNKNOWN_TYPE, f"A parameter has the data type 0x{kind:02X}, which is not known here.")
 
 
 def _sized(read: Callable[[bytes], object]) -> Callable[[Cursor], object]:
@@ -164,7 +170,7 @@ def _datetime(raw: bytes) -> object:
     else:
         days, parts = struct.unpack("<iI", raw)
         day_ns = round(parts * 10 / 3) * 1_000_000
-    return np.datetime64((days - _DAYS_1900_TO_1970) * _DAY_NS + day_ns, "ns")
+    return _instant((days - _DAYS_1900_TO_1970) * _DAY_NS + day_ns)
 
 
 def _date(at: Cursor) -> object:
@@ -190,20 +196,39 @@ def _timed(extra: int, *, dated: bool = True) -> Callable[[Cursor], object]:
 
 def _moment(days: bytes, units: bytes, scale: int) -> np.datetime64:
     day_ns = int.from_bytes(units, "little") * 10 ** (9 - scale)
-    return np.datetime64((int.from_bytes(days, "little") - _DAYS_TO_1970) * _DAY_NS + day_ns, "ns")
+    return _instant((int.from_bytes(days, "little") - _DAYS_TO_1970) * _DAY_NS + day_ns)
 
 
-def _string(encoding: str | None) -> Callable[[Cursor], object]:
-    """nvarchar, varchar, varbinary: the most bytes, a collation for texts, then the value."""
+def _instant(time_ns: int) -> np.datetime64:
+    """Raises SqlError 8115 outside 1677 to 2262."""
+    if not -(2**63) < time_ns < 2**63:
+        raise SqlError(_OUT_OF_RANGE, "A date is outside of what 64 bits of nanoseconds hold.")
+    return np.datetime64(time_ns, "ns")
 
-    def reader(at: Cursor) -> object:
-        most = at.number("<H")
-        if encoding is not None:
-            at.take(5)
-        raw = _partial(at) if most == _PLP else _short(at)
-        return raw if raw is None or encoding is None else raw.decode(encoding)
 
-    return reader
+def _text(at: Cursor) -> object:
+    """nvarchar and nchar: the most bytes, a collation, then the value."""
+    most = at.number("<H")
+    at.take(_COLLATION_BYTES)
+    raw = _sized_bytes(at, most)
+    return None if raw is None else raw.decode("utf-16-le")
+
+
+def _narrow_text(at: Cursor) -> object:
+    """varchar and char; the client was told a Western collation at login, so it has no other code page to use."""
+    most = at.number("<H")
+    collation = at.number("<I")
+    at.take(1)
+    raw = _sized_bytes(at, most)
+    return None if raw is None else raw.decode("utf-8" if collation & _UTF8 else "cp1252")
+
+
+def _binary(at: Cursor) -> object:
+    return _sized_bytes(at, at.number("<H"))
+
+
+def _sized_bytes(at: Cursor, most: int) -> bytes | None:
+    return _partial(at) if most == _PLP else _short(at)
 
 
 def _short(at: Cursor) -> bytes | None:
@@ -221,17 +246,25 @@ def _partial(at: Cursor) -> bytes | None:
     return b"".join(parts)
 
 
-def _long_text(encoding: str) -> Callable[[Cursor], object]:
+def _long(encoding: str | None) -> Callable[[Cursor], object]:
+    """text, ntext, image: as parameters they come without a text pointer."""
+
     def reader(at: Cursor) -> object:
-        at.take(4 + 5)
+        at.take(4 + (_COLLATION_BYTES if encoding else 0))
         length = at.number("<I")
-        return None if length == _LONG_NULL else at.take(length).decode(encoding)
+        raw = None if length == _LONG_NULL else at.take(length)
+        return raw if raw is None or encoding is None else raw.decode(encoding)
 
     return reader
 
 
 def _number_in(forms: dict[int, str]) -> Callable[[bytes], object]:
-    return lambda raw: struct.unpack(forms[len(raw)], raw)[0]
+    def read(raw: bytes) -> object:
+        if len(raw) not in forms:
+            raise ValueError(f"a number of {len(raw)} bytes")
+        return struct.unpack(forms[len(raw)], raw)[0]
+
+    return read
 
 
 _READERS: dict[int, Callable[[Cursor], object]] = {
@@ -245,8 +278,9 @@ _READERS: dict[int, Callable[[Cursor], object]] = {
     _DATETIME2: _timed(0),
     _OFFSET: _timed(2),
     **dict.fromkeys(_DECIMALS, _decimal),
-    **dict.fromkeys(_UNICODE, _string("utf-16-le")),
-    **dict.fromkeys(_CHARACTERS, _string("cp1252")),
-    **dict.fromkeys(_BYTES, _string(None)),
-    **{kind: _long_text(encoding) for kind, encoding in _LONG.items()},
+    _GUID: _sized(lambda raw: str(UUID(bytes_le=raw)).upper()),
+    **dict.fromkeys(_UNICODE, _text),
+    **dict.fromkeys(_CHARACTERS, _narrow_text),
+    **dict.fromkeys(_BYTES, _binary),
+    **{kind: _long(encoding) for kind, encoding in _LONG.items()},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -55,6 +56,7 @@ class Server:
         self._streams: set[Stream] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._stopped = False
 
     @property
     def port(self) -> int:
@@ -76,6 +78,9 @@ class Server:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             stream = Stream(connection)
             with self._lock:
+                if self._stopped:
+                    stream.close()
+                    return
                 self._streams.add(stream)
             threading.Thread(target=self._serve, args=(stream,), name="tds-client", daemon=True).start()
 
@@ -88,8 +93,14 @@ class Server:
 
     def stop(self) -> None:
         """Takes no more clients and cuts those that are there."""
+        with self._lock:
+            self._stopped = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # closing alone does not wake `accept`
         self._listener.close()
         self.drop_connections()
+        if self._thread is not None:
+            self._thread.join()
 
     def _serve(self, stream: Stream) -> None:
         try:

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+import pymssql
+import pytest
+
+from simulators.tds import Server
+from tests.unit.simulators.tds.stage import PASSWORD, USER, Stage
+
+Connect = Callable[..., Any]
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+@pytest.fixture
+def server(stage: Stage) -> Iterator[Server]:
+    server = Server(stage)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def freetds(server: Server) -> Iterator[Connect]:
+    """Connects pymssql."""
+    with ExitStack() as open_ones:
+
+        def connect(**options: Any) -> Any:
+            given = {"user": USER, "password": PASSWORD, "database": "Runtime", "login_timeout": 20, **options}
+            return open_ones.enter_context(closing(pymssql.connect(server="127.0.0.1", port=str(server.port), **given)))
+
+        yield connect
+
+
+@pytest.fixture(scope="session")
+def odbc_driver() -> Any:
+    """mssql_python, where its driver loads: it needs Debian's libltdl7."""
+    mssql_python = pytest.importorskip("mssql_python")
+    try:
+        mssql_python.connect("Server=127.0.0.1,9;UID=a;PWD=b;Encrypt=no", timeout=1)
+    except Exception as error:
+        if "Failed to load the driver" in str(error):
+            pytest.skip("mssql_python's ODBC driver needs the system library libltdl7")
+    mssql_python.pooling(enabled=False)
+    return mssql_python
+
+
+@pytest.fixture
+def odbc(server: Server, odbc_driver: Any) -> Iterator[Connect]:
+    """Connects mssql_python."""
+    with ExitStack() as open_ones:
+
+        def connect(**options: Any) -> Any:
+            words = {"UID": USER, "PWD": "{" + PASSWORD + "}", "Database": "Runtime", "Encrypt": "no"}
+            text = ";".join(f"{name}={value}" for name, value in {**words, **options}.items())
+            connection = odbc_driver.connect(f"Server=127.0.0.1,{server.port};{text}", timeout=20)
+            return open_ones.enter_context(closing(connection))
+
+        yield connect
+
+
+@pytest.fixture(params=["freetds", "odbc"])
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """Each client in turn."""
+    found: Connect = request.getfixturevalue(request.param)
+    return found
