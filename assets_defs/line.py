@@ -19,10 +19,10 @@ from pipelines.journal import JournalSource
 from pipelines.landing import Landing
 from pipelines.ledger import Standing, standing
 from pipelines.planning import Density
-from pipelines.plant import Plant, SourceSettings
+from pipelines.plant import Plant, SourceSettings, expiry_ns
 from pipelines.points import Point, group_label, in_group, merge_catalogue, selected
 from pipelines.ports import Exclusion, Source, Stop
-from pipelines.timeline import SECOND_NS, Interval
+from pipelines.timeline import SECOND_NS, Interval, merge, subtract
 from pipelines.transfer import Bounds, PairResult, Recount, RectangleRun, SliceResult, Transfer, recount
 from resources.embedded import Progress
 from resources.iotdb import IoTDBStore
@@ -120,7 +120,20 @@ class Line:
     def transfer(self, settings: SourceSettings, source: Source) -> Transfer:
         limits = self.plant.limits
         bounds = Bounds(limits.slice_events, limits.believe_shrink, limits.deep_share)
-        return Transfer(source, self.store, self.ledger, self.landing, bounds, self.run_id)
+        expired = self.expired(settings)
+        return Transfer(source, self.store, self.ledger, self.landing, bounds, self.run_id, expired)
+
+    def expired(self, settings: SourceSettings) -> list[Interval]:
+        """What IoTDB has forgotten of the source by the plant's retention; what is new of it becomes a fact."""
+        known = self.ledger.expired(settings.name)
+        keep_ns = self.plant.retention.raw
+        edge_ns = expiry_ns(time.time_ns(), keep_ns) if keep_ns is not None else settings.start
+        if edge_ns <= settings.start:
+            return known
+        fresh = subtract([Interval(settings.start, edge_ns)], known)
+        for part in fresh:
+            self.ledger.expire(settings.name, part, "older than the plant file's retention.raw")
+        return merge([*known, *fresh])
 
     def run_pairs(
         self,

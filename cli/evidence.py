@@ -75,7 +75,8 @@ def _by_point(table: pa.Table, wanted: set[str]) -> Iterator[dict[str, Any]]:
     kept = kept.append_column("proved_ns", pc.if_else(proved, length, 0))
     kept = kept.append_column("counted", pc.equal(kept["proof"], "counted"))
     kept = kept.append_column("differs", differs)
-    sums = ["source_events", "events", "stored_events", "proved_ns"]
+    kept = kept.append_column("landed_only", pc.if_else(pc.is_null(kept["stored_events"]), landed, 0))
+    sums = ["source_events", "events", "stored_events", "proved_ns", "landed_only"]
     summed = kept.group_by("point", use_threads=False).aggregate(
         [*((name, "sum") for name in sums), ("counted", "any"), ("differs", "any"), ("origin", "distinct")]
     )
@@ -93,6 +94,7 @@ def _count(found: Recount, row: dict[str, Any], window: str) -> None:
     found.source_events += row["source_events"]
     found.landed_events += row["events"]
     found.stored_events += row["stored_events"]
+    found.landed_only += row["landed_only"]
     if row["differs"]:
         found.differs(row["point"], window, row["source_events"], row["events"], row["stored_events"])
 

@@ -18,10 +18,14 @@ _ORIGINS = {"independent": "by an independent count", "re-read": "by reading aga
 def show_counts(screen: Screen, source: str, span: Interval, found: Recount, origins: dict[str, int]) -> None:
     """The totals, and whether they agree."""
     screen.say(f"Source {source}, {span}", style="bold")
-    agree = found.source_events == found.landed_events == found.stored_events
+    agree = found.source_events == found.landed_events == found.stored_events + found.landed_only
     screen.say(f"  source held   {found.source_events:>16,} events of {found.points:,} points")
     screen.say(f"  landed        {found.landed_events:>16,} events")
     screen.say(f"  stored        {found.stored_events:>16,} events", style=None if agree else "bold red")
+    for part in found.expired:
+        screen.say(f"  {part} is older than IoTDB keeps (retention.raw) and was left out of the recount")
+    if found.landed_only:
+        screen.say(f"  landed only   {found.landed_only:>16,} events, older than IoTDB keeps (retention.raw)")
     if found.rounded_events:
         screen.say(f"  rounded       {found.rounded_events:>16,} events, to the clock of this IoTDB")
     screen.say(f"  proved        {len(found.counted) + len(found.deep):>16,} points{_how(found)}")

@@ -29,21 +29,25 @@ _HOLDER = "ferry restate"
 def restate(session: Session, source_name: str | None, start_ns: int, end_ns: int, accept_loss: bool) -> int:
     """Reopen a span on purpose: the next backfill pulls it again and replaces what IoTDB holds."""
     from pipelines.ports import Retry, Unreachable
-    from pipelines.timeline import iso
+    from pipelines.timeline import clip, iso, subtract
 
     settings, screen = session.source(source_name), session.screen
     asked = session.span(settings, start_ns, end_ns)
     reopened: list[tuple[str, Interval]] = []
     busy: list[str] = []
     with session.line() as line:
-        for window in line.windows(settings, asked):
-            for group in line.groups(settings):
-                try:
-                    reopened.append((group, reopen(line, settings, group, window, asked, accept_loss)))
-                except Unreachable:
-                    raise
-                except Retry as error:
-                    busy.append(str(error))
+        expired = clip(line.expired(settings), asked)
+        for kept in subtract([asked], expired):
+            for window in line.windows(settings, kept):
+                for group in line.groups(settings):
+                    try:
+                        reopened.append((group, reopen(line, settings, group, window, kept, accept_loss)))
+                    except Unreachable:
+                        raise
+                    except Retry as error:
+                        busy.append(str(error))
+    for part in expired:
+        screen.note(f"{part} is older than IoTDB keeps (retention.raw): left as it is", style="yellow")
     for message in busy:
         screen.note(message, style="yellow")
     wider = [span for _, span in reopened if not asked.contains(span)]

@@ -167,6 +167,21 @@ class Limits(Section):
     deep_share: float = Field(0.01, ge=0, le=1)
 
 
+class Retention(Section):
+    """How long IoTDB keeps rows, by their time; without a word for ever. The landing is not touched."""
+
+    raw: Duration | None = None
+    """Events: the tables `samples` and `states`."""
+    minutes: Duration | None = None
+    """1-minute aggregates; those of hours and days stay."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Retention:
+        if self.raw is not None and self.minutes is not None and self.minutes < self.raw:
+            raise ValueError("minutes must be kept at least as long as raw, of which they are made")
+        return self
+
+
 class PlantSettings(Section):
     """The plant itself."""
 
@@ -184,6 +199,7 @@ class Plant(Section):
     landing: Folder = Folder()
     exports: Folder = Folder()
     limits: Limits = Limits()
+    retention: Retention = Retention()
     folder: Path = Path()
     """Where the plant file is; relative paths start there. Not a key of the file."""
 
@@ -193,6 +209,12 @@ class Plant(Section):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two sources are called {name!r}")
+        for source in self.source:
+            if self.retention.raw is not None and self.retention.raw < source.lateness + DAY_NS:
+                raise ValueError(
+                    f"retention.raw is shorter than the lateness of source {source.name!r} and a day: what is still "
+                    "looked after would be forgotten"
+                )
         return self
 
     def find(self, name: str) -> SourceSettings:
@@ -218,6 +240,14 @@ class Plant(Section):
     @property
     def database(self) -> str:
         return self.store.database or self.plant.name
+
+
+def expiry_ns(now_ns: int, keep_ns: int) -> int:
+    """What is older than this is not written any more to a store that keeps rows for `keep_ns`.
+
+    Whole hours, and an hour early: the store's own clock decides, and a slice takes its time.
+    """
+    return -(-(now_ns - keep_ns) // HOUR_NS) * HOUR_NS + HOUR_NS
 
 
 def quiet_span(text: str) -> tuple[int, int]:

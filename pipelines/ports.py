@@ -285,6 +285,14 @@ class LedgerStore(Protocol):
         """
         ...
 
+    def expire(self, source: str, span: Interval, reason: str) -> None:
+        """Records that the store has forgotten the span by its TTL: it is no longer written, recounted or restated."""
+        ...
+
+    def expired(self, source: str) -> list[Interval]:
+        """Merged intervals that the store has forgotten."""
+        ...
+
     def accept_loss(self, source: str, group: str, span: Interval, by: str) -> None:
         """Records that a person accepts that the source now holds less over the span."""
         ...

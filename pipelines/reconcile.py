@@ -44,15 +44,24 @@ def rows_of(table: pa.Table) -> dict[str, Row]:
     return {values[place]: dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)}
 
 
-def usable_totals(events: pa.Table) -> dict[str, tuple[float, float]]:
-    """Per point the sum of finite values that are not bad, and of their absolutes: what PI's Total adds up."""
+def usable_totals(events: pa.Table) -> dict[str, tuple[float, float] | None]:
+    """Per point the sum of finite values that are not bad, and of their absolutes: what PI's Total adds up.
+
+    None for a point with a usable event that is no number here, such as an integer beyond 2^53: what the source adds
+    up is not in our sum.
+    """
     events = events.select(["point", "value", "quality"])  # a filter copies every column
-    usable = events.filter(pc.and_(pc.is_finite(events["value"]), pc.greater_equal(events["quality"], UNCERTAIN)))
+    sound = pc.greater_equal(events["quality"], UNCERTAIN)
+    usable = events.filter(pc.and_(pc.is_finite(events["value"]), sound))
+    states = events.filter(pc.and_(pc.is_null(events["value"]), sound))
     codes, ids = codes_of(usable)
     values = np.asarray(usable["value"].combine_chunks())
     totals = np.bincount(codes, weights=values, minlength=len(ids))
     scales = np.bincount(codes, weights=np.abs(values), minlength=len(ids))
-    return dict(zip(ids, zip(totals.tolist(), scales.tolist(), strict=True), strict=True))
+    sums: dict[str, tuple[float, float] | None] = dict(
+        zip(ids, zip(totals.tolist(), scales.tolist(), strict=True), strict=True)
+    )
+    return sums | dict.fromkeys(pc.unique(states["point"].cast(pa.string())).to_pylist())
 
 
 def needs_deep(landed: Mapping[str, Row], share: float, salt: str) -> set[str]:
@@ -84,7 +93,7 @@ def against_store(landed: Mapping[str, Row], stored: Mapping[str, Row], points: 
 
 def against_source(
     landed: Mapping[str, Row],
-    totals: Mapping[str, tuple[float, float]],
+    totals: Mapping[str, tuple[float, float] | None],
     said: SourceTally,
     points: Iterable[str],
 ) -> list[Drift]:
@@ -102,8 +111,9 @@ def against_source(
             keys = [key for key in ("good", "digest") if its.get(key) is not None]
             what = next((key for key in keys if mine["events"] and mine[key] != its[key]), None)
         elif its.get("total") is not None and its.get("origin", said.origin) == "independent":
-            total, scale = totals.get(point, (0.0, 0.0))
-            what = None if _same_sum(total, its["total"], scale, mine["finite"]) else "total"
+            summed = totals.get(point, (0.0, 0.0))
+            same = summed is None or _same_sum(summed[0], its["total"], summed[1], mine["finite"])
+            what = None if same else "total"
         if what is not None:
             found.append(Drift(point, its["events"], mine["events"], None, what))
     return found

@@ -87,7 +87,13 @@ class Outside:
             password = secret(settings.password_env) if settings.password_env else "root"
             staging = Path(settings.staging) if settings.staging else None
         store = IoTDBStore(
-            nodes, user, password, self.plant.database, staging, allow_coarse_clock=settings.allow_coarse_clock
+            nodes,
+            user,
+            password,
+            self.plant.database,
+            staging,
+            allow_coarse_clock=settings.allow_coarse_clock,
+            retention=self.plant.retention,
         )
         store.prepare()
         return store

@@ -131,6 +131,7 @@ class MemoryLedger:
         self.proof_rows: list[tuple[SliceId, pa.Table]] = []
         self.accepted: list[SliceId] = []
         self.held: set[tuple] = set()
+        self.forgotten: list[Interval] = []
 
     @contextlib.contextmanager
     def lease(self, source: str, group: str, window: Interval, holder: str) -> Iterator[MemoryLedger]:
@@ -145,6 +146,12 @@ class MemoryLedger:
 
     def check(self) -> None:
         self.hook("lease check")
+
+    def expire(self, source: str, span: Interval, reason: str) -> None:
+        self.forgotten = merge([*self.forgotten, span])
+
+    def expired(self, source: str) -> list[Interval]:
+        return self.forgotten
 
     def record(self, records: Sequence[SliceRecord]) -> None:
         self.hook("record")

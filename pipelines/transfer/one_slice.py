@@ -33,9 +33,10 @@ from pipelines.ports import (
 from pipelines.samples import coarsen, empty, ordered
 from pipelines.timeline import Interval
 from pipelines.transfer.generations import current_events, joined, of_points, shrunk
-from pipelines.transfer.proving import Look, look, prove
+from pipelines.transfer.proving import Look, Proven, look, only_landed, prove
 
 T = TypeVar("T")
+FORGOTTEN = "older than the store keeps: landed only"
 NOT_ASKED = "not asked for yet: a run was limited to other points"
 
 
@@ -74,9 +75,12 @@ class Transfer:
         landing: Landing,
         bounds: Bounds,
         run_id: str = "",
+        expired: Sequence[Interval] = (),
     ) -> None:
         self.source, self.store, self.ledger, self.landing = source, store, ledger, landing
         self.bounds, self.run_id = bounds, run_id
+        self.expired = tuple(expired)
+        """What the store has forgotten, or would: such slices are landed and proved against the source only."""
 
     async def run(
         self,
@@ -202,6 +206,8 @@ class _Slice:
         lost = await self._shrunk(events, manifest.points)
         if lost:
             return await self._quarantine(manifest, lost)
+        if any(part.contains(self.span) for part in self.t.expired):
+            return await self._prove_landed(events, manifest, said, again=again)
         self.lease.check()
         stored, rounded = await asyncio.to_thread(coarsen, events, self.t.store.clock_ns)
         await asyncio.to_thread(self.t.ledger.withdraw, self.slice_id, "being written", self.t.run_id)
@@ -215,14 +221,29 @@ class _Slice:
         proven = await self._threaded("verify", prove, events, seen, manifest, said, self.ids)
         if proven.suspects and again:
             return await self._second_look(events, manifest, proven.suspects)
+        return await self._commit(events, manifest, proven, rounded)
+
+    async def _commit(
+        self, events: pa.Table, manifest: Manifest, proven: Proven, rounded: int, note: str = ""
+    ) -> SliceResult:
         self.lease.check()
         exclusions = [
             Exclusion(self.slice_id.source, self.slice_id.group, point, self.span, reason)
             for point, reason in sorted(proven.unproved.items())
         ]
-        record = self._row("verified", manifest.generation, len(events), rounded)
+        record = replace(self._row("verified", manifest.generation, len(events), rounded), note=note)
         await self._threaded("commit", self.t.ledger.commit, record, proven.proofs, exclusions)
-        return self._result("verified", events, rounded, proven.unproved)
+        return self._result("verified", events, rounded, proven.unproved, note)
+
+    async def _prove_landed(
+        self, events: pa.Table, manifest: Manifest, said: SourceTally, *, again: bool
+    ) -> SliceResult:
+        """The store has forgotten the span: source and landing are compared, and nobody speaks of what is stored."""
+        seen = await self._threaded("verify", only_landed, events)
+        proven = await asyncio.to_thread(prove, events, seen, manifest, said, self.ids)
+        if proven.suspects and again:
+            return await self._second_look(events, manifest, proven.suspects)
+        return await self._commit(events, manifest, proven, 0, FORGOTTEN)
 
     async def _write(self, stored: pa.Table, whole: Sequence[str], *, rewriting: bool) -> None:
         """Rows of the landing over whatever is stored, then away with stored rows that the landing lacks."""

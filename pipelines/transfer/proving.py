@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipelines import reconcile
 from pipelines.landing import Manifest
-from pipelines.ports import SliceId, SourceTally, Store
+from pipelines.ports import PROOF_SCHEMA, SliceId, SourceTally, Store
 from pipelines.reconcile import Drift, Row
 
 
@@ -22,6 +22,8 @@ class Look:
     deep: frozenset[str]
     torn: tuple[Drift, ...]
     """Points in which the store differs from the landing."""
+    asked: bool = True
+    """Whether the store was asked at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,11 @@ def look(
     return Look(landed, found, frozenset(wanted), tuple(reconcile.against_store(landed, found, whole)))
 
 
+def only_landed(events: pa.Table) -> Look:
+    """The landed side alone, where the store has forgotten the span."""
+    return Look(reconcile.deep_rows([events]), {}, frozenset(), (), asked=False)
+
+
 def prove(events: pa.Table, seen: Look, manifest: Manifest, said: SourceTally, points: Sequence[str]) -> Proven:
     """Proofs of all `points` of the group from one look at the store and what the source said."""
     whole = manifest.points
@@ -63,5 +70,8 @@ def prove(events: pa.Table, seen: Look, manifest: Manifest, said: SourceTally, p
         if point not in told and point not in unproved:
             unproved[point] = "the source gave no count for it"
     table = reconcile.proofs(points, seen.landed, seen.stored, said, set(seen.deep), set(unproved))
+    if not seen.asked:
+        place = table.schema.get_field_index("stored_events")
+        table = table.set_column(place, PROOF_SCHEMA.field(place), pa.nulls(len(table), pa.int64()))
     suspects = {each.point for each in drift} | (set(said.failed) & set(whole))
     return Proven(table, unproved, frozenset(suspects))

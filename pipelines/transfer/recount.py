@@ -15,7 +15,7 @@ from pipelines.points import Point
 from pipelines.ports import SourceTally, Split
 from pipelines.samples import coarsen, ordered
 from pipelines.samples.events import SCHEMA
-from pipelines.timeline import Interval, missing
+from pipelines.timeline import Interval, clip, missing, subtract
 from pipelines.transfer.generations import of_points, within
 from pipelines.transfer.one_slice import Transfer
 
@@ -34,6 +34,10 @@ class Recount:
     unproved: dict[str, str] = field(default_factory=dict)
     drift: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
+    expired: list[Interval] = field(default_factory=list)
+    """Parts of the span that the store has forgotten by its retention: they were left out."""
+    landed_only: int = 0
+    """Events of such parts, where the ledger's proofs speak of them; not among the stored."""
 
     def differs(self, point: str, window: str, source: int, landed: int, stored: int) -> None:
         """Notes that a point differs in one slice of a window."""
@@ -67,18 +71,19 @@ async def recount(
     *,
     deep: bool,
 ) -> Recount:
-    """Asks all three sides about the span. `deep` pulls every event again and compares digests of all three.
+    """Asks all three sides about the span, but for what the store has forgotten.
 
-    Raises Stop, Retry.
+    `deep` pulls every event again and compares digests of all three. Raises Stop, Retry.
     """
-    found = Recount(points=sum(len(points) for points in points_by_group.values()))
+    found = Recount(
+        expired=clip(transfer.expired, span), points=sum(len(points) for points in points_by_group.values())
+    )
     for window in windows:
         part = window.intersect(span)
-        if part is None:
-            continue
-        for group, points in points_by_group.items():
-            if points:
-                await _group(transfer, group, points, window, part, found, deep=deep)
+        for kept in subtract([part], transfer.expired) if part else []:
+            for group, points in points_by_group.items():
+                if points:
+                    await _group(transfer, group, points, window, kept, found, deep=deep)
     everyone = {point.id for points in points_by_group.values() for point in points}
     proved = everyone - set(found.unproved)
     found.deep &= proved
@@ -171,7 +176,7 @@ def _compare(
     landed: Mapping[str, reconcile.Row],
     stored: Mapping[str, reconcile.Row],
     said: SourceTally,
-    totals: Mapping[str, tuple[float, float]],
+    totals: Mapping[str, tuple[float, float] | None],
 ) -> None:
     ids = [point.id for point in points]
     label = window_label(window)

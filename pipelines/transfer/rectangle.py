@@ -27,7 +27,7 @@ from pipelines.ports import (
     Stop,
     Unreachable,
 )
-from pipelines.timeline import Interval, missing, subtract
+from pipelines.timeline import Interval, clip, missing, subtract
 from pipelines.transfer.one_slice import SliceResult, Transfer
 
 OnSlice = Callable[[SliceResult], None]
@@ -133,7 +133,7 @@ class RectangleRun:
         history = self.ledger.history(source, group, window)
         gaps = missing(wanted, self.ledger.coverage(source, group)) if wanted else []
         work: deque[_Work] = deque()
-        for gap in gaps:
+        for gap in (part for each in gaps for part in self._on_one_side(each)):
             landed = resumable(history, gap)
             work.extend(_Work(record.slice.span, resume=record) for record in landed)
             work.extend(_Work(part) for part in subtract([gap], [record.slice.span for record in landed]))
@@ -151,7 +151,7 @@ class RectangleRun:
         window: Interval,
         gaps: Sequence[Interval],
     ) -> list[_Work]:
-        mends = []
+        mends: list[_Work] = []
         for each in current(history, window):
             if any(each.span.overlaps(gap) for gap in gaps):
                 continue
@@ -161,8 +161,13 @@ class RectangleRun:
                 if exclusion.span.overlaps(each.span) and exclusion.point in known and self._asked(exclusion.point)
             )
             if lost:
-                mends.append(_Work(each.span, lost=lost))
+                mends.extend(_Work(part, lost=lost) for part in self._on_one_side(each.span))
         return mends
+
+    def _on_one_side(self, span: Interval) -> list[Interval]:
+        """The span cut where the store's memory ends: a slice is forgotten or stored as a whole."""
+        expired = self.transfer.expired
+        return sorted([*clip(expired, span), *subtract([span], expired)])
 
     async def _work_off(
         self, group: str, window: Interval, work: deque[_Work], lease: Lease, result: PairResult

@@ -21,6 +21,7 @@ from resources.iotdb.tsfiles import TsFileWriter
 
 _REGIONS_DEADLINE_S = 60.0
 _REGIONS_PAUSE_S = 0.5
+_MS_NS = 1_000_000
 _CLOCKS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000}
 
 
@@ -78,6 +79,15 @@ def create_table(sessions: Sessions, table: Table) -> None:
             f"{sessions.where}: its table {table.name} is not ours: it {complaint}. "
             "Name another [store] database, or drop that table"
         )
+
+
+def keep_for(sessions: Sessions, table: Table, keep_ns: int | None) -> None:
+    """The table forgets rows that are older than `keep_ns`, None never; the server counts in whole milliseconds."""
+    found = sessions.query(statements.show_tables(sessions.database), "reading how long tables are kept")
+    names, kept = (found[name].to_pylist() for name in found.column_names[:2])
+    wanted = "INF" if keep_ns is None else str(keep_ns // _MS_NS)
+    if dict(zip(names, kept, strict=True)).get(table.name) != wanted:
+        sessions.run(statements.keep_for(sessions.database, table, wanted), f"setting how long {table.name} is kept")
 
 
 def probed_writer(sessions: Sessions, staging: Path | None) -> tuple[Writer, str]:

@@ -36,6 +36,17 @@ def describe(database: str, table: Table) -> str:
     return f"DESC {_name(database, table)}"
 
 
+def show_tables(database: str) -> str:
+    """The tables and for how long each keeps its rows."""
+    return f"SHOW TABLES FROM {identifier(database)}"
+
+
+def keep_for(database: str, table: Table, milliseconds: str) -> str:
+    """Sets the time to live; `milliseconds` may be INF."""
+    ttl = milliseconds if milliseconds.isdigit() else literal(milliseconds)
+    return f"ALTER TABLE {_name(database, table)} SET PROPERTIES TTL={ttl}"
+
+
 def select(database: str, table: Table, columns: str, condition: str, group: str = "") -> str:
     """`columns` and `group` are SQL of ours; `condition` comes from the functions below."""
     sql = f"SELECT {columns} FROM {_name(database, table)} WHERE {condition}"  # noqa: S608

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from pipelines.plant import Retention, expiry_ns
 from pipelines.points import Point
 from pipelines.timeline import Interval
 from resources.iotdb.aggregates import aggregate_rows, vanished
 from resources.iotdb.catalogue import point_rows
 from resources.iotdb.deletions import delete_rows
-from resources.iotdb.layout import POINTS, SAMPLES, STATES, aggregate_table, database_name
-from resources.iotdb.preparation import Writer, create_database, create_table, probed_writer, read_clock
+from resources.iotdb.layout import POINTS, SAMPLES, STATES, Table, aggregate_table, database_name
+from resources.iotdb.preparation import (
+    Writer,
+    create_database,
+    create_table,
+    keep_for,
+    probed_writer,
+    read_clock,
+)
 from resources.iotdb.rows import rows_of
 from resources.iotdb.scans import stored_events
 from resources.iotdb.sessions import Sessions
@@ -37,6 +47,7 @@ class IoTDBStore:
         database: str,
         staging_dir: Path | None = None,
         allow_coarse_clock: bool = False,
+        retention: Retention | None = None,
     ) -> None:
         self.clock_ns = 1
         """Resolution of its timestamps, nanoseconds; the server's own after `prepare`."""
@@ -46,6 +57,8 @@ class IoTDBStore:
         self._sessions = Sessions(node_urls, user, password, database_name(database))
         self._staging = staging_dir
         self._allow_coarse_clock = allow_coarse_clock
+        keep = retention or Retention()
+        self._keep_ns = {SAMPLES.name: keep.raw, STATES.name: keep.raw, "agg_1m": keep.minutes}
         self._lock = threading.Lock()
         self._writer: Writer | None = None
         self._aggregates: set[str] = set()
@@ -62,6 +75,7 @@ class IoTDBStore:
             create_database(self._sessions)
             for table in (SAMPLES, STATES, POINTS):
                 create_table(self._sessions, table)
+                keep_for(self._sessions, table, self._keep_ns.get(table.name))
             writer, self.writer_reason = probed_writer(self._sessions, self._staging)
             self.writer_name = writer.name
             self._writer = writer
@@ -124,7 +138,9 @@ class IoTDBStore:
         with self._lock:
             if table.name not in self._aggregates:
                 create_table(self._sessions, table)
+                keep_for(self._sessions, table, self._keep_ns.get(table.name))
                 self._aggregates.add(table.name)
+        rows, replace = self._remembered(table, rows, replace)
         made = aggregate_rows(source, table, rows, self.clock_ns)
         if len(made):
             writer.write(table, made)
@@ -136,6 +152,15 @@ class IoTDBStore:
     def close(self) -> None:
         """Closes sessions; may be called twice."""
         self._sessions.close()
+
+    def _remembered(self, table: Table, rows: pa.Table, replace: Interval | None) -> tuple[pa.Table, Interval | None]:
+        """What of the rows and of the span the table's retention keeps: older ones would be refused, or lost."""
+        keep_ns = self._keep_ns.get(table.name)
+        if keep_ns is None:
+            return rows, replace
+        edge_ns = expiry_ns(time.time_ns(), keep_ns)
+        rows = rows.filter(pc.greater_equal(rows["time"].cast(pa.int64()), edge_ns))
+        return rows, replace and replace.intersect(Interval(edge_ns, 2**63 - 1))
 
     def _prepared(self) -> Writer:
         if self._writer is None:

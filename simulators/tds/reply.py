@@ -16,7 +16,8 @@ class Reply:
     def __init__(self, wire: Wire, wide: bool) -> None:
         self._wire, self._wide = wire, wide
         self._held = bytearray()
-        self._done: tuple[Done, Status, int | None] | None = None  # waits: only what follows says whether more comes
+        # It waits: only what follows says whether more comes.
+        self._done: tuple[Done, Status, int | None, bool] | None = None
         wire.begin()
 
     def add(self, content: bytes | memoryview) -> None:
@@ -24,10 +25,10 @@ class Reply:
         self._settle(Status.MORE)
         self._hold(content)
 
-    def done(self, kind: Done, status: Status = Status.FINAL, rows: int | None = None) -> None:
+    def done(self, kind: Done, status: Status = Status.FINAL, rows: int | None = None, *, changed: bool = False) -> None:
         """Adds the end of a statement or procedure; its MORE bit follows from what comes after it."""
         self._settle(Status.MORE)
-        self._done = kind, status, rows
+        self._done = kind, status, rows, changed
 
     def end(self) -> None:
         """Sends the rest. Raises Gone."""
@@ -43,9 +44,9 @@ class Reply:
 
     def _settle(self, more: Status) -> None:
         if self._done is not None:
-            kind, status, rows = self._done
+            kind, status, rows, changed = self._done
             self._done = None
-            self._hold(tokens.done(kind, status | more, rows, self._wide))
+            self._hold(tokens.done(kind, status | more, rows, changed, self._wide))
 
     def _hold(self, content: bytes | memoryview) -> None:
         whole = memoryview(content)

@@ -134,7 +134,7 @@ class Requests:
                 some = True
                 self._check()
                 rows = self._rows(reply, result) if result.columns else result.affected
-                reply.done(kind, rows=None if self._session.no_count else rows)
+                reply.done(kind, rows=None if self._session.no_count else rows, changed=not result.columns)
         if not some:
             reply.done(kind)
 

@@ -10,7 +10,7 @@ from simulators.tds.columns import COLLATION, Column, type_info
 
 PROGRAM = "Microsoft SQL Server"
 PROGRAM_VERSION = (16, 0, 0x03, 0xE8)  # 16.0.1000
-_SELECT = 0xC1
+_SELECT, _UPDATE = 0xC1, 0xC5  # what a client takes a DONE's count for
 _MOST_MESSAGE = 4_000  # characters of an error's text
 
 
@@ -45,11 +45,11 @@ class Change(IntEnum):
     RESET = 18
 
 
-def done(kind: Done, status: Status, rows: int | None, wide: bool) -> bytes:
-    """DONE, DONEPROC or DONEINPROC; `rows` None for no count."""
+def done(kind: Done, status: Status, rows: int | None, changed: bool, wide: bool) -> bytes:
+    """DONE, DONEPROC or DONEINPROC; `rows` of a rowset or, where `changed`, of no rowset; None for no count."""
     if rows is not None:
         status |= Status.COUNT
-    command = _SELECT if rows is not None else 0
+    command = 0 if rows is None else _UPDATE if changed else _SELECT
     count = (rows or 0) & (0xFFFF_FFFF_FFFF_FFFF if wide else 0xFFFF_FFFF)
     return struct.pack("<BHHQ" if wide else "<BHHI", kind, status, command, count)
 

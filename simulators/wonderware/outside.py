@@ -71,6 +71,10 @@ class Outside:
         self._version = -1
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Lets go of DuckDB."""
+        self._database.close()
+
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection that sees the configuration as it is now."""
         with self._lock:

@@ -32,6 +32,7 @@ def serve(settings: Settings) -> None:
     sys.stdout.flush()
     stopped.wait()
     server.stop()
+    historian.outside.close()
 
 
 def warm(historian: Historian, columns: str = WARM_COLUMNS) -> None:

@@ -15,7 +15,7 @@ from simulators.tds import Column, Result, datetime2, encode
 from tests.unit.simulators.tds.stage import Stage
 
 Connect = Callable[..., Any]
-EVIL = "o'neil \"q\" -- %s %d %; ; ? @P1 {x} Привет 😀 /* */ \\ \n\t"
+EVIL = 'o\'neil "q" -- %s %d %; ; ? @P1 {x} Привет 😀 /* */ \\ \n\t'
 COLUMNS: list[tuple[Column, pa.DataType, list[Any]]] = [
     (Column("bit", "bit"), pa.bool_(), [True, False]),
     (Column("tinyint", "tinyint"), pa.uint8(), [0, 255]),
@@ -147,7 +147,7 @@ def test_parameters_of_pymssql_are_literals_within_the_text(freetds: Connect, st
     cursor = freetds().cursor()
     cursor.execute("SELECT %s, %s, %s, 100%%", (EVIL, 5, None))
     literal = EVIL.replace("'", "''")
-    assert stage.asked[-1] == (f"SELECT N'{literal}', 5, NULL, 100%", {})
+    assert stage.asked[-1] == (f"SELECT N'{literal}', 5, NULL, 100%%", {})
 
 
 def test_several_results_and_counts(connect: Connect, stage: Stage) -> None:
