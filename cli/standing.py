@@ -61,6 +61,7 @@ class SourceStanding:
     pace: Pace | None
     at_work: bool
     lag_s: float | None
+    catalogue_age_s: float | None
 
     @property
     def share(self) -> float:
@@ -95,6 +96,7 @@ class SourceStanding:
             "events": self.events,
             "events_per_s": round(self.pace.events_per_s, 1) if self.pace else None,
             "active": self.at_work,
+            "catalogue_age_s": None if self.catalogue_age_s is None else round(self.catalogue_age_s, 1),
             "lag_s": None if self.lag_s is None else round(self.lag_s, 1),
             "left_s": None if self.left_s is None else round(self.left_s, 1),
             "unproved_points": len(self.unproved),
@@ -125,6 +127,7 @@ def standing_of(line: Line, settings: SourceSettings, span: Interval) -> SourceS
         unproved=unproved,
         pace=pace_of(history),
         at_work=time.time_ns() - newest_ns < _AT_WORK_NS and any(each.standing.gaps for each in groups),
+        catalogue_age_s=line.ledger.catalogue_age_s(settings.name),
         lag_s=None if settings.end else (time.time_ns() - watermark_ns) / SECOND_NS,
     )
 

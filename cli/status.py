@@ -52,6 +52,8 @@ def _show(screen: Screen, found: SourceStanding) -> None:
         )
     elif found.left_s is None:
         screen.say("nothing was moved yet: `ferry plan` says what a backfill would do")
+    if found.catalogue_age_s is not None:
+        screen.say(f"its points were asked for {duration(found.catalogue_age_s)} ago; `ferry discover` asks again")
     if found.lag_s is not None:
         screen.say(f"{duration(found.lag_s)} behind the source's clock")
     if found.events or found.unproved:

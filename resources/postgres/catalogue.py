@@ -62,7 +62,15 @@ def save(connection: Connection, source: str, points: Sequence[Point]) -> int:
     )
     copy_in(connection, _STATEMENTS["copy"], rows)
     connection.execute(_STATEMENTS["analyze"])
-    return connection.execute(_STATEMENTS["append"], {"source": source}).rowcount
+    changed = connection.execute(_STATEMENTS["append"], {"source": source}).rowcount
+    connection.execute(_STATEMENTS["discovered"], {"source": source, "points": len(points), "changed": changed})
+    return changed
+
+
+def age_s(connection: Connection, source: str) -> float | None:
+    """Seconds since the source was last asked for its points, by the server's clock; None before the first time."""
+    row = connection.execute(_STATEMENTS["age"], {"source": source}).fetchone()
+    return None if row is None else float(row[0])
 
 
 def load(connection: Connection, source: str, vanished: bool) -> list[Point]:

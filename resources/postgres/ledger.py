@@ -67,6 +67,10 @@ class PostgresLedger:
         """Like load_points, with the vanished ones."""
         return self._connections.run(lambda connection: catalogue.load(connection, source, True))
 
+    def catalogue_age_s(self, source: str) -> float | None:
+        """Seconds since the source was last asked for its points; None before the first time."""
+        return self._connections.run(lambda connection: catalogue.age_s(connection, source))
+
     @contextmanager
     def lease(self, source: str, group: str, window: Interval, holder: str) -> Iterator[Lease]:
         """Exclusive for exactly this (source, group, window) while the context lasts.

@@ -33,3 +33,13 @@ SELECT body::text
 FROM points_now
 WHERE source = %(source)s AND (NOT vanished OR %(vanished)s)
 ORDER BY point
+
+-- name: discovered
+INSERT INTO discoveries (source, points, changed) VALUES (%(source)s, %(points)s, %(changed)s)
+
+-- name: age
+SELECT extract(epoch FROM clock_timestamp() - recorded_at)::float8
+FROM discoveries
+WHERE source = %(source)s
+ORDER BY seq DESC
+LIMIT 1

@@ -126,10 +126,15 @@ def test_points_are_versions(ledger: PostgresLedger, source: str) -> None:
     a = Point("A", "A", "number", "key1", "w1", "Float32", "°C", "Tür\x00", True, True, "set", 0.0, 100.0, {"x": "1"})
     b = Point("B", "B", "digital", zero=math.nan, span=-math.inf)
     assert ledger.load_points(source) == []
+    assert ledger.catalogue_age_s(source) is None
     assert ledger.save_points(source, [b, a]) == 2
+    first_s = ledger.catalogue_age_s(source)
+    assert first_s is not None and 0 <= first_s < 60
     assert ledger.load_points(source)[0] == a
     assert repr(ledger.load_points(source)[1]) == repr(b)  # NaN is not itself
     assert ledger.save_points(source, [a, b]) == 0
+    again_s = ledger.catalogue_age_s(source)
+    assert again_s is not None and again_s < first_s + 60
     renamed = dataclasses.replace(a, name="A2", attributes={"x": "2", "ä": "\u2028"})
     assert ledger.save_points(source, [renamed]) == 2
     assert ledger.load_points(source) == [renamed]

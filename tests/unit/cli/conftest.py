@@ -66,6 +66,9 @@ class CatalogueLedger(MemoryLedger):
         self.points = list(points)
         return changed
 
+    def catalogue_age_s(self, source: str) -> float | None:
+        return 90.0 if self.points else None
+
     def exclude(self, exclusions: Sequence[Exclusion]) -> None:
         self.open += exclusions
 
