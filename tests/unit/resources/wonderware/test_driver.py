@@ -1,0 +1,148 @@
+"""Addresses, the choice of a driver, and what the drivers' errors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import mssql_python
+import pyarrow as pa
+import pymssql
+import pytest
+
+from pipelines.plant import SourceSettings
+from pipelines.ports import Stop
+from resources.wonderware import driver, freetds, odbc
+from resources.wonderware.login import Login, address
+from resources.wonderware.refusals import DriverMissing, Faltered, TooMuch
+from resources.wonderware.source import login_of
+
+LOGIN = Login("w1", "historian.example", 1433, "Runtime", "ferry", "s3cret;}'", statement_s=30)
+
+
+class NoSession:
+    def read(self, statement: str, values: Sequence[str | int]) -> Iterator[pa.Table]:
+        raise AssertionError(statement)
+
+    def close(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("historian.example", ("historian.example", 1433)),
+        ("historian.example:14330", ("historian.example", 14330)),
+        ("10.0.0.7,1444", ("10.0.0.7", 1444)),
+        ("h, 1444", ("h", 1444)),
+    ],
+)
+def test_addresses(text: str, found: tuple[str, int]) -> None:
+    assert address("w1", text) == found
+
+
+@pytest.mark.parametrize("text", ["HOST\\WINCC", "host:port", ":1433"])
+def test_what_is_no_address_says_what_to_write(text: str) -> None:
+    with pytest.raises(Stop, match=r"w1.*expected host or host:port"):
+        address("w1", text)
+
+
+def test_a_password_is_not_shown_and_not_read_as_part_of_the_connection_string() -> None:
+    assert "s3cret" not in repr(LOGIN)
+    assert odbc._braced(LOGIN.password) == "{s3cret;}}'}"
+
+
+def test_without_the_driver_pymssql_serves(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def missing(login: Login) -> NoSession:
+        raise DriverMissing("the ODBC driver of mssql-python does not load")
+
+    monkeypatch.setattr(odbc, "connect", missing)
+    assert driver.chosen(LOGIN) == ("pymssql", freetds.connect)
+    assert "libltdl7" in caplog.text
+    monkeypatch.setattr(odbc, "load_fault", lambda: "it does not load")
+    assert "apt-get install libltdl7" in driver.missing_driver()
+
+
+def test_with_the_driver_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(odbc, "connect", lambda login: NoSession())
+    assert driver.chosen(LOGIN)[0] == "mssql-python"
+    monkeypatch.setattr(odbc, "load_fault", lambda: "")
+    assert driver.missing_driver() == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "kind"),
+    [
+        ("Invalid authorization specification", "Login failed for user 'ferry'.", Stop),
+        ("Client unable to establish connection", "SSL Provider: certificate verify failed", Stop),
+        ("Client unable to establish connection", "TCP Provider: Error code 0x2749", Faltered),
+        ("Connection timeout expired", "too late", Faltered),
+        ("", "Failed to load the driver. Please read the documentation", DriverMissing),
+        ("Invalid catalog name", "Cannot open database", Stop),
+    ],
+)
+def test_odbc_at_connecting(state: str, text: str, kind: type[Exception]) -> None:
+    found = odbc._connect_error(mssql_python.OperationalError(state, text), LOGIN)
+    assert type(found) is kind
+    assert "s3cret" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "reason"),
+    [
+        ("Serialization failure", Faltered, ""),
+        ("Communication link failure", Faltered, ""),
+        ("Timeout expired", TooMuch, "time"),
+        ("Syntax error or access violation", TooMuch, "statement"),
+        ("Invalid authorization specification", Stop, ""),
+    ],
+)
+def test_odbc_at_a_statement(state: str, kind: type[Exception], reason: str) -> None:
+    found = odbc._error_of(mssql_python.OperationalError(state, "its own words"), LOGIN)
+    assert type(found) is kind
+    assert getattr(found, "reason", "") == reason
+
+
+@pytest.mark.parametrize(
+    ("number", "spent_s", "kind", "reason"),
+    [
+        (1205, 0.1, Faltered, ""),
+        (20047, 0.1, Faltered, ""),
+        (20047, 31.0, TooMuch, "time"),
+        (8623, 0.1, TooMuch, "statement"),
+        (229, 0.1, Stop, ""),
+        (18456, 0.1, Stop, ""),
+        (50000, 0.1, Faltered, ""),
+        (7399, 0.1, TooMuch, "statement"),
+    ],
+)
+def test_freetds_at_a_statement(number: int, spent_s: float, kind: type[Exception], reason: str) -> None:
+    error = pymssql.OperationalError(number, b"its own words\xd0\xb6DB-Lib error message 20018, severity 13:\n")
+    found = freetds._error_of(error, LOGIN, spent_s)
+    assert type(found) is kind
+    assert getattr(found, "reason", "") == reason
+    assert "DB-Lib" not in str(found)
+
+
+def test_freetds_at_connecting() -> None:
+    refused = freetds._connect_error(pymssql.OperationalError((18456, b"Login failed for user 'ferry'.")), LOGIN)
+    assert isinstance(refused, Stop) and "refused" in str(refused)
+    gone = freetds._connect_error(pymssql.OperationalError((20009, b"Unable to connect")), LOGIN)
+    assert isinstance(gone, Faltered) and not gone.reached
+
+
+def test_freetds_verifies_certificates_unless_told_not_to() -> None:
+    text = freetds._configuration("x", LOGIN)
+    assert "encryption = require" in text and "ca file = system" in text and "check certificate hostname = yes" in text
+    plain = Login("w1", "h", 1433, "Runtime", "u", "p", tls=False)
+    assert "encryption = off" in freetds._configuration("x", plain)
+
+
+def test_a_ca_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FERRY_UNIT_SQL", "x")
+    settings = SourceSettings(
+        name="w1", kind="wonderware", address="h", start="2026-01-01", ca_file="/nowhere/ca.pem",
+        auth={"kind": "basic", "username": "u", "password_env": "FERRY_UNIT_SQL"},
+    )  # fmt: skip
+    for connect in driver.DRIVERS.values():
+        with pytest.raises(Stop, match=r"/nowhere/ca\.pem is not there"):
+            connect(login_of(settings))
