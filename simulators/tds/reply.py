@@ -25,7 +25,9 @@ class Reply:
         self._settle(Status.MORE)
         self._hold(content)
 
-    def done(self, kind: Done, status: Status = Status.FINAL, rows: int | None = None, *, changed: bool = False) -> None:
+    def done(
+        self, kind: Done, status: Status = Status.FINAL, rows: int | None = None, *, changed: bool = False
+    ) -> None:
         """Adds the end of a statement or procedure; its MORE bit follows from what comes after it."""
         self._settle(Status.MORE)
         self._done = kind, status, rows, changed

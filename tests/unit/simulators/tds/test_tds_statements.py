@@ -12,7 +12,7 @@ from simulators.tds.statements import Setup, leading
         ("", [], ""),
         (" ;; -- nothing\n/* at\nall */ ;", [], ""),
         ("SET NOCOUNT ON SELECT 1", ["set"], "SELECT 1"),
-        ("set nocount on; set textsize 2147483647\nuse [a]]b] select 'SET X ON'", ["set", "set", "use"], "select 'SET X ON'"),
+        ("set nocount on; set textsize 7\nuse [a]]b] select 'SET X ON'", ["set", "set", "use"], "select 'SET X ON'"),
         ("SET ANSI_NULLS, QUOTED_IDENTIFIER ON", ["set"], ""),
         ("SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED; SELECT 1;", ["set"], "SELECT 1;"),
         ("BEGIN TRAN SELECT 1", ["begin"], "SELECT 1"),

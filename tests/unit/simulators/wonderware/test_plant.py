@@ -1,5 +1,7 @@
 """The plant behind the Historian stand-in: determinism, the promised mix, oddities, and truth."""
 
+# ruff: noqa: E501 - a statement of SQL reads best in one line
+
 from __future__ import annotations
 
 import subprocess
