@@ -91,12 +91,16 @@ def move_journal(line: Line, settings: SourceSettings, window: Interval) -> Jour
 
 
 def open_windows(line: Line, settings: SourceSettings, span: Interval) -> list[Interval]:
-    """Windows of the span whose journal was not read to its end, or not as the source counts it."""
+    """Windows of the span whose journal was not read since they settled, or not as the source counts it."""
     wanted = line.wanted(settings, span)
     if settings.kind not in KINDS or wanted is None:
         return []
     parts = {window: window.intersect(wanted) for window in line.windows(settings, wanted)}
-    return [w for w, part in parts.items() if part and not line.ledger.journal_closed(settings.name, part)]
+    return [
+        window
+        for window, part in parts.items()
+        if part and not line.ledger.journal_closed(settings.name, part, part.end_ns + settings.lateness)
+    ]
 
 
 def _metadata(found: JournalResult) -> dict[str, dg.MetadataValue[Any]]:

@@ -46,9 +46,9 @@ def alarms(connection: Connection, source: str, span: Interval) -> pa.Table:
     return copy_out(connection, _STATEMENTS["alarms"], _where(source, span), ALARM_SCHEMA)
 
 
-def is_closed(connection: Connection, source: str, span: Interval) -> bool:
-    """Whether all of the span was read after its end, with as many entries as the source counted."""
-    row = connection.execute(_STATEMENTS["closed"], _where(source, span)).fetchone()
+def is_closed(connection: Connection, source: str, span: Interval, settled_ns: int) -> bool:
+    """Whether all of the span was read after `settled_ns`, with as many entries as the source counted."""
+    row = connection.execute(_STATEMENTS["closed"], {**_where(source, span), "settled_ns": settled_ns}).fetchone()
     return bool(row and row[0])
 
 

@@ -207,9 +207,9 @@ class PostgresLedger:
         """Alarms that began in the span, ALARM_SCHEMA, by their start."""
         return self._connections.run(lambda connection: journal.alarms(connection, source, span))
 
-    def journal_closed(self, source: str, span: Interval) -> bool:
-        """Whether all of the span was read after its end, with as many entries as the source counted."""
-        return self._connections.run(lambda connection: journal.is_closed(connection, source, span))
+    def journal_closed(self, source: str, span: Interval, settled_ns: int) -> bool:
+        """Whether all of the span was read after `settled_ns`, with as many entries as the source counted."""
+        return self._connections.run(lambda connection: journal.is_closed(connection, source, span, settled_ns))
 
     def close(self) -> None:
         """Closes connections; leases end with their contexts. May be called twice."""

@@ -62,8 +62,9 @@ async def _some(server: Server, pace: Pace, points: Sequence[Point], span: Inter
     places = by_name([point.address for point in points])
     columns = (found[name].to_pylist() for name in ("TagName", "Events", "Total"))
     return {
-        points[place_of(places, name)].id: (int(events), None if total is None else float(total))
+        points[place].id: (int(events), None if total is None else float(total))
         for name, events, total in zip(*columns, strict=True)
+        if (place := place_of(places, name)) >= 0
     }
 
 

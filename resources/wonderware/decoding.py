@@ -34,7 +34,7 @@ def decode(points: Sequence[Point], rows: pa.Table, span: Interval, asked: Inter
     owners, times = _owners(points, rows), _ints(rows, "TimeNs")
     _check_zone(times, asked)
     quality, detail = _ints(rows, "Quality"), _ints(rows, "QualityDetail")
-    keep = (times >= span.start_ns) & (times < span.end_ns) & ~made_up(quality, detail)
+    keep = (owners >= 0) & (times >= span.start_ns) & (times < span.end_ns) & ~made_up(quality, detail)
     order = np.flatnonzero(keep)
     order = order[np.lexsort((times[order], owners[order]))]
     rows, places, times = rows.take(pa.array(order)), owners[order].astype(np.int32), times[order]
@@ -83,13 +83,15 @@ def by_name(names: Sequence[str]) -> dict[str, int]:
 
 
 def place_of(places: dict[str, int], name: str) -> int:
-    """The place of a name that the server gave. Raises KeyError."""
-    found = places.get(name)
-    return places[name.casefold()] if found is None else found
+    """The place of a name that the server gave; -1 for one that was not asked for.
+
+    A collation that takes ü for u gives another tag's rows, too.
+    """
+    return places.get(name, places.get(name.casefold(), -1))
 
 
 def _owners(points: Sequence[Point], rows: pa.Table) -> Ints:
-    """The place in `points` of each row's tag."""
+    """The place in `points` of each row's tag, -1 for a tag that is none of them."""
     coded = rows["TagName"].combine_chunks().dictionary_encode()
     places = by_name([point.address for point in points])
     found = [place_of(places, name) for name in coded.dictionary.to_pylist()]

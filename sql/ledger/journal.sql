@@ -46,10 +46,10 @@ COPY (
     ORDER BY start_ns, object, variable
 ) TO STDOUT (FORMAT csv, FORCE_QUOTE (object, variable, area, value, comment))
 
--- A window that was read once it was over, and whose entries are as many as the source counted.
+-- A window that was read once nothing late was waited for any more, and whose entries are as many as the source counted.
 -- name: closed
 SELECT EXISTS (
     SELECT FROM journal_windows
     WHERE source = %(source)s AND start_ns <= %(start_ns)s AND end_ns >= %(end_ns)s AND counted = entries
-        AND recorded_at >= readable(%(end_ns)s)
+        AND recorded_at >= readable(%(settled_ns)s)
 )

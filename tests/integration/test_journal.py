@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,11 +122,13 @@ def test_a_changed_entry_is_a_version_and_twice_is_once(ledger: PostgresLedger) 
     assert ledger.journal("other", DAYS).num_rows == 0
 
 
-def test_a_window_is_closed_when_it_was_read_after_its_end_and_agrees(ledger: PostgresLedger) -> None:
-    assert not ledger.journal_closed("w", DAYS)
+def test_a_window_is_closed_when_it_was_read_since_it_settled_and_agrees(ledger: PostgresLedger) -> None:
+    settled = DAYS.end_ns
+    assert not ledger.journal_closed("w", DAYS, settled)
     ledger.compare_journal("w", DAYS, 7, 6)
-    assert not ledger.journal_closed("w", DAYS)
+    assert not ledger.journal_closed("w", DAYS, settled)
     ledger.compare_journal("w", DAYS, 7, 7)
-    assert ledger.journal_closed("w", DAYS)
-    assert ledger.journal_closed("w", Interval(DAYS.start_ns, NOON))
-    assert not ledger.journal_closed("w", Interval(DAYS.start_ns, DAYS.end_ns + 1))
+    assert ledger.journal_closed("w", DAYS, settled)
+    assert ledger.journal_closed("w", Interval(DAYS.start_ns, NOON), settled)
+    assert not ledger.journal_closed("w", DAYS, time.time_ns() + MINUTE_NS)  # late entries may still come
+    assert not ledger.journal_closed("w", Interval(DAYS.start_ns, DAYS.end_ns + 1), settled)

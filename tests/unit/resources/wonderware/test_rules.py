@@ -93,6 +93,15 @@ def test_rows_outside_the_span_are_cut_and_ties_numbered() -> None:
     assert found["tie"].to_pylist() == [0, 0, 1]
 
 
+def test_rows_of_a_tag_that_was_not_asked_for_are_nobodys() -> None:
+    """A collation that ignores accents gives them; another case of the same name is the same tag."""
+    points = [Point("a", "Über", "number", address="Über"), Point("b", "tag", "number", address="tag")]
+    table = rows(NOON, NOON + 1, NOON + 2).set_column(0, "TagName", pa.array(["Uber", "TAG", "Über"]))
+    found = decode(points, table, SPAN, around(SPAN))
+    assert found["point"].to_pylist() == ["a", "b"]
+    assert found["time"].cast(pa.int64()).to_pylist() == [NOON + 2, NOON + 1]
+
+
 def test_a_server_that_answers_in_its_own_zone_is_not_believed() -> None:
     point = Point("TAG", "TAG", "number", address="TAG")
     with pytest.raises(Stop, match="wwTimeZone"):
