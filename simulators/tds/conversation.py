@@ -7,7 +7,7 @@ import struct
 
 from simulators.tds import login, prelogin, tokens
 from simulators.tds.database import FATAL_LEVEL, Database, HangUp, SqlError
-from simulators.tds.packets import Packet, Wire
+from simulators.tds.packets import MOST_BYTES, MOST_ENCRYPTED_BYTES, Packet, Wire
 from simulators.tds.reply import Reply
 from simulators.tds.requests import Requests
 from simulators.tds.session import SERVER_NAME, Session
@@ -26,6 +26,7 @@ class Conversation:
     def __init__(self, wire: Wire, database: Database, policy: prelogin.Policy, tls: ssl.SSLContext | None) -> None:
         self._wire, self._database = wire, database
         self._policy, self._tls = policy, tls
+        self._most_bytes = MOST_BYTES  # of a packet
 
     def run(self) -> None:
         """Until the client goes, or is sent away."""
@@ -79,10 +80,12 @@ class Conversation:
             raise Gone(f"a message of type 0x{message.kind:02x} where a login is due, encryption {encryption}")
         if encryption == "login":
             self._wire.stream.bare()
+        if encryption == "all":
+            self._most_bytes = MOST_ENCRYPTED_BYTES
         return message.content
 
     def _welcome(self, asking: login.Login, session: Session) -> None:
-        wide, size = session.wide, asking.packet_bytes
+        wide, size = session.wide, min(asking.packet_bytes, self._most_bytes)
         reply = Reply(self._wire, wide)
         reply.add(session.use(session.database))
         reply.add(tokens.text_change(Change.LANGUAGE, "us_english", ""))

@@ -13,6 +13,7 @@ from simulators.tds.stream import Gone, Stream
 HEADER_BYTES = 8
 DEFAULT_BYTES = 4_096
 LEAST_BYTES, MOST_BYTES = 512, 32_767
+MOST_ENCRYPTED_BYTES = 16_383  # a longer packet is not one TLS record, and ODBC waits for the rest for ever
 _GROUP_BYTES = 1 << 19  # packets of about so many bytes leave in one call
 _END, _IGNORE, _RESET, _RESET_KEEP = 0x01, 0x02, 0x08, 0x10
 

@@ -85,7 +85,7 @@ def test_a_proved_plant(tmp_path: Path, land: Any) -> None:
     assert "Events at the source 60 = Events landed 60 = Events in the store 60" in words
     assert "1 silent point" in words
     assert "I/O Timeout" in words
-    assert "a number, bad (quality 0)" in words
+    assert "without a text, bad (quality 0)" in words
     assert "Points that are not proved" not in words
     assert page.count("<svg") == 4  # coverage, rates, T1, V1
     assert "could not be drawn" not in page
