@@ -43,6 +43,11 @@ def tags() -> Statement:
     return _TAGS["tags"], []
 
 
+def probe() -> Statement:
+    """How many tags there are, and the server's clock."""
+    return _TAGS["probe"], []
+
+
 def journal(asked: Interval) -> Statement:
     """Alarms and writes in (start, end] of `asked`."""
     return _JOURNAL["entries"], [literal(asked.start_ns), literal(asked.end_ns)]

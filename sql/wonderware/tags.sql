@@ -12,3 +12,10 @@ WHERE t.TagType IN (1, 2, 3)
 
 -- name: keys
 SELECT TagName, wwTagKey FROM Tag WHERE TagName IN ({names})
+
+-- Who answers, and what its clock says, seconds since 1970 in UTC.
+-- name: probe
+SELECT COUNT(*) AS Tags,
+    CAST(DATEDIFF(day, '19700101', GETUTCDATE()) AS bigint) * 86400
+        + DATEDIFF(second, CAST(GETUTCDATE() AS date), GETUTCDATE()) AS NowS
+FROM Tag

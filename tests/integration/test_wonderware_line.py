@@ -18,6 +18,7 @@ import pymssql
 import pytest
 
 from assets_defs.line import Line, open_line
+from cli.main import run
 from pipelines import samples
 from pipelines.plant import load_plant
 from pipelines.ports import SliceId, Stop
@@ -220,6 +221,16 @@ def test_a_deleted_and_a_renamed_tag(line: Line, historian: Historian) -> None:
     results = backfill(line)
     assert {point for result in results for point in result.unproved} == {first.id}
     assert second.id in pc.unique(stored(line)["point"].cast(pa.string())).to_pylist()
+
+
+def test_the_doctor_asks_the_historian(write: Any, historian: Historian, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(wonderware(historian))
+    code = run(["doctor", "--plant", str(path), "--json"])
+    found = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert code == 0, found
+    assert "tags, as ferry" in found["source wonderware1"]["detail"]
+    assert found["source wonderware1: clock"]["well"]
+    assert found["SQL Server driver"]["detail"].startswith(("mssql-python", "pymssql; "))
 
 
 @pytest.mark.timeout(600)
