@@ -41,6 +41,7 @@ def _odbc(port: str, encrypt: bool, ca: str, user: str, password: str, folder: P
     import mssql_python
 
     words = f"Server=localhost,{port};UID={user};PWD={{{password}}};Encrypt={'yes' if encrypt else 'no'}"
+    words += ";PacketSize=32767"  # more than a TLS record holds
     return mssql_python.connect(words, timeout=20)
 
 

@@ -1,7 +1,5 @@
 """What the stand-in answers about History: retrieval as facts/historians.md 2.2 to 2.7 and 2.9 say."""
 
-# ruff: noqa: E501 - a statement of SQL reads best in one line
-
 from __future__ import annotations
 
 from urllib.parse import quote
@@ -136,7 +134,10 @@ def test_every_awkward_name_can_be_asked_for_by_parameter_literal_and_other_case
 
 def test_columns_and_values_of_each_kind(historian: Historian) -> None:
     for name in ("UNIT1.TROUBLE.TI007.PV", "UNIT1.TROUBLE.XV008.ST", "UNIT1.TROUBLE.ID009.TXT", "UNIT1.NOOPC.TI017.PV"):
-        sql = f"SELECT {COLUMNS} FROM History WHERE TagName = @P1 AND DateTime > '20260101 03:00:00.000' AND DateTime < '2026-01-01T20:00' AND {FULL}"
+        sql = (
+            f"SELECT {COLUMNS} FROM History WHERE TagName = @P1 AND DateTime > '20260101 03:00:00.000' "
+            f"AND DateTime < '2026-01-01T20:00' AND {FULL}"
+        )
         rows = ask(historian, sql, P1=name)
         wanted = expected(historian, name, START + 3 * HOUR_NS + 1, START + 20 * HOUR_NS)
         string = historian.plant.catalogue.find(name).kind == "string"
@@ -148,7 +149,10 @@ def test_columns_and_values_of_each_kind(historian: Historian) -> None:
 
 
 def test_select_star_has_the_33_columns_with_inputs_echoed(historian: Historian) -> None:
-    sql = f"SELECT * FROM History WHERE TagName = '{TEMP}' AND DateTime > '2026-01-01' AND DateTime < '2026-01-01 01:00' AND {FULL}"
+    sql = (
+        f"SELECT * FROM History WHERE TagName = '{TEMP}' AND DateTime > '2026-01-01' AND DateTime < "
+        f"'2026-01-01 01:00' AND {FULL}"
+    )
     names = titles(historian, sql)
     assert len(names) == 33
     row = dict(zip(names, ask(historian, sql)[0], strict=True))
@@ -175,7 +179,8 @@ def test_rows_come_in_the_order_of_the_list_each_tag_by_time(historian: Historia
 def window(historian: Historian, bounds: str, name: str = TEMP, more: str = FULL) -> list[tuple[object, ...]]:
     return ask(
         historian,
-        f"SELECT DateTime, Value, Quality, QualityDetail, OPCQuality FROM History WHERE TagName = '{name}' AND {bounds} AND {more}",
+        "SELECT DateTime, Value, Quality, QualityDetail, OPCQuality FROM History WHERE TagName = "
+        f"'{name}' AND {bounds} AND {more}",
     )
 
 
@@ -300,7 +305,10 @@ def test_without_a_zone_times_are_the_servers_wall_clock(
     historian = Historian(Plant(Settings(points=10, hours=72, start_ns=parse_iso(start), zone=zone)))
     first = parse_iso(start) + 3 * HOUR_NS
     last = first + 60 * HOUR_NS
-    bounds = f"DateTime > '{text(int(to_wall(np.array([first]), zone)[0]))}' AND DateTime < '{text(int(to_wall(np.array([last]), zone)[0]))}'"
+    bounds = (
+        f"DateTime > '{text(int(to_wall(np.array([first]), zone)[0]))}' AND DateTime < "
+        f"'{text(int(to_wall(np.array([last]), zone)[0]))}'"
+    )
     local = window(historian, bounds, "UNIT1.FLOW.FI001.PV", "wwRetrievalMode = 'Full'")
     named = window(historian, bounds, "UNIT1.FLOW.FI001.PV", f"wwRetrievalMode = 'Full' AND wwTimeZone = '{windows}'")
     utc = window(historian, f"DateTime > '{text(first)}' AND DateTime < '{text(last)}'", "UNIT1.FLOW.FI001.PV")
@@ -341,7 +349,8 @@ def test_getutcdate_is_utc_and_getdate_the_servers_time() -> None:
     assert 0 <= utc - clock < 60 * 10**9
     rows = ask(
         historian,
-        f"SELECT MIN(DateTime) FROM History WHERE TagName = '{TEMP}' AND DateTime > DATEADD(hour, -1, GETUTCDATE()) AND {FULL}",
+        f"SELECT MIN(DateTime) FROM History WHERE TagName = '{TEMP}' AND DateTime > DATEADD(hour, -1, "
+        f"GETUTCDATE()) AND {FULL}",
     )
     assert 0 < rows[0][0] - (clock - HOUR_NS) < HOUR_NS
 
@@ -369,8 +378,10 @@ def test_counting_in_sql_agrees_with_the_rows(historian: Historian) -> None:
     where = f"TagName LIKE 'UNIT1.%' AND DateTime > '2026-01-01' AND DateTime < '2026-01-02' AND {FULL}"
     counts = ask(
         historian,
-        f"SELECT h.TagName, COUNT_BIG(*) AS n, SUM(CASE WHEN h.Quality = 1 THEN 1 ELSE 0 END), SUM(h.Value), MIN(h.ns), MAX(h.ns) "
-        f"FROM (SELECT TagName, {NS} AS ns, Value, Quality FROM History WHERE {where}) AS h WHERE h.ns >= {START} GROUP BY h.TagName",
+        "SELECT h.TagName, COUNT_BIG(*) AS n, SUM(CASE WHEN h.Quality = 1 THEN 1 ELSE 0 END), "
+        "SUM(h.Value), MIN(h.ns), MAX(h.ns) "
+        f"FROM (SELECT TagName, {NS} AS ns, Value, Quality FROM History WHERE {where}) AS h WHERE "
+        f"h.ns >= {START} GROUP BY h.TagName",
     )
     assert len(counts) >= 20
     for name, count, bad, total, first, last in counts:
@@ -399,7 +410,8 @@ def test_tags_are_found_by_like_join_and_subquery(historian: Historian) -> None:
     with_unit = ask(
         historian,
         "SELECT H.TagName, E.Unit, COUNT(*) FROM INSQL.Runtime.dbo.History H JOIN AnalogTag A ON A.TagName = H.TagName "
-        f"JOIN EngineeringUnit E ON E.EUKey = A.EUKey WHERE E.Unit = N'°C' AND {bounds.replace('DateTime', 'H.DateTime')} GROUP BY H.TagName, E.Unit",
+        "JOIN EngineeringUnit E ON E.EUKey = A.EUKey WHERE E.Unit = N'°C' AND "
+        f"{bounds.replace('DateTime', 'H.DateTime')} GROUP BY H.TagName, E.Unit",
     )
     assert {row[1] for row in with_unit} == {"°C"}
     assert len(with_unit) > 10
@@ -420,7 +432,9 @@ def test_tags_are_found_by_like_join_and_subquery(historian: Historian) -> None:
         ("SELECT Value FROM History WHERE TagName = 'a'", 7_320),
         ("SELECT Value FROM History WHERE TagName = 'a' AND DateTime > '2026' AND wwRetrievalMode IN ('Full')", 7_320),
         ("SELECT Value FROM History WHERE DateTime > '2026-01-01' AND (wwVersion = 'Latest' OR Value > 1)", 7_320),
-        ("SELECT Value FROM History WHERE DateTime > '2026-01-01' AND wwVersion = 'Latest' AND wwVersion = 'Latest'", 7_320),
+        (
+            "SELECT Value FROM History WHERE DateTime > '2026-01-01' AND wwVersion = 'Latest' AND "
+            "wwVersion = 'Latest'", 7_320),
         ("SELECT Value FROM History WHERE DateTime > '2026-01-01' AND wwVersion <> 'Latest'", 7_320),
         ("SELECT Value FROM History WHERE DateTime > '2026-01-01' AND wwVersion = 'Newest'", 7_320),
         ("SELECT Value FROM History WHERE DateTime > '2026-01-01' AND wwRetrievalMode = 'Fullest'", 7_320),
@@ -437,7 +451,9 @@ def test_tags_are_found_by_like_join_and_subquery(historian: Historian) -> None:
         ("SELECT TagName FRM Tag", 102),
         ("SELECT Value FROM History WHERE TagName = @P9 AND DateTime > '2026-01-01'", 137),
         ("SELECT NOSUCH(1)", 195),
-        ("SELECT DATEDIFF(millisecond, '19700101', DateTime) FROM History WHERE TagName = 'SysPulse' AND DateTime > '2026-01-01'", 535),
+        (
+            "SELECT DATEDIFF(millisecond, '19700101', DateTime) FROM History WHERE TagName = 'SysPulse' "
+            "AND DateTime > '2026-01-01'", 535),
         ("UPDATE History SET Value = 1", 40_517),
         ("EXEC sp_who", 2_812),
     ],
@@ -476,7 +492,8 @@ def test_live_hides_what_is_later_than_the_clock() -> None:
     assert clock - 2 * 10**9 < last[0] < clock + 60 * 10**9
     live = ask(
         historian,
-        "SELECT TagName, DateTime, Value FROM Live WHERE TagName IN ('UNIT1.FLOW.FI001.PV', 'UNIT1.SILENT.XI006.PV') AND wwTimeZone = 'UTC'",
+        "SELECT TagName, DateTime, Value FROM Live WHERE TagName IN ('UNIT1.FLOW.FI001.PV', "
+        "'UNIT1.SILENT.XI006.PV') AND wwTimeZone = 'UTC'",
     )
     assert len(live) == 1
     assert live[0][1] >= last[0]
@@ -491,7 +508,8 @@ def test_the_press_forgets_what_an_edit_a_rename_and_a_hidden_window_change() ->
     def rows() -> list[tuple[object, ...]]:
         return ask(
             historian,
-            f"SELECT TagName, DateTime, Value FROM History WHERE TagName LIKE 'unit1.temp%' AND DateTime > '2025-12-31' AND {FULL}",
+            "SELECT TagName, DateTime, Value FROM History WHERE TagName LIKE 'unit1.temp%' AND "
+            f"DateTime > '2025-12-31' AND {FULL}",
         )
 
     before = rows()

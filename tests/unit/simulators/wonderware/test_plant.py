@@ -1,7 +1,5 @@
 """The plant behind the Historian stand-in: determinism, the promised mix, oddities, and truth."""
 
-# ruff: noqa: E501 - a statement of SQL reads best in one line
-
 from __future__ import annotations
 
 import subprocess
@@ -53,7 +51,8 @@ def test_the_same_seed_gives_the_same_plant_in_another_process() -> None:
     script = (
         "from simulators.wonderware import Plant, Settings, truth\n"
         "from pipelines.samples import tally\n"
-        f"print(tally(truth(Plant(Settings(points=60, seed=7, hours=30)), {START}, {START + 30 * HOUR_NS})).to_pydict())"
+        f"print(tally(truth(Plant(Settings(points=60, seed=7, hours=30)), {START}, "
+        f"{START + 30 * HOUR_NS})).to_pydict())"
     )
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     here = truth(Plant(Settings(points=60, seed=7, hours=30)), START, START + 30 * HOUR_NS)
