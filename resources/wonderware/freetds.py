@@ -59,7 +59,7 @@ class _FreeTdsSession:
         began_s = time.monotonic()
         try:
             with contextlib.closing(self._connection.cursor()) as cursor:
-                cursor.execute(statement.replace("%", "%%").replace("?", "%s"), tuple(values))
+                cursor.execute(statement.replace("?", "%s"), tuple(values))
                 names = [column[0] for column in cursor.description]
                 while rows := cursor.fetchmany(_BATCH_ROWS):
                     yield _table(names, rows)

@@ -29,10 +29,12 @@ class RawClient:
         self.socket.sendall(struct.pack(">BBHHBB", kind, status, len(content) + 8, 0, 1, 0) + content)
 
     def receive(self) -> bytes:
-        whole = b""
+        whole, expected = b"", 0
         while True:
-            kind, status, length = struct.unpack(">BBH4x", self._take(8))
+            kind, status, length, packet = struct.unpack(">BBH2xBx", self._take(8))
             assert kind == 4
+            expected += 1
+            assert packet == expected % 256
             whole += self._take(length - 8)
             if status & END:
                 return whole

@@ -239,6 +239,7 @@ def test_a_million_rows_arrive_exactly_at_pymssql(freetds: Connect, stage: Stage
     assert rows[11] == (11, None)
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize(
     "garbage",
     [

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from simulators.tds import Column, Result, Server, SqlError, datetime2, encode
+from simulators.tds import Column, Result, Server, SqlError, Tls, datetime2, encode
 from tests.unit.simulators.tds import raw_client as raw
 from tests.unit.simulators.tds.raw_client import RawClient, Token
 from tests.unit.simulators.tds.stage import Stage, rowset
@@ -350,3 +350,23 @@ def test_versions(freetds: Callable[..., Any], stage: Stage, version: str) -> No
     else:
         cursor.execute("SELECT t")
         assert len(cursor.fetchall()) == 1
+
+
+def test_packets_are_numbered_and_a_block_of_any_size_fits(client: RawClient, stage: Stage) -> None:
+    """At the edges of a packet of 4096 bytes, and beyond 256 packets."""
+    for count in (*range(670, 690), 250_000):
+        stage.answers["SELECT many"] = lambda _, count=count: [rowset(*range(count))]
+        tokens = client.batch("SELECT many")
+        assert [token.value for token in tokens if token.name == "row"] == list(range(count))
+        assert tokens[-1] == Token("done", count, COUNT)
+
+
+def test_where_tls_is_required_a_login_in_the_clear_is_not_read(stage: Stage) -> None:
+    server = Server(stage, tls=Tls("required"))
+    server.start()
+    client = RawClient(server.port)
+    with pytest.raises((EOFError, ConnectionResetError)):
+        client.log_in()
+    assert stage.databases == []
+    client.socket.close()
+    server.stop()
