@@ -107,7 +107,7 @@ class Landing:
             temporary.rename(path)
             _write_durably(path.with_suffix(".json"), json.dumps(asdict(manifest), ensure_ascii=False, indent=1))
         except OSError as error:
-            for leftover in (temporary, path, path.with_suffix(".json")):
+            for leftover in (temporary, path, *(path.with_suffix(end) for end in (".json", ".tmp"))):
                 leftover.unlink(missing_ok=True)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise NoRoom(
