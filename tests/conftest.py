@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from resources.embedded import EmbeddedIoTDB, EmbeddedPostgres, IoTDBAddress, PostgresAddress
+from resources.iotdb.sessions import Sessions
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +46,30 @@ def iotdb_staging(iotdb_server: EmbeddedIoTDB) -> Path:
 
 
 @pytest.fixture
+def iotdb_names(iotdb: IoTDBAddress) -> Iterator[Callable[[], str]]:
+    """Gives names of databases of the test's own, and drops them: some seventeen at once are all that the server takes
+    with the memory that it has here (facts/iotdb.md, section 1)."""
+    given: list[str] = []
+
+    def name() -> str:
+        given.append(f"t{uuid.uuid4().hex[:12]}")
+        return given[-1]
+
+    yield name
+    drop_databases(iotdb, given)
+
+
+def drop_databases(iotdb: IoTDBAddress, names: list[str]) -> None:
+    """Frees their regions."""
+    sessions = Sessions([f"{iotdb.host}:{iotdb.port}"], iotdb.user, iotdb.password, "")
+    for name in names:
+        sessions.administer(
+            lambda session, name=name: session.run(f'DROP DATABASE IF EXISTS "{name}"'), "dropping a test's database"
+        )
+    sessions.close()
+
+
+@pytest.fixture
 def postgres_dsn(postgres: PostgresAddress) -> Iterator[str]:
     """A database of the test's own."""
     name = f"t_{uuid.uuid4().hex}"
@@ -56,7 +81,12 @@ def postgres_dsn(postgres: PostgresAddress) -> Iterator[str]:
 
 @pytest.fixture
 def plant_file(
-    tmp_path: Path, iotdb: IoTDBAddress, iotdb_staging: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    iotdb: IoTDBAddress,
+    iotdb_staging: Path,
+    iotdb_names: Callable[[], str],
+    postgres_dsn: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Path]:
     """Writes a plant file that uses the session's servers, with a database, a ledger and a landing of its own."""
     monkeypatch.setenv("FERRY_TEST_DSN", postgres_dsn)
@@ -68,7 +98,7 @@ def plant_file(
         path.write_text(
             f"""
             [plant]
-            name = "t{uuid.uuid4().hex[:12]}"
+            name = "{iotdb_names()}"
             [[source]]
             name = "pi1"
             kind = "pi_web_api"

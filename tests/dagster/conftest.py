@@ -24,6 +24,7 @@ from pipelines.plant import SourceSettings, load_plant
 from pipelines.points import Point
 from pipelines.timeline import HOUR_NS, MINUTE_NS, parse
 from resources.embedded import IoTDBAddress, PostgresAddress
+from tests.conftest import drop_databases
 from tests.contract.stand_in import running
 from tests.dagster.real_plant import PLANT as REAL_PLANT
 from tests.dagster.real_plant import RealPlant
@@ -160,3 +161,4 @@ def real_plant(
             file.write_text(text, encoding="utf-8")
             yield RealPlant(file, url)
         database.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    drop_databases(iotdb, [name])

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from resources.embedded import IoTDBAddress, PostgresAddress
+from tests.conftest import drop_databases
 from tests.contract.stand_in import running
 from tests.dagster.real_plant import PLANT, RealPlant, running_ui
 
@@ -35,6 +36,7 @@ def plant(
             file.write_text(text.format(name=name, url=address, iotdb=iotdb, staging=iotdb_staging), encoding="utf-8")
             yield RealPlant(file, address)
         database.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    drop_databases(iotdb, [name])
 
 
 def test_samples_and_journal_over_graphql_and_once_more(plant: RealPlant) -> None:

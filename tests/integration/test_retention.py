@@ -107,7 +107,7 @@ def test_a_gap_that_becomes_old_is_still_landed(line: Line) -> None:
 
 
 def test_the_trap_a_load_of_rows_older_than_the_ttl_succeeds_and_they_are_not_there(
-    iotdb: IoTDBAddress, iotdb_staging: Path
+    iotdb: IoTDBAddress, iotdb_staging: Path, iotdb_names: Callable[[], str]
 ) -> None:
     """Why nothing older is written: LOAD says yes, and tablets are refused (607)."""
     now = time.time_ns()
@@ -116,7 +116,7 @@ def test_the_trap_a_load_of_rows_older_than_the_ttl_succeeds_and_they_are_not_th
         for hours in (1, 200)
     ]
     events = samples.ordered(pa.Table.from_pylist(rows, schema=samples.SCHEMA))
-    for staging, name in ((iotdb_staging, "ttl_load"), (None, "ttl_tablets")):
+    for staging, name in ((iotdb_staging, iotdb_names()), (None, iotdb_names())):
         nodes = [f"{iotdb.host}:{iotdb.port}"]
         store = IoTDBStore(
             nodes, iotdb.user, iotdb.password, name, staging, retention=Retention(raw="5 d", minutes="6 d")

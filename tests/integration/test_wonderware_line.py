@@ -6,8 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,7 @@ requests_per_s = 500
 """
 PLANT = """
 [plant]
-name = "t{unique}"
+name = "{name}"
 {sources}
 [store]
 iotdb = "{iotdb.host}:{iotdb.port}"
@@ -85,7 +84,12 @@ def historian() -> Iterator[Historian]:
 
 @pytest.fixture
 def write(
-    tmp_path: Path, iotdb: IoTDBAddress, iotdb_staging: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    iotdb: IoTDBAddress,
+    iotdb_staging: Path,
+    iotdb_names: Callable[[], str],
+    postgres_dsn: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Any:
     monkeypatch.setenv("FERRY_TEST_DSN", postgres_dsn)
     monkeypatch.setenv("FERRY_TEST_IOTDB", iotdb.password)
@@ -93,8 +97,7 @@ def write(
 
     def plant(*sources: str) -> Path:
         path = tmp_path / "ferry.toml"
-        unique = uuid.uuid4().hex[:12]
-        text = PLANT.format(unique=unique, sources="\n".join(sources), iotdb=iotdb, staging=iotdb_staging)
+        text = PLANT.format(name=iotdb_names(), sources="\n".join(sources), iotdb=iotdb, staging=iotdb_staging)
         path.write_text(text, encoding="utf-8")
         return path
 
