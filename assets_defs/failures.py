@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from assets_defs.events import emit
-from assets_defs.partitions import RANGE_END, RANGE_START
+from assets_defs.partitions import RANGE_END, RANGE_START, key_of
 from pipelines.landing import window_label
 from pipelines.plant import SourceSettings
 from pipelines.points import group_label
@@ -27,9 +27,10 @@ def keys_or_failure(context: dg.AssetExecutionContext, settings: SourceSettings,
 def no_partitions(settings: SourceSettings, *, grouped: bool = True) -> str:
     """What to say to somebody who launched a job without saying over which windows."""
     windows = settings.windows(time.time_ns())
-    first, last = window_label(windows[0]), window_label(windows[-1])
     if grouped:
-        first, last = f"{group_label(0)}|{first}", f"{group_label(settings.point_groups - 1)}|{last}"
+        first, last = key_of(group_label(0), windows[0]), key_of(group_label(settings.point_groups - 1), windows[-1])
+    else:
+        first, last = window_label(windows[0]), window_label(windows[-1])
     tags = json.dumps({RANGE_START: first, RANGE_END: last})
     message = (
         "No partitions were chosen. In the UI choose them when materializing; on the command line add --tags "
