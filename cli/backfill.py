@@ -38,7 +38,7 @@ def backfill(
         asked = chosen_points(session, line, settings, globs)
         summary = move(session, line, settings, asked_span, globs)
         evidence = proved(session, line, settings, asked_span, asked)
-        told = len(line.ledger.journal(settings.name, asked_span)) if settings.kind in KINDS and not globs else None
+        told = line.ledger.journal_entries(settings.name, asked_span) if settings.kind in KINDS and not globs else None
     moved = f"moved {summary.events:,} events in {summary.slices:,} slices, {summary.seconds:.1f} s"
     screen.say(f"{moved}, {rate_of(summary):,.0f} events/s" if summary.slices else "nothing to do: it is all covered")
     show_counts(screen, settings.name, asked_span, evidence.found, evidence.origins)

@@ -41,6 +41,13 @@ def load(connection: Connection, source: str, span: Interval) -> pa.Table:
     return copy_out(connection, _STATEMENTS["entries"], _where(source, span), JOURNAL_SCHEMA)
 
 
+def number(connection: Connection, source: str, span: Interval) -> int:
+    """How many entries `load` would give."""
+    row = connection.execute(_STATEMENTS["number"], _where(source, span)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def alarms(connection: Connection, source: str, span: Interval) -> pa.Table:
     """Alarms that began in the half-open span, ALARM_SCHEMA, by their start."""
     return copy_out(connection, _STATEMENTS["alarms"], _where(source, span), ALARM_SCHEMA)

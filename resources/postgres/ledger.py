@@ -203,6 +203,10 @@ class PostgresLedger:
         """The newest version of every journal entry in the span, JOURNAL_SCHEMA, by time."""
         return self._connections.run(lambda connection: journal.load(connection, source, span))
 
+    def journal_entries(self, source: str, span: Interval) -> int:
+        """How many journal entries there are in the span."""
+        return self._connections.run(lambda connection: journal.number(connection, source, span))
+
     def alarms(self, source: str, span: Interval) -> pa.Table:
         """Alarms that began in the span, ALARM_SCHEMA, by their start."""
         return self._connections.run(lambda connection: journal.alarms(connection, source, span))

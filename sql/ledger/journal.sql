@@ -38,6 +38,11 @@ COPY (
     ORDER BY time_ns, id
 ) TO STDOUT (FORMAT csv, FORCE_QUOTE (id, kind, object, variable, area, by_user, value, previous, comment))
 
+-- name: number
+SELECT count(*)
+FROM journal_now
+WHERE source = %(source)s AND time_ns >= %(start_ns)s AND time_ns < %(end_ns)s
+
 -- name: alarms
 COPY (
     SELECT object, variable, area, priority, severity, start_ns, acknowledged_ns, end_ns, value, comment

@@ -78,7 +78,7 @@ def test_the_journal_of_a_plant_twice(line: Line, tmp_path: Path) -> None:
     assert all(each.proved and each.entries > 100 and each.alarms > 50 for each in found)
     assert open_windows(line, settings, DAYS) == []
     entries = line.ledger.journal("wonderware1", DAYS)
-    assert len(entries) == sum(each.entries for each in found)
+    assert len(entries) == sum(each.entries for each in found) == line.ledger.journal_entries("wonderware1", DAYS)
     assert {"Alarm.Set", "Alarm.Clear", "Alarm.Acknowledged", "User.Write"} == set(entries["kind"].to_pylist())
     assert "Бригадир" in entries["by_user"].to_pylist()
     assert [move_journal(line, settings, window) for window in windows] == found
