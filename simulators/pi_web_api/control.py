@@ -7,6 +7,7 @@
 - `POST /_plant/points` {"op": "add" | "rename" | "delete", "name", "to", …}
 - `POST /_plant/hide` {"start", "end"}; `DELETE` shows all again
 - `POST /_plant/clock` {"advance_s"} moves the plant's present
+- `GET /_plant/updates` how many streams are registered for updates; `DELETE` drops them all, as a restart does
 - `GET /_plant/truth?point=…&start=…&end=…&hidden=1` the truth as an Arrow stream; no `point` takes all
 """
 
@@ -48,6 +49,7 @@ class Control:
                 Route("/_plant/points", _safe(self.points), methods=["POST"]),
                 Route("/_plant/hide", _safe(self.hide), methods=["GET", "POST", "DELETE"]),
                 Route("/_plant/clock", _safe(self.clock), methods=["GET", "POST"]),
+                Route("/_plant/updates", _safe(self.updates), methods=["GET", "DELETE"]),
                 Route("/_plant/truth", _safe(self.truth), methods=["GET"]),
             ]
         )
@@ -125,6 +127,13 @@ class Control:
         if request.method == "POST":
             clock.advance(round(float((await request.json())["advance_s"]) * 1e9))
         return JSONResponse({"now": iso(clock.now_ns())})
+
+    async def updates(self, request: Request) -> Response:
+        """Tells how many streams are registered for updates, or drops all registrations."""
+        signups = self._gate.service.signups
+        if request.method == "DELETE":
+            signups.clear()
+        return JSONResponse({"registered": len(signups)})
 
     async def truth(self, request: Request) -> Response:
         """The truth of a window, [start, end)."""

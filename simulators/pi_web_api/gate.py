@@ -142,7 +142,10 @@ class Gate:
             text = "Authorization has been denied for this request."
             raise self._challenged(RefusalError(401, text, "Message"))
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and "x-requested-with" not in headers:
-            raise RefusalError(403, "The request lacks an X-Requested-With header (CSRF defense).", "Message")
+            # To register for updates, a POST without a body, is then a bad request; all else is forbidden.
+            registers = scope["method"] == "POST" and scope["path"].rstrip("/").lower().endswith("/updates")
+            text = "The request lacks an X-Requested-With header (CSRF defense)."
+            raise RefusalError(400 if registers else 403, text, "Message")
 
     def _known(self, given: str) -> bool:
         settings = self.settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class Plant:
         self.hidden: list[tuple[int, int]] = []
         self.changed: list[Callable[[int | None, int], None]] = []  # told of (point or None for all, day)
         self._edits: dict[int, dict[int, list[Edit]]] = {}  # by point, by day
+        self._journals: dict[int, list[Edit]] = {}  # by point
         self._specs: dict[int, Spec] = {}  # as points were born: a rename or deletion changes no history
         self._kept: OrderedDict[tuple[int, int], Events] = OrderedDict()
         self._kept_bytes = 0
@@ -115,8 +116,23 @@ class Plant:
         for edit in edits:
             day = edit.time_ns // DAY_NS
             self.edits.append(edit)
+            self._journals.setdefault(edit.number, []).append(edit)
             self._edits.setdefault(edit.number, {}).setdefault(day, []).append(edit)
             self._drop(edit.number, day)
+
+    def journal(self, number: int) -> Sequence[Edit]:
+        """All edits of a point so far, in the order in which they were applied."""
+        return self._journals.get(number, ())
+
+    def removed(self, edit: Edit) -> Events:
+        """The event that an applied edit removed or changed, as it stood before."""
+        day = edit.time_ns // DAY_NS
+        events = self._born(edit.number, day)
+        for earlier in self._edits[edit.number][day]:
+            if earlier is edit:
+                break
+            events = applied(events, earlier)
+        return events.between(edit.time_ns, edit.time_ns + 1).take(slice(edit.tie, edit.tie + 1))
 
     def hide(self, start_ns: int, end_ns: int) -> None:
         """Makes [start, end) empty for every point, as an archive that is not mounted does."""

@@ -1,4 +1,4 @@
-"""The server's side of every question: the plant, the press, the counters, and what all endpoints share."""
+"""The server's side of every question: plant, press, signups, counters, and what all endpoints share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from simulators.pi_web_api.exchange import Question, RefusalError
 from simulators.pi_web_api.plant import Plant
 from simulators.pi_web_api.rendering import Press
 from simulators.pi_web_api.settings import Settings
+from simulators.pi_web_api.signups import Signups
 from simulators.pi_web_api.specs import Spec
 
 DEFAULT_COUNT = 1_000  # maxCount where none is given (facts 1.4)
@@ -20,6 +21,7 @@ class Service:
     def __init__(self, plant: Plant) -> None:
         self.plant = plant
         self.press = Press(plant)
+        self.signups = Signups(plant)
         self.catalogue = plant.catalogue
         self.settings: Settings = plant.settings
         self.events_served = 0

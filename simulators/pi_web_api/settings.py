@@ -37,6 +37,7 @@ class Settings:
     count_bad: bool = True  # an event-weighted Count takes bad events
     nonfinite: Literal["strings", "tokens", "none"] = "strings"
     web_id_type: str = "Full"
+    updates_kept: int = 10_000  # changes of a registered stream that a marker may be behind
     zone: str = "UTC"  # the server's own time zone
     clock_ns: int = 0  # what `*` is at start; 0 for the machine's clock
     live: bool = False  # events of ordinary points later than the plant's clock are not there yet
@@ -71,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     add("--count-good-only", action="store_true", help="event-weighted Count leaves bad events out")
     add("--nonfinite", choices=("strings", "tokens", "none"), default=base.nonfinite)
     add("--web-id-type", default=base.web_id_type, help="Full, IDOnly or PathOnly")
+    add("--updates-kept", type=int, default=base.updates_kept, help="changes kept of a registered stream")
     add("--zone", default=base.zone, help="the server's time zone, for t, y and times without a zone")
     add("--clock", default="", help="what * is at start, ISO 8601 with Z; default: the machine's clock")
     add("--live", action="store_true", help="no ordinary event is later than the plant's clock")
@@ -99,6 +101,7 @@ def from_arguments(arguments: list[str] | None = None) -> Settings:
         count_bad=not given.count_good_only,
         nonfinite=given.nonfinite,
         web_id_type=given.web_id_type,
+        updates_kept=given.updates_kept,
         zone=given.zone,
         clock_ns=parse_iso(given.clock) if given.clock else 0,
         live=given.live,
