@@ -22,7 +22,7 @@ from pipelines.planning import Density
 from pipelines.plant import Plant, SourceSettings, expiry_ns
 from pipelines.points import Point, group_label, in_group, merge_catalogue, selected
 from pipelines.ports import Exclusion, Source, Stop
-from pipelines.timeline import SECOND_NS, Interval, merge, subtract
+from pipelines.timeline import HOUR_NS, Interval, merge, subtract
 from pipelines.transfer import Bounds, PairResult, Recount, RectangleRun, SliceResult, Transfer, recount
 from resources.embedded import Progress
 from resources.iotdb import IoTDBStore
@@ -30,8 +30,8 @@ from resources.outside import Outside
 from resources.postgres import PostgresLedger
 
 T = TypeVar("T")
-SAFETY_LAG_NS = 60 * SECOND_NS
-"""PI's snapshot event is not final until the next one comes; what is younger is left for later."""
+PATIENCE_S = 120.0
+"""A pass of sync that has the lease gives it back long before."""
 NEWCOMER = "found after its group was covered; its history is not pulled yet"
 
 
@@ -51,6 +51,10 @@ class Line:
     plant: Plant
     progress: Progress | None = None
     run_id: str = ""
+    now_ns: Callable[[], int] = time.time_ns
+    """The clock that decides what is final, late and settled; a test of a plant in another time gives its own."""
+    urgent: bool = False
+    """Whether its questions to a source go before those of a backfill that runs beside it."""
 
     @cached_property
     def outside(self) -> Outside:
@@ -80,12 +84,12 @@ class Line:
 
     def windows(self, settings: SourceSettings, span: Interval | None = None) -> list[Interval]:
         """The source's windows, or those that touch the span."""
-        windows = settings.windows(time.time_ns())
+        windows = settings.windows(self.now_ns())
         return [window for window in windows if span is None or window.overlaps(span)]
 
     def wanted(self, settings: SourceSettings, span: Interval | None = None) -> Interval | None:
         """What of the span (or of all) the plant file asks for and is final enough to be moved now."""
-        end = min(settings.end or 2**63 - 1, time.time_ns() - SAFETY_LAG_NS)
+        end = min(settings.end or 2**63 - 1, self.now_ns() - settings.sync.lag)
         if end <= settings.start:
             return None
         final = Interval(settings.start, end)
@@ -102,7 +106,7 @@ class Line:
 
     def discover(self, settings: SourceSettings) -> Discovery:
         """Asks the source for its points and records what changed. Raises Stop, Retry."""
-        found = asyncio.run(self._with_source(settings, lambda source: source.discover()))
+        found = self.with_source(settings, lambda source: source.discover())
         known = self.ledger.known_points(settings.name)
         if known and not found:
             raise Stop(
@@ -115,19 +119,21 @@ class Line:
         newcomers = [point for point in merged if point.id not in old]
         self._exclude_newcomers(settings, newcomers)
         self.store.write_points(settings.name, merged)
+        self.hand_over(settings)
         return Discovery(len(merged), changed, len(newcomers))
 
     def transfer(self, settings: SourceSettings, source: Source) -> Transfer:
         limits = self.plant.limits
         bounds = Bounds(limits.slice_events, limits.believe_shrink, limits.deep_share)
         expired = self.expired(settings)
-        return Transfer(source, self.store, self.ledger, self.landing, bounds, self.run_id, expired)
+        open_from_ns = self.now_ns() - settings.lateness
+        return Transfer(source, self.store, self.ledger, self.landing, bounds, self.run_id, expired, open_from_ns)
 
     def expired(self, settings: SourceSettings) -> list[Interval]:
         """What IoTDB has forgotten of the source by the plant's retention; what is new of it becomes a fact."""
         known = self.ledger.expired(settings.name)
         keep_ns = self.plant.retention.raw
-        edge_ns = expiry_ns(time.time_ns(), keep_ns) if keep_ns is not None else settings.start
+        edge_ns = expiry_ns(self.now_ns(), keep_ns) if keep_ns is not None else settings.start
         if edge_ns <= settings.start:
             return known
         fresh = subtract([Interval(settings.start, edge_ns)], known)
@@ -162,6 +168,8 @@ class Line:
                 density=Density.of(history),
                 asked=asked,
                 on_slice=on_slice,
+                handover_ns=self.ledger.handover(settings.name),
+                patience_s=PATIENCE_S,
             )
             results = []
             async with contextlib.aclosing(run.run(wanted)) as pairs_done:
@@ -170,7 +178,7 @@ class Line:
                     results.append(result)
             return results
 
-        return asyncio.run(self._with_source(settings, work))
+        return self.with_source(settings, work)
 
     def verify(
         self, settings: SourceSettings, span: Interval, *, deep: bool, points: Sequence[Point] | None = None
@@ -182,7 +190,7 @@ class Line:
             transfer = self.transfer(settings, source)
             return await recount(transfer, groups, self.windows(settings, span), span, deep=deep)
 
-        return asyncio.run(self._with_source(settings, work))
+        return self.with_source(settings, work)
 
     def read_journal(self, settings: SourceSettings, span: Interval) -> tuple[int, int]:
         """Reads the journal of a span into the ledger: (entries that the source counts, that now stand there).
@@ -196,7 +204,7 @@ class Line:
             entries = await source.journal(span)
             return await source.count_journal(span), entries
 
-        counted, entries = asyncio.run(self._with_source(settings, work))
+        counted, entries = self.with_source(settings, work)
         return counted, self.ledger.save_journal(settings.name, entries)
 
     def standings(self, settings: SourceSettings, span: Interval) -> list[Standing]:
@@ -212,8 +220,16 @@ class Line:
             for label in self.groups(settings)
         ]  # fmt: skip
 
+    def hand_over(self, settings: SourceSettings) -> int:
+        """From when on sync looks after the source: the hour in which it was first asked for its points."""
+        return self.ledger.hand_over(settings.name, self.now_ns() // HOUR_NS * HOUR_NS)
+
+    def with_source(self, settings: SourceSettings, work: Callable[[Source], Awaitable[T]]) -> T:
+        """Does `work` with a client of the source, which is closed in the end."""
+        return asyncio.run(self._with_source(settings, work))
+
     async def _with_source(self, settings: SourceSettings, work: Callable[[Source], Awaitable[T]]) -> T:
-        source = self.outside.source(settings)
+        source = self.outside.source(settings, urgent=self.urgent)
         try:
             return await work(source)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pipelines.timeline import Interval
 
 _HOLDER = "ferry restate"
+_PATIENCE_S = 30.0
+"""A pass of sync gives its leases back within seconds."""
 
 
 @click.command(short_help="Reopen a span on purpose.")
@@ -82,10 +85,13 @@ def reopen(
     Under the lease, so never under a running backfill. Raises Retry when somebody else holds it.
     """
     from pipelines.ports import SliceId, SliceRecord
+    from pipelines.timeline import split_at
 
     part = window.intersect(asked)
     assert part is not None
-    with line.ledger.lease(settings.name, group, window, _HOLDER):
+    with ExitStack() as leases:
+        for side in split_at(window, line.ledger.handover(settings.name)):
+            leases.enter_context(line.ledger.lease(settings.name, group, side, _HOLDER, _PATIENCE_S))
         part = whole_slices(line.ledger.history(settings.name, group, window), part, window)
         slice_id = SliceId(settings.name, group, part)
         line.ledger.withdraw(slice_id, "restated")

@@ -63,11 +63,10 @@ class Session:
         Raises Stop for a span that reaches out of what the plant file gives the source: it would never be moved, and
         must not look as if it were proved.
         """
-        from assets_defs.line import SAFETY_LAG_NS
         from pipelines.ports import Stop
         from pipelines.timeline import Interval, iso
 
-        last_ns = min(settings.end or 2**63 - 1, time.time_ns() - SAFETY_LAG_NS)
+        last_ns = min(settings.end or 2**63 - 1, time.time_ns() - settings.sync.lag)
         start = settings.start if start_ns is None else start_ns
         end = last_ns if end_ns is None else end_ns
         if start_ns is not None and end_ns is not None and end <= start:

@@ -109,6 +109,15 @@ def split_evenly(span: Interval, step_ns: int) -> Iterator[Interval]:
         start = end
 
 
+def split_at(span: Interval, cut_ns: int | None) -> Iterator[Interval]:
+    """The span, or its two parts before and after an instant inside of it."""
+    if cut_ns is None or not span.start_ns < cut_ns < span.end_ns:
+        yield span
+    else:
+        yield Interval(span.start_ns, cut_ns)
+        yield Interval(cut_ns, span.end_ns)
+
+
 def days(span: Interval) -> list[Interval]:
     """The UTC days that touch `span`, whole."""
     first = span.start_ns // DAY_NS * DAY_NS

@@ -1,26 +1,35 @@
 """What a plant's server may be asked for: requests a second, pauses that it wishes for, and quiet hours.
 
-One budget a source, shared by all of its tasks and threads; two processes each have their own (a shared one would
-take the place of `Budget` in `Transport`).
+One budget a source: of all tasks and threads of a process, and with a file of all processes on this machine. There the
+urgent ones (sync, which people look at) go first: a backfill beside them gives way.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from pipelines.plant import quiet_span
 from pipelines.ports import Retry
+from resources.turns import OwnTurns, SharedTurns
 
 _DAY_S = 86_400
+_WINDOW_S = 1.02
+"""In any such span at most `requests_per_s` start; a little over a second, as the way to the server is not even."""
+_COUNTED_PER_S = 5_000
+"""A budget above it is none: its turns are not counted."""
+_URGENT_S = 1.0
+"""So long after an urgent request others wait for the next one."""
+_GIVE_WAY_S = 5.0
+"""At most so long a request gives way: a backfill beside a sync that never rests still ends."""
 
 
 class Budget:
-    """A token bucket that gives out the instants at which requests may start.
+    """Gives out the instants at which requests may start: never more than `requests_per_s` in a second.
 
-    `clock` gives UTC seconds since 1970 (for quiet hours), `ticks` monotonic seconds.
+    `clock` gives UTC seconds since 1970 (for quiet hours), `ticks` monotonic seconds (of a budget without a file).
     """
 
     def __init__(
@@ -29,20 +38,22 @@ class Budget:
         quiet_hours: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
+        shared: Path | None = None,
+        urgent: bool = False,
     ) -> None:
         self._step_s = 1.0 / requests_per_s
         # A quarter of a second's worth may come at once: bursts are what a server's own limiter punishes.
         self._burst_s = max(self._step_s, 0.25)
+        self._per_window = max(1, int(requests_per_s)) if requests_per_s <= _COUNTED_PER_S else 0
         self._quiet = [quiet_span(text) for text in quiet_hours]
         self._clock = clock
-        self._ticks = ticks
-        self._next_s = 0.0
-        self._not_before_s = 0.0
-        self._lock = threading.Lock()
+        self._turns = OwnTurns(ticks) if shared is None else SharedTurns(shared)
+        self._urgent = urgent
 
     async def admit(self) -> None:
         """Waits for this request's turn. Raises Retry in quiet hours, `after_s` until their end."""
         self.check_quiet()
+        await self._give_way()
         wait_s = self.reserve()
         if wait_s > 0:
             await asyncio.sleep(wait_s)
@@ -50,16 +61,40 @@ class Budget:
 
     def reserve(self) -> float:
         """Takes a turn and returns the seconds until it."""
-        with self._lock:
-            now_s = self._ticks()
-            turn_s = max(self._next_s, now_s - self._burst_s + self._step_s, self._not_before_s)
-            self._next_s = turn_s + self._step_s
-            return max(0.0, turn_s - now_s)
+        with self._turns.held() as turns:
+            now_s = self._turns.ticks()
+            full = 0 < self._per_window <= len(turns.given)
+            turn_s = max(
+                turns.next_s,
+                now_s - self._burst_s + self._step_s,
+                turns.not_before_s,
+                turns.given[-self._per_window] + _WINDOW_S if full else 0.0,
+            )
+            turns.next_s = turn_s + self._step_s
+            starts_s = max(turn_s, now_s)
+            turns.given = [*turns.given, starts_s][-self._per_window :] if self._per_window else []
+            if self._urgent:
+                turns.urgent_until_s = starts_s + _URGENT_S
+            return starts_s - now_s
 
     def pause(self, seconds: float) -> None:
         """No request starts before `seconds` from now: the server asked for it, or is in trouble."""
-        with self._lock:
-            self._not_before_s = max(self._not_before_s, self._ticks() + seconds)
+        with self._turns.held() as turns:
+            turns.not_before_s = max(turns.not_before_s, self._turns.ticks() + seconds)
+
+    async def _give_way(self) -> None:
+        """Waits while others that are urgent ask, for some seconds at most."""
+        if self._urgent:
+            return
+        gave_s = 0.0
+        while gave_s < _GIVE_WAY_S:
+            with self._turns.held() as turns:
+                left_s = turns.urgent_until_s - self._turns.ticks()
+            if left_s <= 0:
+                return
+            left_s = min(left_s, _GIVE_WAY_S - gave_s, 0.25)
+            await asyncio.sleep(left_s)
+            gave_s += left_s
 
     def check_quiet(self) -> None:
         """Raises Retry in quiet hours."""

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from pipelines import samples
 from pipelines.points import Point
-from pipelines.ports import Exclusion, Pulled, Retry, SliceId, SliceRecord, SourceTally, Split
+from pipelines.ports import Exclusion, Looked, Pulled, Retry, SliceId, SliceRecord, SourceTally, Split
 from pipelines.reconcile import with_silent
 from pipelines.timeline import Interval, merge, subtract
 from pipelines.transfer.generations import within
@@ -132,9 +132,12 @@ class MemoryLedger:
         self.accepted: list[SliceId] = []
         self.held: set[tuple] = set()
         self.forgotten: list[Interval] = []
+        self.looked: list[Looked] = []
 
     @contextlib.contextmanager
-    def lease(self, source: str, group: str, window: Interval, holder: str) -> Iterator[MemoryLedger]:
+    def lease(
+        self, source: str, group: str, window: Interval, holder: str, patience_s: float = 0.0
+    ) -> Iterator[MemoryLedger]:
         key = (source, group, window)
         if key in self.held:
             raise Retry(f"{key} is held")
@@ -164,7 +167,19 @@ class MemoryLedger:
             if r.slice.source == source and group in (None, r.slice.group) and r.slice.span.overlaps(span)
         ]  # fmt: skip
 
-    def commit(self, record: SliceRecord, proofs: pa.Table, exclusions: Sequence[Exclusion] = ()) -> None:
+    def exclude(self, exclusions: Sequence[Exclusion]) -> None:
+        self.open += exclusions
+
+    def record_looks(self, looks: Sequence[Looked]) -> None:
+        self.hook("looked")
+        self.looked += looks
+
+    def looks(self, source: str, span: Interval) -> list[Looked]:
+        return [each for each in self.looked if each.source == source and each.span.overlaps(span)]
+
+    def commit(
+        self, record: SliceRecord, proofs: pa.Table, exclusions: Sequence[Exclusion] = (), *, keep_proofs: bool = True
+    ) -> None:
         self.hook("commit")
         self.slices.append(record)
         s = record.slice

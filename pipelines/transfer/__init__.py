@@ -1,7 +1,20 @@
 """Slices on their way: pull, land, write, verify, commit; many at once; and the recount of what is there."""
 
-from pipelines.transfer.one_slice import Bounds, SliceResult, Transfer
+from pipelines.transfer.leasing import leased
+from pipelines.transfer.one_slice import Transfer
 from pipelines.transfer.recount import Recount, recount
 from pipelines.transfer.rectangle import PairResult, RectangleRun
+from pipelines.transfer.results import Bounds, SliceResult
+from pipelines.transfer.slice_work import PROVISIONAL
 
-__all__ = ["Bounds", "PairResult", "Recount", "RectangleRun", "SliceResult", "Transfer", "recount"]
+__all__ = [
+    "PROVISIONAL",
+    "Bounds",
+    "PairResult",
+    "Recount",
+    "RectangleRun",
+    "SliceResult",
+    "Transfer",
+    "leased",
+    "recount",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -36,12 +36,13 @@ class Proven:
 
 
 def look(
-    store: Store, slice_id: SliceId, stored: pa.Table, whole: Sequence[str], deep_share: float, *, deep_all: bool
+    store: Store, slice_id: SliceId, stored: pa.Table, whole: Sequence[str], deep_share: float, deep: Collection[str]
 ) -> Look:
-    """Asks the store about the slice. `stored` is what it should hold of the `whole` points."""
+    """Asks the store about the slice. `stored` is what it should hold of the `whole` points; those of `deep` are read
+    back event by event, and those that counting cannot prove."""
     landed = reconcile.deep_rows([stored])
     salt = f"{slice_id.source}/{slice_id.group}/{slice_id.span.start_ns}"
-    wanted = set(whole) if deep_all else reconcile.needs_deep(landed, deep_share, salt) & set(whole)
+    wanted = (reconcile.needs_deep(landed, deep_share, salt) | set(deep)) & set(whole)
     counted = [point for point in whole if point not in wanted]
     found = reconcile.rows_of(store.tally(slice_id.source, counted, slice_id.span)) if counted else {}
     if wanted:

@@ -6,18 +6,17 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-
 from pipelines import reconcile
 from pipelines.landing import DamagedLanding, window_label
 from pipelines.ledger import Current, current
 from pipelines.points import Point
-from pipelines.ports import SourceTally, Split
-from pipelines.samples import coarsen, ordered
+from pipelines.ports import SourceTally
+from pipelines.samples import coarsen
 from pipelines.samples.events import SCHEMA
 from pipelines.timeline import Interval, clip, missing, subtract
 from pipelines.transfer.generations import of_points, within
 from pipelines.transfer.one_slice import Transfer
+from pipelines.transfer.reading import reread
 
 
 @dataclass(slots=True)
@@ -146,27 +145,13 @@ async def _piece(
     found.rounded_events += rounded
     landed = reconcile.deep_rows([kept])
     if deep:
-        said = await reread(transfer, points, span)
+        said = await reread(transfer.source, points, span, transfer.bounds.slice_events, transfer.store.clock_ns)
         stored = await asyncio.to_thread(lambda: reconcile.deep_rows(transfer.store.read(name, ids, span)))
         found.deep |= set(ids)
     else:
         said = await transfer.source.tally(points, span)
         stored = reconcile.rows_of(await asyncio.to_thread(transfer.store.tally, name, ids, span))
     _compare(found, points, window, landed, stored, said, reconcile.usable_totals(events))
-
-
-async def reread(transfer: Transfer, points: Sequence[Point], span: Interval) -> SourceTally:
-    """The source's tally from its events themselves, halving the span where it holds too much for the bounds."""
-    try:
-        tables: list[pa.Table] = []
-        failed: dict[str, str] = {}
-        async for pulled in transfer.source.pull(points, span, 2 * transfer.bounds.slice_events):
-            kept, _ = coarsen(ordered(pulled.samples), transfer.store.clock_ns)
-            tables.append(reconcile.with_silent(kept, pulled.points))
-            failed.update(pulled.failed)
-    except Split:
-        return reconcile.added([await reread(transfer, points, half) for half in span.halves()])
-    return SourceTally(pa.concat_tables(tables) if tables else reconcile.no_tally(), "re-read", failed)
 
 
 def _compare(

@@ -6,10 +6,9 @@ One bad slice holds nobody else back; credentials, a full disk or a source that 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.landing import DamagedLanding
@@ -27,8 +26,10 @@ from pipelines.ports import (
     Stop,
     Unreachable,
 )
-from pipelines.timeline import Interval, clip, missing, subtract
-from pipelines.transfer.one_slice import SliceResult, Transfer
+from pipelines.timeline import Interval, clip, missing, split_at, subtract
+from pipelines.transfer.leasing import leased
+from pipelines.transfer.one_slice import Transfer
+from pipelines.transfer.results import SliceResult
 
 OnSlice = Callable[[SliceResult], None]
 
@@ -80,9 +81,12 @@ class RectangleRun:
         density: Density,
         asked: frozenset[str] | None = None,
         on_slice: OnSlice = lambda _: None,
+        handover_ns: int | None = None,
+        patience_s: float = 0.0,
     ) -> None:
         self.transfer, self.points, self.within, self.density = transfer, points_by_group, within, density
         self.asked, self.on_slice = asked, on_slice
+        self.handover_ns, self.patience_s = handover_ns, patience_s
         self._slots = asyncio.Semaphore(slices_at_once)
         self._pairs = asyncio.Semaphore(slices_at_once)
 
@@ -106,9 +110,8 @@ class RectangleRun:
         async with self._pairs:
             began = time.monotonic()
             try:
-                async with self._leased(group, window) as lease:
-                    work, result.unproved = await asyncio.to_thread(self._plan, group, window)
-                    await self._work_off(group, window, work, lease, result)
+                for part in split_at(window, self.handover_ns):
+                    await self._part(group, window, part, result)
             except (Stop, Unreachable):
                 raise
             except Retry as error:
@@ -116,30 +119,28 @@ class RectangleRun:
             result.seconds = time.monotonic() - began
         return result
 
-    @contextlib.asynccontextmanager
-    async def _leased(self, group: str, window: Interval) -> AsyncIterator[Lease]:
-        source = self.transfer.source.name
-        context = self.ledger.lease(source, group, window, self.transfer.run_id or "ferry")
-        lease = await asyncio.to_thread(context.__enter__)
-        try:
-            yield lease
-        finally:
-            await asyncio.to_thread(context.__exit__, None, None, None)
+    async def _part(self, group: str, window: Interval, part: Interval, result: PairResult) -> None:
+        """The window's part before or after the handover: sync has the lease of the latter now and then."""
+        name, holder = self.transfer.source.name, self.transfer.run_id or "ferry"
+        async with leased(self.ledger, name, group, part, holder, self.patience_s) as lease:
+            work, gone = await asyncio.to_thread(self._plan, group, part)
+            result.unproved.update(gone)
+            await self._work_off(group, window, work, lease, result)
 
-    def _plan(self, group: str, window: Interval) -> tuple[deque[_Work], dict[str, str]]:
+    def _plan(self, group: str, part: Interval) -> tuple[deque[_Work], dict[str, str]]:
         """What is left to do in the pair, and the points that stay unproved because they are gone at the source."""
         source = self.transfer.source.name
-        wanted = window.intersect(self.within) if self.within else None
-        history = self.ledger.history(source, group, window)
+        wanted = part.intersect(self.within) if self.within else None
+        history = self.ledger.history(source, group, part)
         gaps = missing(wanted, self.ledger.coverage(source, group)) if wanted else []
         work: deque[_Work] = deque()
-        for gap in (part for each in gaps for part in self._on_one_side(each)):
+        for gap in (side for each in gaps for side in self._on_one_side(each)):
             landed = resumable(history, gap)
             work.extend(_Work(record.slice.span, resume=record) for record in landed)
             work.extend(_Work(part) for part in subtract([gap], [record.slice.span for record in landed]))
         exclusions = self.ledger.exclusions(source, group, wanted) if wanted else []
         known = {point.id for point in self.points.get(group, ())}
-        work.extend(self._mends(exclusions, known, history, window, gaps))
+        work.extend(self._mends(exclusions, known, history, part, gaps))
         gone = {each.point: each.reason for each in exclusions if each.point not in known}
         return work, {point: why for point, why in gone.items() if self.asked is None or point in self.asked}
 
@@ -148,11 +149,11 @@ class RectangleRun:
         exclusions: Sequence[Exclusion],
         known: set[str],
         history: Sequence[SliceRecord],
-        window: Interval,
+        part: Interval,
         gaps: Sequence[Interval],
     ) -> list[_Work]:
         mends: list[_Work] = []
-        for each in current(history, window):
+        for each in current(history, part):
             if any(each.span.overlaps(gap) for gap in gaps):
                 continue
             lost = frozenset(
@@ -161,7 +162,7 @@ class RectangleRun:
                 if exclusion.span.overlaps(each.span) and exclusion.point in known and self._asked(exclusion.point)
             )
             if lost:
-                mends.extend(_Work(part, lost=lost) for part in self._on_one_side(each.span))
+                mends.extend(_Work(side, lost=lost) for side in self._on_one_side(each.span))
         return mends
 
     def _on_one_side(self, span: Interval) -> list[Interval]:
@@ -235,7 +236,7 @@ class RectangleRun:
         if item.resume:
             return await self.transfer.resume(item.resume, window, points, lease)
         if item.lost:
-            return await self.transfer.mend(slice_id, window, points, item.lost, lease)
+            return await self.transfer.refresh(slice_id, window, points, lease, item.lost)
         return await self.transfer.run(slice_id, window, points, lease, self.asked)
 
     def _postpone(self, slice_id: SliceId, error: Retry) -> None:

@@ -55,12 +55,13 @@ class PiWebApiSource:
         url: str | None = None,
         patience: Patience | None = None,
         bounds: Bounds | None = None,
+        budget: Budget | None = None,
     ) -> PiWebApiSource:
         """As the plant file says; `url` takes the place of its url (for a stand-in). Raises Stop."""
         transport = Transport(
             settings.name,
             url or settings.url,
-            Budget(settings.requests_per_s, settings.quiet_hours),
+            budget or Budget(settings.requests_per_s, settings.quiet_hours),
             login(settings.auth),
             settings.auth.username,
             settings.concurrency,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TypeVar
 
 import psycopg
@@ -16,6 +17,7 @@ from resources.postgres.faults import first_line, gone
 T = TypeVar("T")
 _LOCKS = {name: text.encode() for name, text in sql.statements("ledger/locks.sql").items()}
 _AGAIN_S = 5.0
+_POLL_S = 0.1
 _HOLDER_BYTES = 63
 """PostgreSQL cuts application_name there (NAMEDATALEN - 1)."""
 
@@ -27,11 +29,13 @@ class PostgresLease:
     ended the session that would.
     """
 
-    def __init__(self, connection: Connection, source: str, group: str, window: Interval, holder: str) -> None:
+    def __init__(
+        self, connection: Connection, source: str, group: str, window: Interval, holder: str, patience_s: float = 0.0
+    ) -> None:
         """Takes the lease over a new connection, which is closed when that fails.
 
-        Raises Retry naming the holder when somebody else has it. `holder` is shown as the session's
-        application_name, cut to 63 bytes.
+        Raises Retry naming the holder when somebody else has it and keeps it for `patience_s` seconds. `holder` is
+        shown as the session's application_name, cut to 63 bytes.
         """
         self.source, self.group, self.window = source, group, window
         self._connection = connection
@@ -39,17 +43,23 @@ class PostgresLease:
         self._name = {"name": "\x1f".join(("lease", source, group, str(window.start_ns), str(window.end_ns)))}
         shown = holder.encode("ascii", "replace")[:_HOLDER_BYTES].decode()
         try:
-            taken = transact(
-                connection, lambda c: c.execute(_LOCKS["take"], {**self._name, "holder": shown}).fetchone()
-            )
-            if not (taken and taken[0]):
-                raise Retry(f"{self} is being worked on by {self._other()}", _AGAIN_S)
+            deadline_s = time.monotonic() + patience_s
+            while not self._taken(shown):
+                if time.monotonic() >= deadline_s:
+                    raise Retry(f"{self} is being worked on by {self._other()}", _AGAIN_S)
+                time.sleep(_POLL_S)
         except psycopg.Error as error:
             connection.close()
             raise self._lost(first_line(error)) from error
         except BaseException:
             connection.close()
             raise
+
+    def _taken(self, holder: str) -> bool:
+        row = transact(
+            self._connection, lambda c: c.execute(_LOCKS["take"], {**self._name, "holder": holder}).fetchone()
+        )
+        return bool(row and row[0])
 
     def __str__(self) -> str:
         return f"{self.source}/{self.group} {self.window}"

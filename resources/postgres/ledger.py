@@ -9,28 +9,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-import sql
 from pipelines.points import Point
-from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord
+from pipelines.ports import Exclusion, Lease, Looked, SliceId, SliceRecord
 from pipelines.timeline import Interval
-from resources.postgres import catalogue, journal, migrations, proofs
+from resources.postgres import catalogue, journal, migrations, proofs, recounts, slices
 from resources.postgres.connections import Connection, Connections, Work
-from resources.postgres.exclusions import add, exclusions_open, replace
+from resources.postgres.exclusions import add, exclusions_open
 from resources.postgres.leases import PostgresLease
 from resources.postgres.texts import legible
 
 T = TypeVar("T")
-_SLICES = {name: text.encode() for name, text in sql.statements("ledger/slices.sql").items()}
-_COVERAGE = {name: text.encode() for name, text in sql.statements("ledger/coverage.sql").items()}
-_LOCKS = {name: text.encode() for name, text in sql.statements("ledger/locks.sql").items()}
-_CHECKPOINT_ROWS = 256
-"""Rows of a group's coverage that are read one by one at most, as long as it has few intervals."""
-_PROVING_STATES = frozenset({"verified", "settled"})
 
 
 class PostgresLedger:
@@ -72,13 +64,13 @@ class PostgresLedger:
         return self._connections.run(lambda connection: catalogue.age_s(connection, source))
 
     @contextmanager
-    def lease(self, source: str, group: str, window: Interval, holder: str) -> Iterator[Lease]:
+    def lease(self, source: str, group: str, window: Interval, holder: str, patience_s: float = 0.0) -> Iterator[Lease]:
         """Exclusive for exactly this (source, group, window) while the context lasts.
 
         Commits and withdrawals inside the window then go over the lease's own session and fail with Retry when it
-        is lost. Raises Retry naming the holder when it is taken; also by this same process.
+        is lost. Raises Retry naming the holder when it is taken, also by this same process, for `patience_s` seconds.
         """
-        lease = PostgresLease(self._connections.open(), source, group, window, holder)
+        lease = PostgresLease(self._connections.open(), source, group, window, holder, patience_s)
         with self._lock:
             self._leases.append(lease)
         try:
@@ -92,48 +84,63 @@ class PostgresLedger:
         """Appends to the slice history; `seq` and `recorded_ns` of the records are ignored: the ledger gives them."""
 
         def work(connection: Connection) -> None:
-            connection.execute(_LOCKS["appending"])
-            connection.cursor().executemany(_SLICES["append"], [_record_row(record, False) for record in records])
+            connection.execute(slices.LOCKS["appending"])
+            connection.cursor().executemany(
+                slices.STATEMENTS["append"], [slices.record_row(record, False) for record in records]
+            )
 
         if records:
             self._connections.run(work)
 
     def history(self, source: str, group: str | None, span: Interval) -> list[SliceRecord]:
         """Slice history that overlaps the span, oldest first; of all groups when `group` is None."""
-        values = _span_row(source, group, span)
-        return self._connections.run(lambda c: [_record(row) for row in c.execute(_SLICES["history"], values)])
+        values = slices.span_row(source, group, span)
+        return self._connections.run(
+            lambda c: [slices.record(row) for row in c.execute(slices.STATEMENTS["history"], values)]
+        )
 
     def events_since(self, seq: int, limit: int = 10_000) -> list[SliceRecord]:
         """The slice history after `seq`, oldest first, at most `limit` rows; no row appears behind it later."""
 
         def work(connection: Connection) -> list[SliceRecord]:
-            connection.execute(_LOCKS["settled"])  # waits for those who have a number and have not committed
-            return [_record(row) for row in connection.execute(_SLICES["since"], {"seq": seq, "limit": limit})]
+            connection.execute(slices.LOCKS["settled"])  # waits for those who have a number and have not committed
+            return [
+                slices.record(row)
+                for row in connection.execute(slices.STATEMENTS["since"], {"seq": seq, "limit": limit})
+            ]
 
         return self._connections.run(work)
 
-    def commit(self, record: SliceRecord, proofs: pa.Table, exclusions: Sequence[Exclusion] = ()) -> None:
+    def commit(
+        self,
+        record: SliceRecord,
+        proofs: pa.Table,
+        exclusions: Sequence[Exclusion] = (),
+        *,
+        keep_proofs: bool = True,
+    ) -> None:
         """Appends `record`, its proofs (PROOF_SCHEMA) and point exceptions in one transaction.
 
         A `verified` one also appends coverage of its span, ends the older proofs there, and closes the exceptions
         inside its span of the points it proved (a proof other than `none`); one of a point that it neither proved
-        nor names stays. `exclusions` replace what they overlap; what of an old one reaches beyond stays open.
-        Raises ValueError for proofs in another schema and exceptions of another group.
+        nor names stays. Without `keep_proofs` the proofs do all that and are not kept. `exclusions` replace what they
+        overlap; what of an old one reaches beyond stays open. Raises ValueError for proofs in another schema and
+        exceptions of another group.
         """
-        table = _checked(record, proofs, exclusions)
-        self._run_in(record.slice, lambda connection: _commit(connection, record, table, exclusions))
+        table = slices.checked(record, proofs, exclusions)
+        self._run_in(record.slice, lambda connection: slices.commit(connection, record, table, exclusions, keep_proofs))
 
     def withdraw(self, slice_id: SliceId, reason: str, run_id: str = "") -> None:
         """Appends a withdrawal of coverage over the slice's span; every proof that touches it ends."""
-        values = _slice_row(slice_id)
+        values = slices.slice_row(slice_id)
 
         def work(connection: Connection) -> None:
-            _lock_group(connection, slice_id.source, slice_id.group)
+            slices.lock_group(connection, slice_id.source, slice_id.group)
             row = {**values, "covers": False, "generation": "", "run_id": legible(run_id), "reason": legible(reason)}
-            seq = _one(connection, _COVERAGE["append"], row)
-            if older := _standing(connection, values):
-                connection.execute(_COVERAGE["supersede"], {"older": older, "seq": seq})
-            connection.execute(_COVERAGE["checkpoint"], {**values, "rows": _CHECKPOINT_ROWS})
+            seq = slices.one(connection, slices.COVERAGE["append"], row)
+            if older := slices.standing(connection, values):
+                connection.execute(slices.COVERAGE["supersede"], {"older": older, "seq": seq})
+            connection.execute(slices.COVERAGE["checkpoint"], {**values, "rows": slices.CHECKPOINT_ROWS})
 
         self._run_in(slice_id, work)
 
@@ -141,7 +148,7 @@ class PostgresLedger:
         """Merged intervals covered and not withdrawn since."""
         values = {"source": source, "group": group}
         return self._connections.run(
-            lambda connection: [Interval(*row) for row in connection.execute(_COVERAGE["covered"], values)]
+            lambda connection: [Interval(*row) for row in connection.execute(slices.COVERAGE["covered"], values)]
         )
 
     def exclude(self, exclusions: Sequence[Exclusion]) -> None:
@@ -152,7 +159,7 @@ class PostgresLedger:
 
         def work(connection: Connection) -> None:
             for (source, group), given in sorted(by_group.items()):  # everybody locks groups in this order
-                _lock_group(connection, source, group)
+                slices.lock_group(connection, source, group)
                 add(connection, source, group, given)
 
         if by_group:
@@ -173,22 +180,43 @@ class PostgresLedger:
 
     def accept_loss(self, source: str, group: str, span: Interval, by: str) -> None:
         """Records that a person accepts that the source now holds less over the span."""
-        row = {**_span_row(source, group, span), "by": legible(by)}
-        self._connections.run(lambda connection: connection.execute(_SLICES["accept"], row))
+        row = {**slices.span_row(source, group, span), "by": legible(by)}
+        self._connections.run(lambda connection: connection.execute(slices.STATEMENTS["accept"], row))
 
     def loss_accepted(self, slice_id: SliceId) -> bool:
         """Whether acceptances newer than the last verification that overlaps the slice cover all of it."""
-        return bool(self._connections.run(lambda c: _one(c, _SLICES["accepted"], _slice_row(slice_id))))
+        return bool(
+            self._connections.run(lambda c: slices.one(c, slices.STATEMENTS["accepted"], slices.slice_row(slice_id)))
+        )
+
+    def hand_over(self, source: str, at_ns: int) -> int:
+        """Sets from when on sync looks after the source, once; returns the instant that counts."""
+        return self._connections.run(lambda connection: recounts.hand_over(connection, source, at_ns))
+
+    def handover(self, source: str) -> int | None:
+        """From when on sync looks after the source, None before anybody asked it for its points."""
+        return self._connections.run(lambda connection: recounts.handover(connection, source))
+
+    def record_looks(self, looks: Sequence[Looked]) -> None:
+        """Records that covered spans were asked about again."""
+        if looks:
+            self._connections.run(lambda connection: recounts.append(connection, looks))
+
+    def looks(self, source: str, span: Interval) -> list[Looked]:
+        """Of every (group, span) that overlaps `span` the newest look of either kind, oldest first."""
+        return self._connections.run(lambda connection: recounts.newest(connection, source, span))
 
     def expire(self, source: str, span: Interval, reason: str) -> None:
         """Records that the store has forgotten the span by its TTL: it is no longer recounted."""
-        row = {**_span_row(source, None, span), "reason": legible(reason)}
-        self._connections.run(lambda connection: connection.execute(_SLICES["expire"], row))
+        row = {**slices.span_row(source, None, span), "reason": legible(reason)}
+        self._connections.run(lambda connection: connection.execute(slices.STATEMENTS["expire"], row))
 
     def expired(self, source: str) -> list[Interval]:
         """Merged intervals that the store has forgotten."""
         return self._connections.run(
-            lambda connection: [Interval(*row) for row in connection.execute(_SLICES["expired"], {"source": source})]
+            lambda connection: [
+                Interval(*row) for row in connection.execute(slices.STATEMENTS["expired"], {"source": source})
+            ]
         )
 
     def save_journal(self, source: str, entries: pa.Table) -> int:
@@ -224,71 +252,3 @@ class PostgresLedger:
         with self._lock:
             lease = next((each for each in self._leases if each.guards(slice_id)), None)
         return lease.run(work) if lease else self._connections.run(work)
-
-
-def _commit(connection: Connection, record: SliceRecord, table: pa.Table, given: Sequence[Exclusion]) -> None:
-    of_slice = _slice_row(record.slice)
-    _lock_group(connection, record.slice.source, record.slice.group)
-    proves = record.state in _PROVING_STATES
-    older = _standing(connection, of_slice) if proves else []
-    seq = _one(connection, _SLICES["append"], _record_row(record, proves))
-    proofs.append(connection, seq, table)
-    proven = table["point"].slice(0, 0)
-    if record.state == "verified":
-        row = {**of_slice, "generation": record.generation, "run_id": legible(record.run_id), "reason": ""}
-        _one(connection, _COVERAGE["append"], {**row, "covers": True})
-        connection.execute(_COVERAGE["checkpoint"], {**of_slice, "rows": _CHECKPOINT_ROWS})
-        proven = table["point"].filter(pc.not_equal(table["proof"], "none"))
-    if older:
-        connection.execute(_COVERAGE["supersede_proved"], {"older": older, "seq": seq})
-        connection.execute(_COVERAGE["supersede_points"], {"older": older, "seq": seq})
-    replace(connection, seq, record.slice, proven, given)
-
-
-def _checked(record: SliceRecord, table: pa.Table, given: Sequence[Exclusion]) -> pa.Table:
-    for exclusion in given:
-        if (exclusion.source, exclusion.group) != (record.slice.source, record.slice.group):
-            raise ValueError(f"the exception of {exclusion.point!r} is of another group than {record.slice}")
-    return proofs.proofs_table(table)
-
-
-def _standing(connection: Connection, of_slice: dict[str, Any]) -> list[int]:
-    return [seq for (seq,) in connection.execute(_COVERAGE["standing"], of_slice)]
-
-
-def _lock_group(connection: Connection, source: str, group: str) -> None:
-    connection.execute(_LOCKS["group"], {"name": f"group\x1f{source}\x1f{group}"})
-
-
-def _one(connection: Connection, statement: bytes, values: dict[str, Any]) -> Any:
-    row = connection.execute(statement, values).fetchone()
-    assert row is not None
-    return row[0]
-
-
-def _span_row(source: str, group: str | None, span: Interval) -> dict[str, Any]:
-    return {"source": source, "group": group, "start_ns": span.start_ns, "end_ns": span.end_ns}
-
-
-def _slice_row(slice_id: SliceId) -> dict[str, Any]:
-    return _span_row(slice_id.source, slice_id.group, slice_id.span)
-
-
-def _record_row(record: SliceRecord, proves: bool) -> dict[str, Any]:
-    return {
-        **_slice_row(record.slice),
-        "state": record.state,
-        "generation": record.generation,
-        "run_id": legible(record.run_id),
-        "events": record.events,
-        "points": record.points,
-        "rounded": record.rounded,
-        "note": legible(record.note),
-        "retry_at_ns": record.retry_at_ns,
-        "proves": proves,
-    }
-
-
-def _record(row: tuple[Any, ...]) -> SliceRecord:
-    source, group, start_ns, end_ns, *rest = row
-    return SliceRecord(SliceId(source, group, Interval(start_ns, end_ns)), *rest)

@@ -40,9 +40,10 @@ class WonderwareSource:
         patience: Patience | None = None,
         bounds: Bounds | None = None,
         connect: Connect | None = None,
+        budget: Budget | None = None,
     ) -> WonderwareSource:
         """As the plant file says; `where` takes the place of its address (for a stand-in). Raises Stop."""
-        budget = Budget(settings.requests_per_s, settings.quiet_hours)
+        budget = budget or Budget(settings.requests_per_s, settings.quiet_hours)
         server = Server(login_of(settings, where), budget, settings.concurrency, patience, connect)
         return cls(server, settings.points, settings.exclude, bounds)
 

@@ -15,8 +15,7 @@ import pytest
 from pipelines.ports import Exclusion, LedgerStore, SliceRecord
 from pipelines.timeline import Interval
 from resources.embedded import PostgresAddress
-from resources.postgres import PostgresLedger
-from resources.postgres import ledger as ledger_module
+from resources.postgres import PostgresLedger, slices
 from tests.ledger import proof_table, schema_dsn, slice_id, verified
 
 
@@ -95,7 +94,7 @@ def test_only_verified_covers(ledger: PostgresLedger, source: str) -> None:
 def test_checkpoints_change_nothing(
     ledger: PostgresLedger, dsn: str, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger_module, "_CHECKPOINT_ROWS", 4)
+    monkeypatch.setattr(slices, "CHECKPOINT_ROWS", 4)
     for start in range(0, 40, 2):
         ledger.commit(verified(source, start, start + 1), proof_table())
         ledger.withdraw(slice_id(source, start - 4, start - 3), "x")

@@ -14,8 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from pipelines.ports import Exclusion, Lease, Retry
 from pipelines.timeline import Interval, merge
 from resources.embedded import PostgresAddress
-from resources.postgres import PostgresLedger
-from resources.postgres import ledger as ledger_module
+from resources.postgres import PostgresLedger, slices
 from tests.ledger import proof_table, schema_dsn, slice_id, verified
 
 END = 12
@@ -163,7 +162,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 def test_it_agrees_with_the_model(ledger: PostgresLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_module, "_CHECKPOINT_ROWS", 3)
+    monkeypatch.setattr(slices, "CHECKPOINT_ROWS", 3)
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         lambda: LedgerMachine(ledger),
         settings=settings(

@@ -1,0 +1,115 @@
+"""Sync and sweeps of one source on its line: what the commands and the schedules both call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from assets_defs.line import Line
+from pipelines.plant import SourceSettings
+from pipelines.ports import Retry, Source, Unreachable
+from pipelines.sync import PassResult, Rhythm, Sweeping, SweepResult, SyncPass
+from pipelines.timeline import Interval
+from pipelines.transfer import SliceResult
+
+DISCOVER_EVERY_S = 3_600.0
+"""So old the catalogue may get while a source is followed."""
+_ALONE = "sync"
+_ANY = Interval(0, 1)
+
+
+class Busy(Retry):
+    """Somebody else follows the source already."""
+
+
+@contextmanager
+def alone(line: Line, settings: SourceSettings, what: str = _ALONE) -> Iterator[None]:
+    """One sync of a source at a time, whoever started it. Raises Busy naming the other."""
+    try:
+        context = line.ledger.lease(settings.name, what, _ANY, line.run_id or f"ferry {what}")
+        with context:
+            yield
+    except Unreachable:
+        raise
+    except Retry as error:
+        if " is being worked on by " not in str(error):
+            raise
+        who = str(error).partition(" is being worked on by ")[2]
+        raise Busy(f"a {what} of source {settings.name!r} is running already: {who}") from None
+
+
+def sync_pass(
+    line: Line,
+    settings: SourceSettings,
+    seconds: float,
+    on_slice: Callable[[SliceResult], None] = lambda _: None,
+) -> PassResult:
+    """One pass: the newest of every group, then gaps and looks for `seconds` at most. Raises Stop, Unreachable."""
+    if not line.catalogue(settings):
+        line.discover(settings)
+    handover_ns = line.ledger.handover(settings.name)
+    if handover_ns is None:
+        handover_ns = line.hand_over(settings)
+    reach = line.wanted(settings, Interval(handover_ns, 2**63 - 1))
+    if reach is None:
+        return PassResult(up_to_ns=handover_ns)
+    until_s = time.monotonic() + seconds
+
+    async def work(source: Source) -> PassResult:
+        run = SyncPass(
+            line.transfer(settings, source),
+            line.by_group(settings),
+            line.windows(settings),
+            reach,
+            Rhythm(settings.sync.lag, settings.sync.overlap, settings.lateness),
+            now_ns=line.now_ns,
+            slices_at_once=line.plant.limits.slices_at_once,
+            on_slice=on_slice,
+        )
+        return await run.run(until_s)
+
+    return line.with_source(settings, work)
+
+
+def sweep(
+    line: Line,
+    settings: SourceSettings,
+    seconds: float,
+    *,
+    deep: bool = False,
+    span: Interval | None = None,
+    mend: bool | None = None,
+    on_slice: Callable[[SliceResult], None] = lambda _: None,
+) -> SweepResult:
+    """Settled history is asked about again for `seconds` at most; `deep`: all of the span once, every event.
+
+    `mend` is the plant file's `restate` unless given. Raises Stop, Unreachable.
+    """
+    final = line.wanted(settings, span)
+    end_ns = line.now_ns() - settings.lateness
+    reach = final and (final if deep else final.intersect(Interval(min(final.start_ns, end_ns - 1), end_ns)))
+    if reach is None:
+        return SweepResult()
+    until_s = time.monotonic() + seconds
+
+    async def work(source: Source) -> SweepResult:
+        run = Sweeping(
+            line.transfer(settings, source),
+            line.by_group(settings),
+            line.windows(settings),
+            reach,
+            handover_ns=line.ledger.handover(settings.name),
+            mend=settings.sweep.restate == "auto" if mend is None else mend,
+            now_ns=line.now_ns,
+            on_slice=on_slice,
+        )
+        return await run.run(until_s, all_deep=deep)
+
+    return line.with_source(settings, work)
+
+
+def discovery_is_due(line: Line, settings: SourceSettings) -> bool:
+    """Whether the source was not asked for its points for long."""
+    age_s = line.ledger.catalogue_age_s(settings.name)
+    return age_s is None or age_s > DISCOVER_EVERY_S

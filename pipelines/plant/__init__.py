@@ -1,0 +1,24 @@
+"""The plant file (TOML): sources, stores, windows. Read and checked once, with errors that name the key.
+
+Secrets never stand in it: only the names of environment variables that hold them.
+"""
+
+from pipelines.plant.reading import load_plant, secret
+from pipelines.plant.sections import PARTITIONS_MAX, Auth, Plant, Retention, Simulate, SourceSettings, Sweep, Sync
+from pipelines.plant.spans import duration_ns, expiry_ns, quiet_span
+
+__all__ = [
+    "PARTITIONS_MAX",
+    "Auth",
+    "Plant",
+    "Retention",
+    "Simulate",
+    "SourceSettings",
+    "Sweep",
+    "Sync",
+    "duration_ns",
+    "expiry_ns",
+    "load_plant",
+    "quiet_span",
+    "secret",
+]

@@ -1,0 +1,238 @@
+"""The tables of the plant file and what each key may be."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pipelines.plant.spans import Duration, Time, quiet_span
+from pipelines.ports import Stop
+from pipelines.timeline import DAY_NS, MINUTE_NS, SECOND_NS, Interval, days, months
+
+PARTITIONS_MAX = 100_000
+
+
+class Section(BaseModel):
+    """A table of the plant file; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Auth(Section):
+    """How to log in; passwords and tokens come from the environment variables that are named here."""
+
+    kind: Literal["none", "basic", "bearer", "kerberos", "ntlm"] = "none"
+    username: str = ""
+    password_env: str = ""
+    token_env: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Auth:
+        if self.kind in ("basic", "ntlm") and not (self.username and self.password_env):
+            raise ValueError(f"auth of kind {self.kind!r} needs username and password_env")
+        if self.kind == "bearer" and not self.token_env:
+            raise ValueError("auth of kind 'bearer' needs token_env")
+        return self
+
+
+class Simulate(Section):
+    """A stand-in plant that `ferry up` starts for this source."""
+
+    points: int = Field(2_000, ge=1, le=1_000_000)
+    seed: int = 1
+    hours: float = Field(24.0, gt=0)
+
+
+class Sync(Section):
+    """How the newest history is followed."""
+
+    cron: str = Field("* * * * *", pattern=r"^\S+( \S+){4}$")
+    """Of Dagster's schedule, UTC."""
+    every: Duration = 5 * SECOND_NS
+    """From one pass of `ferry sync --follow` to the next."""
+    lag: Duration = 60 * SECOND_NS
+    """What is younger is left for later: PI's snapshot event is not final until the next one comes."""
+    overlap: Duration = 2 * MINUTE_NS
+    """Every pass reads so much again of what it has, for events that come a little late."""
+
+
+class Sweep(Section):
+    """How history that is settled is looked at again."""
+
+    cron: str = Field("17 * * * *", pattern=r"^\S+( \S+){4}$")
+    budget: Duration = 5 * MINUTE_NS
+    """How long one sweep may take."""
+    restate: Literal["auto", "ask"] = "ask"
+    """Whether drift is mended at once, or named and left to `ferry backfill`."""
+
+
+class SourceSettings(Section):
+    """One historian."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    kind: Literal["pi_web_api", "wonderware", "plc4x"]
+    url: str = ""
+    """Of a PI Web API."""
+    address: str = ""
+    """host or host:port of a Historian's SQL Server."""
+    database: str = ""
+    data_server: str = ""
+    auth: Auth = Auth()
+    points: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    point_groups: int = Field(8, ge=1, le=1_000)
+    window: Literal["month", "day"] = "month"
+    start: Time
+    end: Time | None = None
+    horizon: Duration = 0
+    lateness: Duration = 2 * DAY_NS
+    requests_per_s: float = Field(50.0, gt=0)
+    concurrency: int = Field(4, ge=1, le=64)
+    quiet_hours: tuple[str, ...] = ()
+    ca_file: str = ""
+    tls: bool = True
+    """Of a Historian's connection; certificates are verified. PI's is in its url."""
+    sync: Sync = Sync()
+    sweep: Sweep = Sweep()
+    simulate: Simulate | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> SourceSettings:
+        if not self.place and self.simulate is None:
+            key = "address" if self.kind == "wonderware" else "url"
+            raise ValueError(f"source {self.name!r} needs {key} (or simulate, for a stand-in)")
+        if self.kind == "wonderware" and self.auth.kind != "basic":
+            raise ValueError(f'source {self.name!r} needs auth = {{ kind = "basic", username, password_env }}')
+        for hours in self.quiet_hours:
+            quiet_span(hours)
+        return self
+
+    @property
+    def place(self) -> str:
+        """Where it is: the key that its kind has for that."""
+        return self.address if self.kind == "wonderware" else self.url
+
+    def windows(self, end_ns: int) -> list[Interval]:
+        """The windows from `start` to `end` (or `end_ns` plus the horizon where the file names none)."""
+        span = Interval(self.start, self.end or max(end_ns + self.horizon, self.start + 1))
+        return months(span) if self.window == "month" else days(span)
+
+
+class StoreSettings(Section):
+    """IoTDB: `embedded`, or node urls host:port of a server that is already there."""
+
+    iotdb: str | tuple[str, ...] = "embedded"
+    username: str = "root"
+    password_env: str = ""
+    database: str = ""
+    allow_coarse_clock: bool = False
+    staging: str = ""
+    """A folder that this host and the IoTDB server both see, absolute; without it the tablets path is used."""
+    heap_mb: int = Field(1_024, ge=256)
+
+
+class LedgerSettings(Section):
+    """PostgreSQL: `embedded`, or the name of an environment variable with a DSN (`postgres = {dsn_env = "…"}`)."""
+
+    postgres: Literal["embedded"] | dict[Literal["dsn_env"], str] = "embedded"
+
+
+class Folder(Section):
+    """Where Parquet files go: a folder, relative to state_dir, or absolute."""
+
+    uri: str = ""
+
+
+class Limits(Section):
+    """What one ferry process may use."""
+
+    slice_events: int = Field(400_000, ge=1_000)
+    """Target size of a slice in events; memory is about 600 bytes times this times `slices_at_once`."""
+    slices_at_once: int = Field(3, ge=1, le=64)
+    believe_shrink: float = Field(0.01, ge=0, lt=1)
+    deep_share: float = Field(0.01, ge=0, le=1)
+
+
+class Retention(Section):
+    """How long IoTDB keeps rows, by their time; without a word for ever. The landing is not touched."""
+
+    raw: Duration | None = None
+    """Events: the tables `samples` and `states`."""
+    minutes: Duration | None = None
+    """1-minute aggregates; those of hours and days stay."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Retention:
+        if self.raw is not None and self.minutes is not None and self.minutes < self.raw:
+            raise ValueError("minutes must be kept at least as long as raw, of which they are made")
+        return self
+
+
+class PlantSettings(Section):
+    """The plant itself."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    state_dir: str = ".ferry"
+
+
+class Plant(Section):
+    """The whole file."""
+
+    plant: PlantSettings
+    source: tuple[SourceSettings, ...] = Field(min_length=1)
+    store: StoreSettings = StoreSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    landing: Folder = Folder()
+    exports: Folder = Folder()
+    limits: Limits = Limits()
+    retention: Retention = Retention()
+    folder: Path = Path()
+    """Where the plant file is; relative paths start there. Not a key of the file."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Plant:
+        names = [source.name for source in self.source]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two sources are called {name!r}")
+        for source in self.source:
+            if self.retention.raw is not None and self.retention.raw < source.lateness + DAY_NS:
+                raise ValueError(
+                    f"retention.raw is shorter than the lateness of source {source.name!r} and a day: what is still "
+                    "looked after would be forgotten"
+                )
+        return self
+
+    def find(self, name: str) -> SourceSettings:
+        """The source of that name. Raises Stop naming the sources that there are."""
+        for source in self.source:
+            if source.name == name:
+                return source
+        names = [source.name for source in self.source]
+        raise Stop(f"no source {name!r} in the plant file{nearest(name, names)}; there are: {', '.join(names)}")
+
+    @property
+    def state_dir(self) -> Path:
+        return (self.folder / self.plant.state_dir).resolve()
+
+    @property
+    def landing_dir(self) -> Path:
+        return self.state_dir / (self.landing.uri or "landing")
+
+    @property
+    def exports_dir(self) -> Path:
+        return self.state_dir / (self.exports.uri or "exports")
+
+    @property
+    def database(self) -> str:
+        return self.store.database or self.plant.name
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The part of an error that names the known word most like `word`; nothing where none is."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""

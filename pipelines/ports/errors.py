@@ -1,0 +1,46 @@
+"""The error classes. The class of an error decides what happens, never its text (design.md, rule 5).
+
+- `Retry`    transient; the client has given up for now; the slice is tried again later
+- `Split`    too much was asked at once; ask for less
+- `Skip`     one point is bad; report it, hold nobody else back
+- `Stop`     credentials or configuration; a person must act; nothing is retried
+- `Unreachable` (a Retry) nobody answers; `NoRoom` (a Stop) disk or memory is full
+"""
+
+from __future__ import annotations
+
+
+class FerryError(Exception):
+    """The root of every error that the product raises on purpose; its text is for a person."""
+
+
+class Retry(FerryError):
+    """Transient; `after_s` seconds is the earliest that another try makes sense."""
+
+    def __init__(self, message: str, after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
+class Unreachable(Retry):
+    """Nobody answers at the address."""
+
+
+class Split(FerryError):
+    """Too much was asked at once: fewer points, or a shorter time."""
+
+
+class Skip(FerryError):
+    """One point cannot be had; `point` is its id."""
+
+    def __init__(self, point: str, message: str) -> None:
+        super().__init__(message)
+        self.point = point
+
+
+class Stop(FerryError):
+    """Credentials or configuration: trying again changes nothing."""
+
+
+class NoRoom(Stop):
+    """Disk or memory is full."""

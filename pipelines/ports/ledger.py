@@ -1,0 +1,208 @@
+"""The ledger's rows, and its store as the domain asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from pipelines.points import Point
+from pipelines.timeline import Interval
+
+Proof = Literal["counted", "deep", "none"]
+State = Literal["planned", "pulled", "landed", "written", "verified", "settled", "retry_at", "quarantined"]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceId:
+    """A slice: one point group of one source over one sub-window."""
+
+    source: str
+    group: str
+    span: Interval
+
+    def __str__(self) -> str:
+        return f"{self.source}/{self.group} {self.span}"
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRecord:
+    """One row of the append-only slice history."""
+
+    slice: SliceId
+    state: State
+    generation: str = ""
+    run_id: str = ""
+    events: int = 0
+    points: int = 0
+    rounded: int = 0
+    note: str = ""
+    retry_at_ns: int = 0
+    seq: int = 0
+    recorded_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A point exception: coverage of its group does not hold for this point here until it is mended."""
+
+    source: str
+    group: str
+    point: str
+    span: Interval
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The source was asked again about a covered span at `asked_ns` (the plant's clock), and how many points differed.
+
+    `deep`: every event was read again, not just counted.
+    """
+
+    source: str
+    group: str
+    span: Interval
+    asked_ns: int
+    deep: bool = False
+    differing: int = 0
+
+
+class Lease(Protocol):
+    """Held while a group and window is being changed; lost leases are noticed before anything is committed."""
+
+    def check(self) -> None:
+        """Raises Retry if the lease is no longer ours."""
+        ...
+
+
+@runtime_checkable
+class LedgerStore(Protocol):
+    """The append-only ledger, in Postgres. Thread-safe; all calls block; each call is one transaction."""
+
+    def migrate(self) -> None:
+        """Brings the schema to this version; safe when two do it at once."""
+        ...
+
+    def save_points(self, source: str, points: Sequence[Point]) -> int:
+        """Records new, changed and vanished points as catalogue versions; returns how many changed."""
+        ...
+
+    def load_points(self, source: str) -> list[Point]:
+        """The newest version of every point that was not found vanished."""
+        ...
+
+    def known_points(self, source: str) -> list[Point]:
+        """Like load_points, with the vanished ones: ids are never given twice."""
+        ...
+
+    def lease(
+        self, source: str, group: str, window: Interval, holder: str, patience_s: float = 0.0
+    ) -> AbstractContextManager[Lease]:
+        """Exclusive for (source, group, window) while the context lasts; freed when its process dies.
+
+        Raises Retry when somebody else holds it and does not give it back within `patience_s` seconds.
+        """
+        ...
+
+    def record(self, records: Sequence[SliceRecord]) -> None:
+        """Appends to the slice history."""
+        ...
+
+    def history(self, source: str, group: str | None, span: Interval) -> list[SliceRecord]:
+        """Slice history that overlaps the span, oldest first."""
+        ...
+
+    def commit(
+        self,
+        record: SliceRecord,
+        proofs: pa.Table,
+        exclusions: Sequence[Exclusion] = (),
+        *,
+        keep_proofs: bool = True,
+    ) -> None:
+        """In one transaction: appends `record` and its proofs (PROOF_SCHEMA), closes inside its span the exclusions of
+        points that it proves or names, opens `exclusions`, and covers the span when the state is `verified`.
+
+        Without `keep_proofs` the proofs count, but are not kept point by point (docs/decisions/0007).
+        """
+        ...
+
+    def withdraw(self, slice_id: SliceId, reason: str, run_id: str = "") -> None:
+        """Appends a withdrawal of coverage over the slice's span."""
+        ...
+
+    def coverage(self, source: str, group: str) -> list[Interval]:
+        """Merged intervals covered and not withdrawn since."""
+        ...
+
+    def exclude(self, exclusions: Sequence[Exclusion]) -> None:
+        """Opens point exceptions outside of a slice's commit: points that were found after their group was covered."""
+        ...
+
+    def exclusions(self, source: str, group: str | None, span: Interval) -> list[Exclusion]:
+        """Open point exceptions that overlap the span."""
+        ...
+
+    def proofs(self, source: str, span: Interval, group: str | None = None) -> pa.Table:
+        """Newest proof per point and slice that lies wholly inside the span.
+
+        PROOF_SCHEMA plus group, start_ns, end_ns, generation.
+        """
+        ...
+
+    def hand_over(self, source: str, at_ns: int) -> int:
+        """The instant from which on sync looks after the source: `at_ns` the first time, for ever after the same."""
+        ...
+
+    def handover(self, source: str) -> int | None:
+        """That instant, None before it was set."""
+        ...
+
+    def record_looks(self, looks: Sequence[Looked]) -> None:
+        """Records that covered spans were asked about again."""
+        ...
+
+    def looks(self, source: str, span: Interval) -> list[Looked]:
+        """What overlaps the span, oldest first: of every (group, span) the newest look, and the newest deep one."""
+        ...
+
+    def expire(self, source: str, span: Interval, reason: str) -> None:
+        """Records that the store has forgotten the span by its TTL: it is no longer written, recounted or restated."""
+        ...
+
+    def expired(self, source: str) -> list[Interval]:
+        """Merged intervals that the store has forgotten."""
+        ...
+
+    def accept_loss(self, source: str, group: str, span: Interval, by: str) -> None:
+        """Records that a person accepts that the source now holds less over the span."""
+        ...
+
+    def loss_accepted(self, slice_id: SliceId) -> bool:
+        """Whether an acceptance covers the slice and is newer than its last verification."""
+        ...
+
+    def close(self) -> None:
+        """Closes connections; may be called twice."""
+        ...
+
+
+PROOF_SCHEMA = pa.schema(
+    [
+        pa.field("point", pa.string(), nullable=False),
+        pa.field("proof", pa.string(), nullable=False),  # counted | deep | none
+        pa.field("origin", pa.string(), nullable=False),
+        pa.field("source_events", pa.int64()),  # null: the source was not asked or could not tell
+        pa.field("events", pa.int64(), nullable=False),  # landed
+        pa.field("stored_events", pa.int64()),
+        pa.field("good", pa.int64(), nullable=False),
+        pa.field("first_ns", pa.int64(), nullable=False),
+        pa.field("last_ns", pa.int64(), nullable=False),
+        pa.field("total", pa.float64(), nullable=False),
+        pa.field("digest", pa.int64()),
+    ]
+)

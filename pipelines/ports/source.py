@@ -1,0 +1,68 @@
+"""A plant's historian, as the domain asks it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from pipelines.points import Point
+from pipelines.timeline import Interval
+
+Origin = Literal["independent", "re-read", "spool", "none"]
+"""Where the source's side of a proof came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """Complete events of some points over the asked span.
+
+    `samples` is in samples.SCHEMA, ordered in time within a point, ties numbered; a point of `points` without rows
+    has no events there. `failed` names the points that could not be had, and why; they are not in `points`.
+    """
+
+    samples: pa.Table
+    points: tuple[str, ...]
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTally:
+    """What the source says it holds, per point over a span: columns of samples.TALLY_SCHEMA that it can tell.
+
+    `table` has `point` and `events` and may have `origin` (a row's own, where they differ) and `total` (sum of the
+    finite values that are not bad); when everything was read again, it has all of TALLY_SCHEMA. Points with no events
+    are rows of 0.
+    """
+
+    table: pa.Table
+    origin: Origin
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A plant's historian. Nothing here writes to it. All spans are half-open UTC."""
+
+    name: str
+
+    async def discover(self) -> list[Point]:
+        """Every point that this source lets us see and the plant file selects. Raises Stop, Retry."""
+        ...
+
+    def pull(self, points: Sequence[Point], span: Interval, max_events: int) -> AsyncIterator[Pulled]:
+        """All events of the points in the span, some points at a time, each point whole and in one `Pulled` only.
+
+        Raises Split when one batch would hold more than `max_events` (memory is bounded by a setting), Retry, Stop.
+        """
+        ...
+
+    async def tally(self, points: Sequence[Point], span: Interval) -> SourceTally:
+        """What the source holds, asked by another question than `pull` where it has one. Raises Retry, Stop."""
+        ...
+
+    async def close(self) -> None:
+        """Closes connections; may be called twice."""
+        ...

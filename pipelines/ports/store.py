@@ -1,0 +1,64 @@
+"""IoTDB, or what stands for it, as the domain asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from pipelines.points import Point
+from pipelines.timeline import Interval
+
+
+@runtime_checkable
+class Store(Protocol):
+    """IoTDB, or what stands for it. Thread-safe; all calls block."""
+
+    clock_ns: int
+    """Resolution of its timestamps, nanoseconds."""
+
+    def prepare(self) -> None:
+        """Database and tables exist afterwards, and the writer is probed. Raises Unreachable, Stop."""
+        ...
+
+    def write(self, source: str, samples: pa.Table) -> None:
+        """Upserts ordered events in SCHEMA; durable on return (LOADed or FLUSHed). Raises Retry, NoRoom, Stop."""
+        ...
+
+    def tally(self, source: str, points: Sequence[str], span: Interval) -> pa.Table:
+        """What it holds per point, by its own aggregates: TALLY_SCHEMA, `magnitude` 0 and `digest` null.
+
+        Points with no events have no row.
+        """
+        ...
+
+    def read(self, source: str, points: Sequence[str], span: Interval) -> Iterator[pa.Table]:
+        """Every event it holds, ordered, in SCHEMA; each point whole in one table."""
+        ...
+
+    def delete(self, source: str, events: pa.Table) -> None:
+        """Deletes exactly the rows of `events` (SCHEMA: point, time, tie, and which table by `value`). Durable."""
+        ...
+
+    def write_points(self, source: str, points: Sequence[Point]) -> None:
+        """Upserts the `points` table: names, units, types, limits."""
+        ...
+
+    def write_aggregates(
+        self,
+        source: str,
+        interval: str,
+        rows: pa.Table,
+        replace: Interval | None = None,
+        points: Sequence[str] | None = None,
+    ) -> None:
+        """Upserts `agg_<interval>` rows: point string, time timestamp[ns, UTC] (start), DOUBLE and INT64 columns.
+
+        With `replace`, stored rows of `points` in that span that `rows` lacks are deleted once the new are durable.
+        """
+        ...
+
+    def close(self) -> None:
+        """Closes sessions; may be called twice."""
+        ...

@@ -1,0 +1,7 @@
+"""Following a plant that keeps running: what is due when, and one pass of doing it."""
+
+from pipelines.sync.agenda import Rhythm
+from pipelines.sync.passes import PassResult, SyncPass
+from pipelines.sync.sweeping import Sweeping, SweepResult
+
+__all__ = ["PassResult", "Rhythm", "SweepResult", "Sweeping", "SyncPass"]

@@ -1,0 +1,96 @@
+"""What passes and sweeps stand on: the groups of a source, their leases, and looking again in bounded parts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from pipelines.ledger import current
+from pipelines.planning import can_halve
+from pipelines.points import Point
+from pipelines.ports import Lease, LedgerStore, SliceId, Split
+from pipelines.timeline import MINUTE_NS, Interval, split_at, split_evenly
+from pipelines.transfer import SliceResult, Transfer, leased
+
+PATIENCE_S = 5.0
+"""A group that somebody else works on is left for the next time."""
+
+
+class Ground:
+    """One source: `windows` hold all that is worked on; leases end at the handover, which is None before sync began."""
+
+    def __init__(
+        self,
+        transfer: Transfer,
+        points_by_group: Mapping[str, Sequence[Point]],
+        windows: Sequence[Interval],
+        *,
+        handover_ns: int | None,
+        now_ns: Callable[[], int],
+        on_slice: Callable[[SliceResult], None] = lambda _: None,
+    ) -> None:
+        self.transfer, self.points, self.windows = transfer, points_by_group, windows
+        self.handover_ns, self.now_ns, self.on_slice = handover_ns, now_ns, on_slice
+
+    @property
+    def ledger(self) -> LedgerStore:
+        return self.transfer.ledger
+
+    @property
+    def source(self) -> str:
+        return self.transfer.source.name
+
+    @asynccontextmanager
+    async def leased(self, group: str, span: Interval) -> AsyncIterator[tuple[Interval, Lease]]:
+        """The window of a span, and the lease on its part of it. Raises Retry when somebody else keeps it."""
+        window = next(each for each in self.windows if each.start_ns <= span.start_ns < each.end_ns)
+        part = next(each for each in split_at(window, self.handover_ns) if each.start_ns <= span.start_ns < each.end_ns)
+        async with leased(
+            self.ledger, self.source, group, part, self.transfer.run_id or "ferry sync", PATIENCE_S
+        ) as lease:
+            yield window, lease
+
+    async def refreshed(
+        self,
+        group: str,
+        span: Interval,
+        window: Interval,
+        lease: Lease,
+        *,
+        doubted: frozenset[str] = frozenset(),
+        deep: bool = False,
+        mend: bool = True,
+        provisional: bool = False,
+        one_piece: bool = True,
+    ) -> list[SliceResult]:
+        """Asks again about a covered span, in parts of about a slice each. Raises Split for what cannot be cut."""
+        done: list[SliceResult] = []
+        parts = list(reversed(await asyncio.to_thread(self._bounded, group, span)))
+        while parts:
+            part = parts.pop()
+            try:
+                found = await self.transfer.refresh(
+                    SliceId(self.source, group, part), window, self.points[group], lease, doubted,
+                    deep=deep, mend=mend, provisional=provisional, one_piece=one_piece,
+                )  # fmt: skip
+            except Split:
+                if not can_halve(part):
+                    raise
+                parts += reversed(part.halves())
+                continue
+            self.on_slice(found)
+            done.append(found)
+        return done
+
+    def _bounded(self, group: str, span: Interval) -> list[Interval]:
+        """The span in parts of whole minutes that each hold about a slice's worth of events."""
+        history = self.ledger.history(self.source, group, span)
+        events = sum(
+            each.record.events * each.span.length_ns // each.record.slice.span.length_ns
+            for each in current(history, span)
+        )
+        number = -(-events // self.transfer.bounds.slice_events)
+        if number <= 1:
+            return [span]
+        return list(split_evenly(span, max(MINUTE_NS, span.length_ns // number // MINUTE_NS * MINUTE_NS)))

@@ -1,0 +1,265 @@
+"""One pass of sync: first the newest of every group, then what is left of the time for gaps and for second looks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.landing import DamagedLanding
+from pipelines.ledger import current, resumable
+from pipelines.planning import can_halve
+from pipelines.points import Point
+from pipelines.ports import Lease, Looked, Retry, SliceId, SliceRecord, Split, Stop, Unreachable
+from pipelines.sync.agenda import Due, Rhythm, due, gaps_newest_first, overlap_before
+from pipelines.sync.ground import Ground
+from pipelines.timeline import DAY_NS, HOUR_NS, Interval, split_at, split_evenly, subtract
+from pipelines.transfer import SliceResult, Transfer
+
+
+@dataclass(slots=True)
+class PassResult:
+    """What a pass did. `behind_ns` is how far the coverage of the slowest group ends before the pass's own end."""
+
+    seconds: float = 0.0
+    events: int = 0
+    slices: int = 0
+    looks: int = 0
+    differing: int = 0
+    """Points that were found other than they had been landed, over all looks."""
+    waiting: int = 0
+    """Slices that are landed and wait for IoTDB."""
+    left: int = 0
+    """Gaps and looks that the pass's time did not reach."""
+    up_to_ns: int = 0
+    """What of every group is covered contiguously up to here."""
+    settled: list[tuple[str, Interval]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    unproved: dict[str, str] = field(default_factory=dict)
+
+    def take(self, done: SliceResult) -> None:
+        """Adds up one slice."""
+        self.events += done.events
+        self.slices += bool(done.events)
+        self.differing += len(done.differing)
+        self.unproved.update(done.unproved)
+        if done.state == "quarantined":
+            self.problems.append(f"{done.slice} is quarantined: {done.note}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Duty:
+    """One thing to do: fill a gap, go on from a landed slice, or look again."""
+
+    group: str
+    span: Interval
+    resume: SliceRecord | None = None
+    look: Due | None = None
+    doubted: frozenset[str] = frozenset()
+
+
+class SyncPass(Ground):
+    """Runs over all groups of one source. `reach` is from the handover to what is final now."""
+
+    def __init__(
+        self,
+        transfer: Transfer,
+        points_by_group: Mapping[str, Sequence[Point]],
+        windows: Sequence[Interval],
+        reach: Interval,
+        rhythm: Rhythm,
+        *,
+        now_ns: Callable[[], int],
+        slices_at_once: int = 3,
+        on_slice: Callable[[SliceResult], None] = lambda _: None,
+    ) -> None:
+        super().__init__(
+            transfer, points_by_group, windows, handover_ns=reach.start_ns, now_ns=now_ns, on_slice=on_slice
+        )
+        self.reach, self.rhythm = reach, rhythm
+        self.result = PassResult()
+        self._at_once = slices_at_once
+        self._slots = asyncio.Semaphore(slices_at_once)
+        self._alone = {group: asyncio.Lock() for group in points_by_group}  # one lease a group, one duty at a time
+        self._doubts: list[_Duty] = []
+        self._store_away = ""
+
+    async def run(self, until_s: float) -> PassResult:
+        """Works until nothing is due or `until_s` (monotonic seconds) has come; the newest is always done.
+
+        Raises Stop, and Unreachable where source or ledger are away. With IoTDB away the newest is pulled and landed
+        all the same, and written by a later pass.
+        """
+        began_s = time.monotonic()
+        await self._all(self._newest(group) for group in self.points)
+        if not self._store_away:
+            duties = [*self._doubts, *await self._duties()]
+            left = await self._work_off(duties, until_s)
+            self.result.left = len(left)
+        self.result.up_to_ns = min([await self._edge_ns(group) for group in self.points], default=self.reach.end_ns)
+        self.result.seconds = time.monotonic() - began_s
+        if self._store_away:
+            self.result.problems.append(
+                f"{self.result.waiting} slices are landed and wait for IoTDB: {self._store_away}"
+            )
+        return self.result
+
+    async def _newest(self, group: str) -> None:
+        """The newest gap of a group, with the overlap before it."""
+        coverage = await asyncio.to_thread(self.ledger.coverage, self.source, group)
+        gaps, _ = await self._gaps(group, coverage)
+        if gaps and gaps[0].end_ns == self.reach.end_ns:
+            await self._do(_Duty(group, gaps[0]), overlap_before(gaps[0], coverage, self.rhythm.overlap_ns))
+
+    async def _duties(self) -> list[_Duty]:
+        """Gaps of all groups newest first, then looks, the longest due first."""
+        since_ns = min(reach.start_ns for reach in self._open_reaches())
+        looks = await asyncio.to_thread(self.ledger.looks, self.source, Interval(since_ns, self.reach.end_ns))
+        gaps: list[_Duty] = []
+        again: list[_Duty] = []
+        for group in self.points:
+            coverage = await asyncio.to_thread(self.ledger.coverage, self.source, group)
+            missing, landed = await self._gaps(group, coverage)
+            gaps += [_Duty(group, span) for span in missing]
+            gaps += [_Duty(group, record.slice.span, resume=record) for record in landed]
+            mine = [look for look in looks if look.group == group]
+            again += [
+                _Duty(group, each.span, look=each)
+                for reach in self._open_reaches()
+                for each in due(self.now_ns(), reach, coverage, mine, self.rhythm)
+            ]
+        gaps.sort(key=lambda duty: duty.span.end_ns, reverse=True)
+        again.sort(key=lambda duty: duty.look.since_ns if duty.look else 0)
+        return gaps + again
+
+    def _open_reaches(self) -> list[Interval]:
+        """Where looks may be due: the open span and the days that are settling, before and after the handover; what is
+        older belongs to sweeps."""
+        first_ns = (self.now_ns() - self.rhythm.lateness_ns - 3 * DAY_NS) // DAY_NS * DAY_NS
+        open_span = Interval(max(first_ns, self.windows[0].start_ns), self.reach.end_ns)
+        return list(split_at(open_span, self.reach.start_ns))
+
+    async def _gaps(self, group: str, coverage: Sequence[Interval]) -> tuple[list[Interval], list[SliceRecord]]:
+        """What is to be pulled, newest first, and what was landed and only waits for the store."""
+        missing = gaps_newest_first(self.reach, coverage)
+        landed: list[SliceRecord] = []
+        for gap in subtract([self.reach], coverage):
+            history = await asyncio.to_thread(self.ledger.history, self.source, group, gap)
+            landed += resumable(history, gap)
+        if landed:
+            missing = gaps_newest_first(self.reach, [*coverage, *(record.slice.span for record in landed)])
+        return missing, landed
+
+    async def _work_off(self, duties: list[_Duty], until_s: float) -> list[_Duty]:
+        """Does the duties in order, several at once; returns those for which there was no time."""
+        queue = list(reversed(duties))
+
+        async def worker() -> None:
+            while queue and time.monotonic() < until_s and not self._store_away:
+                await self._do(queue.pop())
+
+        await self._all(worker() for _ in range(min(len(duties), self._at_once)))
+        return queue
+
+    async def _do(self, duty: _Duty, overlap: Interval | None = None) -> None:
+        try:
+            async with self._alone[duty.group], self._slots, self.leased(duty.group, duty.span) as (window, lease):
+                if duty.look:
+                    await self._look_again(duty, duty.look, window, lease)
+                elif duty.doubted:
+                    self._take(
+                        await self.refreshed(
+                            duty.group, duty.span, window, lease,
+                            doubted=duty.doubted, provisional=True, one_piece=False,
+                        )
+                    )  # fmt: skip
+                else:
+                    await self._fill(duty, window, lease, overlap)
+        except (Stop, Unreachable):
+            raise
+        except (Retry, Split) as error:
+            self.result.problems.append(f"{duty.group} {duty.span}: {error}")
+
+    async def _fill(self, duty: _Duty, window: Interval, lease: Lease, overlap: Interval | None) -> None:
+        """A gap, in halves where it holds too much."""
+        slice_id = SliceId(self.source, duty.group, duty.span)
+        points = self.points[duty.group]
+        try:
+            if duty.resume:
+                done = await self.transfer.resume(duty.resume, window, points, lease)
+            else:
+                done = await self.transfer.advance(slice_id, window, points, lease, overlap)
+        except DamagedLanding:
+            done = await self.transfer.advance(slice_id, window, points, lease, None)
+        except Split:
+            if not can_halve(duty.span):
+                raise
+            early, late = duty.span.halves()
+            await self._fill(_Duty(duty.group, late), window, lease, None)
+            await self._fill(_Duty(duty.group, early), window, lease, overlap)
+            return
+        except Unreachable as error:
+            if not await self._landed(slice_id):
+                raise
+            self._store_away = str(error)
+            self.result.waiting += 1
+            return
+        self.on_slice(done)
+        self._take([done])
+        if overlap and done.differing:
+            parts = split_evenly(overlap, HOUR_NS)
+            self._doubts += [_Duty(duty.group, part, doubted=done.differing) for part in parts]
+
+    async def _landed(self, slice_id: SliceId) -> bool:
+        """Whether the slice got as far as the landing. Raises Unreachable where the ledger is what is away."""
+        history = await asyncio.to_thread(self.ledger.history, slice_id.source, slice_id.group, slice_id.span)
+        return bool(resumable(history, slice_id.span))
+
+    async def _look_again(self, duty: _Duty, look: Due, window: Interval, lease: Lease) -> None:
+        asked_ns = self.now_ns()
+        done = await self.refreshed(duty.group, duty.span, window, lease, provisional=not look.settles)
+        self._take(done)
+        if any(each.state == "quarantined" for each in done):
+            return
+        differing = sum(len(each.differing) for each in done)
+        looked = Looked(self.source, duty.group, duty.span, asked_ns, differing=differing)
+        await asyncio.to_thread(self.ledger.record_looks, [looked])
+        if look.settles:
+            await asyncio.to_thread(self._settle, duty.group, duty.span)
+        self.result.looks += 1
+
+    def _settle(self, group: str, span: Interval) -> None:
+        history = self.ledger.history(self.source, group, span)
+        settled = [
+            SliceRecord(
+                each.record.slice, "settled", each.record.generation, self.transfer.run_id, each.record.events,
+                each.record.points, each.record.rounded,
+            )
+            for each in current(history, span)
+            if each.span == each.record.slice.span
+        ]  # fmt: skip
+        self.ledger.record(settled)
+        self.result.settled.append((group, span))
+
+    async def _edge_ns(self, group: str) -> int:
+        for part in await asyncio.to_thread(self.ledger.coverage, self.source, group):
+            if part.start_ns <= self.reach.start_ns <= part.end_ns:
+                return min(part.end_ns, self.reach.end_ns)
+        return self.reach.start_ns
+
+    def _take(self, done: Sequence[SliceResult]) -> None:
+        for each in done:
+            self.result.take(each)
+
+    @staticmethod
+    async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+        tasks = [asyncio.ensure_future(each) for each in work]
+        try:
+            for task in tasks:
+                await task
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,148 @@
+"""Sweeps: settled history asked about again, so that drift is found however late it comes.
+
+A day is counted again the more seldom the older it is; days that were not read deep for longest are read deep with what
+is left of the time, since an edit need not change a count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipelines.points import Point
+from pipelines.ports import Exclusion, Looked, Retry, Split, Stop, Unreachable
+from pipelines.sync.ground import Ground
+from pipelines.timeline import DAY_NS, Interval, clip, split_at, split_evenly, subtract
+from pipelines.transfer import SliceResult, Transfer
+
+_AGE_SHARE = 8
+"""A day of age a is counted again every a/8, at most once a day."""
+DRIFT = "drift: a sweep found that the source no longer says what was landed; `ferry backfill` over it pulls it again"
+
+
+@dataclass(slots=True)
+class SweepResult:
+    """What a sweep did, and what it found: points by (group, span)."""
+
+    seconds: float = 0.0
+    counted: int = 0
+    read_deep: int = 0
+    left: int = 0
+    drift: dict[tuple[str, Interval], frozenset[str]] = field(default_factory=dict)
+    mended: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """A covered part of a day of one group."""
+
+    group: str
+    span: Interval
+    deep: bool
+    last_ns: int
+    """When it was last asked about in this way; 0 for never."""
+
+
+class Sweeping(Ground):
+    """Sweeps one source over `reach`, which is past its lateness. `mend`: what drifted is pulled, or only named."""
+
+    def __init__(
+        self,
+        transfer: Transfer,
+        points_by_group: Mapping[str, Sequence[Point]],
+        windows: Sequence[Interval],
+        reach: Interval,
+        *,
+        handover_ns: int | None,
+        mend: bool,
+        now_ns: Callable[[], int],
+        on_slice: Callable[[SliceResult], None] = lambda _: None,
+    ) -> None:
+        super().__init__(transfer, points_by_group, windows, handover_ns=handover_ns, now_ns=now_ns, on_slice=on_slice)
+        self.reach, self.mend = reach, mend
+        self.result = SweepResult()
+
+    async def run(self, until_s: float, *, all_deep: bool = False) -> SweepResult:
+        """Works until `until_s` (monotonic seconds): counts that are due, then deep reads, the longest ago first.
+
+        With `all_deep` every day is read deep once, whatever is due. Raises Stop, Unreachable.
+        """
+        began_s = time.monotonic()
+        queue = await asyncio.to_thread(self._deep_days if all_deep else self._days)
+        for place, day in enumerate(queue):
+            if time.monotonic() >= until_s:
+                self.result.left = len(queue) - place
+                break
+            await self._sweep(day)
+        self.result.seconds = time.monotonic() - began_s
+        return self.result
+
+    def _days(self) -> list[_Day]:
+        return [*self._counts_due(), *self._deep_days()]
+
+    def _counts_due(self) -> list[_Day]:
+        """Days whose count is due, the most overdue in proportion to their age first."""
+        now_ns = self.now_ns()
+        found = []
+        for day in self._parts(deep=False):
+            age_ns = max(now_ns - day.span.end_ns, DAY_NS)
+            overdue = (now_ns - day.last_ns) / max(age_ns / _AGE_SHARE, DAY_NS)
+            if overdue >= 1:
+                found.append((overdue, day))
+        return [day for _, day in sorted(found, key=lambda pair: -pair[0])]
+
+    def _deep_days(self) -> list[_Day]:
+        return sorted(self._parts(deep=True), key=lambda day: (day.last_ns, -day.span.end_ns))
+
+    def _parts(self, *, deep: bool) -> list[_Day]:
+        ledger, source = self.transfer.ledger, self.transfer.source.name
+        looks = [look for look in ledger.looks(source, self.reach) if look.deep or not deep]
+        found = []
+        for group in self.points:
+            mine = [look for look in looks if look.group == group]
+            kept = subtract(clip(ledger.coverage(source, group), self.reach), self.transfer.expired)
+            for part in kept:
+                for day in split_evenly(part, DAY_NS):
+                    for span in split_at(day, self.handover_ns):
+                        last_ns = max((look.asked_ns for look in mine if look.span.contains(span)), default=0)
+                        found.append(_Day(group, span, deep, last_ns))
+        return found
+
+    async def _sweep(self, day: _Day) -> None:
+        asked_ns = self.now_ns()
+        try:
+            async with self.leased(day.group, day.span) as (window, lease):
+                done = await self.refreshed(day.group, day.span, window, lease, deep=day.deep, mend=self.mend)
+        except (Stop, Unreachable):
+            raise
+        except (Retry, Split) as error:
+            self.result.problems.append(f"{day.group} {day.span}: {error}")
+            return
+        drifted = frozenset().union(*(each.differing for each in done))
+        await asyncio.to_thread(self._tell, day, done)
+        look = Looked(self.source, day.group, day.span, asked_ns, day.deep, len(drifted))
+        await asyncio.to_thread(self.ledger.record_looks, [look])
+        if day.deep:
+            self.result.read_deep += 1
+        else:
+            self.result.counted += 1
+        if drifted:
+            self.result.drift[day.group, day.span] = drifted
+
+    def _tell(self, day: _Day, done: Sequence[SliceResult]) -> None:
+        """Drift that is not mended is an exception of its points until somebody pulls them again."""
+        for each in done:
+            if each.state == "quarantined":
+                self.result.problems.append(f"{each.slice} is quarantined: {each.note}")
+            elif self.mend:
+                self.result.mended += len(each.differing)
+            else:
+                self.ledger.exclude(
+                    [
+                        Exclusion(self.source, day.group, point, each.slice.span, DRIFT)
+                        for point in sorted(each.differing)
+                    ]
+                )

@@ -1,0 +1,74 @@
+"""Looking again at a slice that is covered: what the source says now, and the points that differ pulled again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+
+import pyarrow as pa
+
+from pipelines import reconcile
+from pipelines.ledger import current
+from pipelines.ports import Exclusion, SourceTally
+from pipelines.samples import empty, ordered
+from pipelines.transfer.generations import of_points
+from pipelines.transfer.reading import reread
+from pipelines.transfer.results import SliceResult
+from pipelines.transfer.slice_work import PROVISIONAL, SliceWork, changed
+
+
+class SliceRefresh(SliceWork):
+    """Lives for one call of Transfer.refresh."""
+
+    async def refresh(self, doubted: Collection[str], *, deep: bool, mend: bool, one_piece: bool) -> SliceResult:
+        """Asks again, pulls what differs, proves what changed."""
+        history = await self._history()
+        pieces = current(history, self.span)
+        events, failed = await asyncio.to_thread(self._current_events, history)
+        said = await self._timed("count", lambda: self._asked_again(deep=deep))
+        suspects = await self._threaded("compare", self._suspects, events, said, failed)
+        suspects |= set(doubted) & set(self.ids)
+        fresh, lost = await self._timed("pull", lambda: self._pull_some(suspects))
+        got = suspects - lost.keys()
+        self.differing = frozenset(await asyncio.to_thread(changed, of_points(events, got), fresh, got))
+        unproved = {**failed, **lost}
+        if not mend:
+            return self._result("verified", empty(), 0, {})
+        if self.open and (gone := self.too_much_gone(of_points(events, got), fresh, got)):
+            return await self._not_believed(gone)
+        loose = any(piece.record.note == PROVISIONAL for piece in pieces)
+        merging = one_piece and loose and (len(pieces) > 1 or not self.provisional)
+        if not got and not merging:
+            return self._result("verified", empty(), 0, {point: unproved[point] for point in suspects})
+        events = ordered(reconcile.replaced(events, got, fresh)) if got else events
+        manifest = await self._land(events, {p: why for p, why in unproved.items() if p not in got})
+        return await self._store_and_prove(events, manifest, said, write=got, over=got)
+
+    async def _asked_again(self, *, deep: bool) -> SourceTally:
+        if deep:
+            return await reread(
+                self.t.source, self.points, self.span, self.t.bounds.slice_events, self.t.store.clock_ns
+            )
+        return await self.t.source.tally(self.points, self.span)
+
+    def _suspects(self, events: pa.Table, said: SourceTally, failed: Mapping[str, str]) -> set[str]:
+        """Points whose landed events are not what the source says, and those that wait for being mended."""
+        landed = reconcile.deep_rows([events])
+        told = said.table["point"].to_pylist()
+        drift = reconcile.against_source(landed, reconcile.usable_totals(events), said, told)
+        excepted = self.t.ledger.exclusions(self.slice_id.source, self.slice_id.group, self.span)
+        waiting = {each.point for each in excepted} | set(failed)
+        return {each.point for each in drift} | (waiting & set(self.ids))
+
+    async def _not_believed(self, lost: Mapping[str, tuple[int, int]]) -> SliceResult:
+        unproved = {
+            point: f"the source now shows {now:,} of {before:,} events of {self.span}, and too many points lost some "
+            "at once to be believed; it is asked again later"
+            for point, (before, now) in lost.items()
+        }
+        exclusions = [
+            Exclusion(self.slice_id.source, self.slice_id.group, point, self.span, why)
+            for point, why in unproved.items()
+        ]
+        await asyncio.to_thread(self.t.ledger.exclude, exclusions)
+        return self._result("verified", empty(), 0, unproved)

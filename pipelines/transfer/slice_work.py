@@ -1,0 +1,305 @@
+"""The work on one slice. Safe to kill at any instant, right to do any number of times.
+
+The order is the promise (design.md, rule 2): coverage is withdrawn before the store changes, new rows go over old ones,
+then just the stored rows that the landing lacks are deleted, then everything is proved, and only then covered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+import pyarrow as pa
+
+from pipelines import reconcile
+from pipelines.landing import Manifest
+from pipelines.ledger import current, rewrites
+from pipelines.points import Point
+from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord, SourceTally, Split, State
+from pipelines.samples import coarsen, empty, ordered
+from pipelines.timeline import Interval
+from pipelines.transfer.generations import current_events, joined, of_points, shrunk, within
+from pipelines.transfer.proving import Look, Proven, look, only_landed, prove
+from pipelines.transfer.results import SliceResult
+
+if TYPE_CHECKING:
+    from pipelines.transfer.one_slice import Transfer
+
+T = TypeVar("T")
+FORGOTTEN = "older than the store keeps: landed only"
+NOT_ASKED = "not asked for yet: a run was limited to other points"
+PROVISIONAL = "followed: proofs are kept point by point when it settles"
+_FEW_EVENTS = 10
+"""So many may go from an open slice without a doubt: edits there are everyday."""
+
+
+class SliceWork:
+    """Lives for one call of Transfer."""
+
+    def __init__(
+        self,
+        transfer: Transfer,
+        slice_id: SliceId,
+        window: Interval,
+        points: Sequence[Point],
+        lease: Lease,
+        *,
+        provisional: bool = False,
+    ) -> None:
+        self.t, self.slice_id, self.window, self.lease = transfer, slice_id, window, lease
+        self.points = list(points)
+        self.provisional = provisional
+        self.span = slice_id.span
+        self.ids = [point.id for point in points]
+        self.differing: frozenset[str] = frozenset()
+        self.stages: dict[str, float] = {}
+        self.began = time.monotonic()
+
+    async def from_source(self, asked: Collection[str] | None, overlap: Interval | None = None) -> SliceResult:
+        """Pulls the span (and the overlap before it), lands, writes, proves."""
+        wanted = [point for point in self.points if asked is None or point.id in asked]
+        history = await self._history()
+        said_task = asyncio.ensure_future(self._timed("count", lambda: self.t.source.tally(wanted, self.span)))
+        said_task.add_done_callback(lambda task: task.cancelled() or task.exception())  # seen, even if never awaited
+        try:
+            reach = Interval(overlap.start_ns, self.span.end_ns) if overlap else self.span
+            events, failed = await self._timed("pull", lambda: self._pull(wanted, reach))
+            if overlap:
+                got = [point.id for point in wanted if point.id not in failed]
+                self.differing = await self._threaded("compare", self._differing, within(events, overlap), overlap, got)
+                events = within(events, self.span)
+            failed.update({point.id: NOT_ASKED for point in self.points if point not in wanted})
+            if failed and current(history, self.span):  # what cannot be had again is kept as it was
+                before, _ = await asyncio.to_thread(self._current_events, history)
+                events = joined([events, of_points(before, failed)])
+            manifest = await self._land(events, failed)
+            said = await said_task
+        finally:
+            said_task.cancel()
+        return await self._all_over(events, manifest, said, rewriting=rewrites(history, self.span))
+
+    async def from_landing(self, generation: str) -> SliceResult:
+        """Goes on with what a killed run landed."""
+        events = await asyncio.to_thread(self.t.landing.read, self.slice_id, self.window, generation)
+        manifest = await asyncio.to_thread(self.t.landing.manifest, self.slice_id, self.window, generation)
+        known = set(manifest.points) | set(manifest.failed)
+        strangers = [point for point in self.points if point.id not in known]
+        if strangers:  # points found since: the landed generation cannot speak for them
+            fresh, failed = await self._pull(strangers, self.span)
+            events = ordered(reconcile.replaced(events, [point.id for point in strangers], fresh))
+            manifest = await self._land(events, {**manifest.failed, **failed})
+        said = await self._timed("count", lambda: self.t.source.tally(self.points, self.span))
+        return await self._all_over(events, manifest, said, rewriting=True)
+
+    @property
+    def open(self) -> bool:
+        """Whether the lateness of the span is not over yet."""
+        return self.span.end_ns > self.t.open_from_ns
+
+    def _differing(self, early: pa.Table, overlap: Interval, got: Collection[str]) -> frozenset[str]:
+        slice_id = SliceId(self.slice_id.source, self.slice_id.group, overlap)
+        history = self.t.ledger.history(slice_id.source, slice_id.group, overlap)
+        landed, _ = current_events(self.t.landing, self.t.store, slice_id, self.window, self.ids, history)
+        return frozenset(changed(of_points(landed, got), of_points(early, got), got))
+
+    def too_much_gone(self, before: pa.Table, now: pa.Table, points: Collection[str]) -> dict[str, tuple[int, int]]:
+        """Of an open slice: the points that lost events, when these are too many together to be believed."""
+        lost = shrunk(before, now, points, 0.0)
+        events = sum(had - has for had, has in lost.values())
+        return lost if events > max(_FEW_EVENTS, self.t.bounds.believe_shrink * len(before)) else {}
+
+    async def _pull_some(self, points: Collection[str]) -> tuple[pa.Table, dict[str, str]]:
+        if not points:
+            return empty(), {}
+        return await self._pull([point for point in self.points if point.id in points], self.span)
+
+    async def _pull(self, points: Sequence[Point], span: Interval) -> tuple[pa.Table, dict[str, str]]:
+        """Everything the source holds of the points in the span, ordered. Raises Split above twice the target."""
+        most = 2 * self.t.bounds.slice_events
+        parts: list[pa.Table] = []
+        failed: dict[str, str] = {}
+        seen: set[str] = set()
+        total = 0
+        async for pulled in self.t.source.pull(points, span, most):
+            total += len(pulled.samples)
+            if total > most:
+                raise Split(f"{self.slice_id} holds more than {most:,} events")
+            parts.append(pulled.samples)
+            failed.update(pulled.failed)
+            seen.update(pulled.points)
+        for point in points:
+            if point.id not in seen and point.id not in failed:
+                failed[point.id] = "the source's answers left it out"
+        return await asyncio.to_thread(joined, parts), failed
+
+    async def _land(self, events: pa.Table, failed: dict[str, str]) -> Manifest:
+        whole = [identifier for identifier in self.ids if identifier not in failed]
+        manifest = await self._threaded("land", self.t.landing.land, self.slice_id, self.window, events, whole, failed)
+        await self._record("landed", manifest, len(events))
+        return manifest
+
+    async def _all_over(
+        self, events: pa.Table, manifest: Manifest, said: SourceTally, *, rewriting: bool, again: bool = True
+    ) -> SliceResult:
+        """Writes and proves every point; `rewriting` where the store may hold something of the span already."""
+        whole = manifest.points
+        return await self._store_and_prove(
+            events, manifest, said, write=whole, over=whole if rewriting else (), again=again, anew=True
+        )
+
+    async def _store_and_prove(
+        self,
+        events: pa.Table,
+        manifest: Manifest,
+        said: SourceTally,
+        *,
+        write: Collection[str],
+        over: Collection[str],
+        again: bool = True,
+        anew: bool = False,
+    ) -> SliceResult:
+        """Writes the points of `write`, clears and reads back those of `over`, proves all and commits.
+
+        `anew` where all of the slice goes to the store, also an empty one.
+        """
+        lost = await self._shrunk(events, manifest.points) if write or anew else {}
+        if lost:
+            return await self._quarantine(manifest, lost)
+        if any(part.contains(self.span) for part in self.t.expired):
+            return await self._prove_landed(events, manifest, said, again=again)
+        self.lease.check()
+        stored, rounded = await asyncio.to_thread(coarsen, events, self.t.store.clock_ns)
+        whole = list(manifest.points)
+        if write or anew:
+            await asyncio.to_thread(self.t.ledger.withdraw, self.slice_id, "being written", self.t.run_id)
+            await self._write(stored if anew else of_points(stored, write), stored, over)
+            await self._record("written", manifest, len(events))
+        seen = await self._look(stored, whole, over)
+        if seen.torn:  # accepted is not stored: once more over the same rows, then it counts as lost
+            await self._write(stored, stored, whole)
+            seen = await self._look(stored, whole, whole)
+        proven = await self._threaded("verify", prove, events, seen, manifest, said, self.ids)
+        if proven.suspects and again:
+            return await self._second_look(events, manifest, proven.suspects)
+        return await self._commit(events, manifest, proven, rounded, PROVISIONAL if self.provisional else "")
+
+    async def _commit(
+        self, events: pa.Table, manifest: Manifest, proven: Proven, rounded: int, note: str = ""
+    ) -> SliceResult:
+        self.lease.check()
+        exclusions = [
+            Exclusion(self.slice_id.source, self.slice_id.group, point, self.span, reason)
+            for point, reason in sorted(proven.unproved.items())
+        ]
+        record = replace(self._row("verified", manifest.generation, len(events), rounded), note=note)
+        await self._timed(
+            "commit",
+            lambda: asyncio.to_thread(
+                self.t.ledger.commit, record, proven.proofs, exclusions, keep_proofs=not self.provisional
+            ),
+        )
+        return self._result("verified", events, rounded, proven.unproved, note)
+
+    async def _prove_landed(
+        self, events: pa.Table, manifest: Manifest, said: SourceTally, *, again: bool
+    ) -> SliceResult:
+        """The store has forgotten the span: source and landing are compared, and nobody speaks of what is stored."""
+        seen = await self._threaded("verify", only_landed, events)
+        proven = await asyncio.to_thread(prove, events, seen, manifest, said, self.ids)
+        if proven.suspects and again:
+            return await self._second_look(events, manifest, proven.suspects)
+        return await self._commit(events, manifest, proven, 0, FORGOTTEN)
+
+    async def _write(self, rows: pa.Table, stored: pa.Table, over: Collection[str]) -> None:
+        """Rows of the landing over whatever is stored, then away with stored rows that the landing lacks."""
+        await self._threaded("write", self.t.store.write, self.slice_id.source, rows)
+        if over:
+            await self._threaded("clear", self._delete_extras, stored, sorted(over))
+
+    def _delete_extras(self, stored: pa.Table, points: Sequence[str]) -> None:
+        for held in self.t.store.read(self.slice_id.source, points, self.span):
+            surplus = reconcile.extras(held, stored)
+            if len(surplus):
+                self.t.store.delete(self.slice_id.source, surplus)
+
+    async def _look(self, stored: pa.Table, whole: Sequence[str], over: Collection[str]) -> Look:
+        share = self.t.bounds.deep_share
+        return await self._threaded("verify", look, self.t.store, self.slice_id, stored, whole, share, over)
+
+    async def _second_look(self, events: pa.Table, manifest: Manifest, differ: Collection[str]) -> SliceResult:
+        """Recounts and pulls the points once more before a difference is called drift (design.md, rule 1)."""
+        fresh, failed = await self._timed("pull", lambda: self._pull_some(differ))
+        got = [point for point in self.ids if point in differ and point not in failed]
+        events = ordered(reconcile.replaced(events, got, fresh))
+        kept = {point: why for point, why in manifest.failed.items() if point not in got}
+        manifest = await self._land(events, {**kept, **failed})
+        said = await self._timed("count", lambda: self.t.source.tally(self.points, self.span))
+        return await self._all_over(events, manifest, said, rewriting=True, again=False)
+
+    async def _shrunk(self, events: pa.Table, whole: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Points that lost more than they may lose: {point: (before, now)}; {} when it is believed."""
+        history = await self._history()
+        if not current(history, self.span):
+            return {}
+        if await asyncio.to_thread(self.t.ledger.loss_accepted, self.slice_id):
+            return {}
+        before, _ = await asyncio.to_thread(self._current_events, history)
+        if self.open:
+            return await asyncio.to_thread(self.too_much_gone, before, events, whole)
+        return await asyncio.to_thread(shrunk, before, events, whole, self.t.bounds.believe_shrink)
+
+    def _current_events(self, history: list[SliceRecord]) -> tuple[pa.Table, dict[str, str]]:
+        return current_events(self.t.landing, self.t.store, self.slice_id, self.window, self.ids, history)
+
+    async def _quarantine(self, manifest: Manifest, lost: Mapping[str, tuple[int, int]]) -> SliceResult:
+        point, (before, now) = max(lost.items(), key=lambda item: item[1][0] - item[1][1])
+        note = (
+            f"{len(lost)} points shrank, most {point} from {before:,} to {now:,} events; nothing was changed in "
+            "IoTDB. If the source is right: ferry restate --accept-loss over this span, then backfill"
+        )
+        await asyncio.to_thread(
+            self.t.ledger.record,
+            [replace(self._row("quarantined", manifest.generation, manifest.events), note=note)],
+        )
+        return self._result("quarantined", empty(), 0, {}, note)
+
+    async def _history(self) -> list[SliceRecord]:
+        return await asyncio.to_thread(self.t.ledger.history, self.slice_id.source, self.slice_id.group, self.span)
+
+    async def _record(self, state: State, manifest: Manifest, events: int) -> None:
+        await asyncio.to_thread(self.t.ledger.record, [self._row(state, manifest.generation, events)])
+
+    def _row(self, state: State, generation: str, events: int, rounded: int = 0) -> SliceRecord:
+        return SliceRecord(self.slice_id, state, generation, self.t.run_id, events, len(self.points), rounded)
+
+    def _result(
+        self, state: State, events: pa.Table, rounded: int, unproved: Mapping[str, str], note: str = ""
+    ) -> SliceResult:
+        return SliceResult(
+            self.slice_id, state, len(events), len(self.points), rounded, dict(unproved), note,
+            time.monotonic() - self.began, dict(self.stages), self.differing,
+        )  # fmt: skip
+
+    async def _timed(self, stage: str, work: Callable[[], Awaitable[T]]) -> T:
+        began = time.monotonic()
+        try:
+            return await work()
+        finally:
+            self.stages[stage] = self.stages.get(stage, 0.0) + time.monotonic() - began
+
+    async def _threaded(self, stage: str, call: Callable[..., T], *arguments: object) -> T:
+        return await self._timed(stage, lambda: asyncio.to_thread(call, *arguments))
+
+
+def changed(before: pa.Table, now: pa.Table, points: Collection[str]) -> set[str]:
+    """Points whose events are not the same, by number and digest."""
+    was, has = reconcile.deep_rows([before]), reconcile.deep_rows([now])
+    nothing = {"events": 0, "digest": 0}
+    return {
+        point
+        for point in points
+        if any(was.get(point, nothing)[key] != has.get(point, nothing)[key] for key in ("events", "digest"))
+    }

@@ -1,0 +1,136 @@
+"""A plant that keeps running, followed pass by pass: late, edited and removed events, outages, kills at any call."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipelines.landing import Landing
+from pipelines.sync import PassResult, Rhythm, Sweeping, SyncPass
+from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval
+from pipelines.transfer import Bounds, Transfer, recount
+from tests.memory import MemoryLedger, MemorySource, MemoryStore
+from tests.property.test_transfer import IDS, POINTS, Killer, table_of
+
+DAYS = [Interval(day * DAY_NS, (day + 1) * DAY_NS) for day in range(4)]
+HANDOVER_NS = 22 * HOUR_NS
+STEP_NS = 20 * MINUTE_NS
+STEPS = 9
+RHYTHM = Rhythm(lag_ns=MINUTE_NS, overlap_ns=5 * MINUTE_NS, lateness_ns=3 * HOUR_NS)
+
+happening = st.tuples(
+    st.integers(0, STEPS - 1),  # the step at which it is seen
+    st.sampled_from(["add", "add", "add", "change", "remove"]),
+    st.sampled_from(IDS),
+    st.integers(0, 180),  # minutes after the handover
+    st.floats(-5, 5),
+)
+
+
+class Followed:
+    """One source, store, ledger and landing, with a clock of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = HANDOVER_NS + STEP_NS
+        self.rows: list[tuple] = []
+        self.source = MemorySource("s", POINTS, table_of([]))
+        self.store, self.ledger, self.landing = MemoryStore(), MemoryLedger(), Landing(folder)
+
+    def hook(self, hook: object) -> None:
+        self.source.hook = self.store.hook = self.ledger.hook = hook  # type: ignore[assignment]
+
+    def happen(self, kind: str, point: str, minute: int, value: float) -> None:
+        time_ns = HANDOVER_NS + minute * MINUTE_NS + 7
+        there = [row for row in self.rows if row[:2] == (point, time_ns)]
+        if kind == "add":
+            self.rows.append((point, time_ns, value))
+        elif there:
+            self.rows.remove(there[0])
+            if kind == "change":
+                self.rows.append((point, time_ns, value))
+        self.show()
+
+    def show(self) -> None:
+        """What is later than the clock is not there yet."""
+        self.source.events = table_of([row for row in self.rows if row[1] <= self.now])
+
+    def transfer(self) -> Transfer:
+        bounds = Bounds(slice_events=8)
+        open_from_ns = self.now - RHYTHM.lateness_ns
+        return Transfer(self.source, self.store, self.ledger, self.landing, bounds, open_from_ns=open_from_ns)  # type: ignore[arg-type]
+
+    def follow(self) -> PassResult:
+        reach = Interval(HANDOVER_NS, self.now - RHYTHM.lag_ns)
+        run = SyncPass(
+            self.transfer(), {"g000": POINTS}, DAYS, reach, RHYTHM, now_ns=lambda: self.now, slices_at_once=2
+        )
+        return asyncio.run(run.run(float("inf")))
+
+    def sweep(self) -> None:
+        reach = Interval(HANDOVER_NS, self.now - RHYTHM.lag_ns)
+        run = Sweeping(
+            self.transfer(), {"g000": POINTS}, DAYS, reach, handover_ns=HANDOVER_NS, mend=True, now_ns=lambda: self.now
+        )
+        asyncio.run(run.run(float("inf"), all_deep=True))
+
+    def stored(self) -> list[dict]:
+        return next(self.store.read("s", IDS, Interval(HANDOVER_NS, self.now))).to_pylist()
+
+
+def assert_exact(plant: Followed) -> None:
+    """Once all is settled and read deep once, source, landing and store are the same."""
+    plant.hook(lambda _: None)
+    plant.now = 2 * DAY_NS + 4 * HOUR_NS
+    plant.show()
+    result = plant.follow()
+    assert not result.problems
+    assert not result.unproved
+    plant.sweep()
+    assert plant.stored() == plant.source.events.to_pylist()
+    span = Interval(HANDOVER_NS, plant.now - RHYTHM.lag_ns)
+    found = asyncio.run(recount(plant.transfer(), {"g000": POINTS}, DAYS, span, deep=True)).as_json("s")
+    assert found["drift"] == []
+    assert found["unproved_points"] == 0
+    assert plant.follow().looks == 0, "what was settled is looked at again"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(happening, max_size=30), st.lists(st.integers(1, 80), max_size=3), st.sets(st.integers(1, STEPS - 1)))
+def test_followed_to_the_end(happenings: list[tuple], kills: list[int], missed: set[int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        plant = Followed(Path(folder))
+        murders = list(kills)
+        for step in range(STEPS):
+            for at, *what in happenings:
+                if at == step:
+                    plant.happen(*what)
+            plant.show()
+            if step not in missed:  # an outage: no pass at all
+                plant.hook(Killer(murders.pop()) if murders else lambda _: None)
+                with contextlib.suppress(BaseException):
+                    plant.follow()
+            plant.now += STEP_NS
+        assert_exact(plant)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(happening, max_size=20))
+def test_counts_alone_find_what_changes_a_count(happenings: list[tuple]) -> None:
+    """Without the deep sweep: late and removed events are found by the looks before all settles."""
+    with tempfile.TemporaryDirectory() as folder:
+        plant = Followed(Path(folder))
+        for step in range(STEPS):
+            for at, kind, *what in happenings:
+                if at == step and kind == "add":
+                    plant.happen(kind, *what)
+            plant.show()
+            plant.follow()
+            plant.now += STEP_NS
+        plant.now = 2 * DAY_NS + 4 * HOUR_NS
+        plant.follow()
+        assert plant.stored() == plant.source.events.to_pylist()
