@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from assets_defs.failures import readable
 from assets_defs.ferry_resource import FerryResource
+from assets_defs.line import Line
 from assets_defs.markdown import table
 from assets_defs.marts_assets import mart_key
 from assets_defs.reach import covered_reach, newest_window
@@ -17,16 +18,46 @@ from assets_defs.samples import samples_key, source_pool
 from pipelines.ledger import Standing
 from pipelines.marts import QUALITY_SCHEMA, mart_files
 from pipelines.plant import SourceSettings
+from pipelines.sync.sweeping import DRIFT
 from pipelines.timeline import iso
 
 _DRIFT_POINTS = 50
+_DRIFT_ROWS = 200
+SWEPT = "swept"
 GOOD_ENOUGH_PERCENT = 90.0
 """Below it most readers of the store would ask what is wrong with the plant."""
 
 
 def build_checks(settings: SourceSettings) -> list[dg.AssetChecksDefinition]:
     """All checks of one source."""
-    return [_coverage(settings), _drift(settings), _quality(settings)]
+    return [_coverage(settings), _drift(settings), _swept(settings), _quality(settings)]
+
+
+def swept_result(line: Line, settings: SourceSettings) -> dg.AssetCheckResult:
+    """What sweeps found and nobody has mended yet."""
+    reach = covered_reach(line, settings)
+    every = line.ledger.exclusions(settings.name, None, reach) if reach else []
+    rows = [(each.point, each.group, str(each.span)) for each in every if each.reason == DRIFT]
+    return dg.AssetCheckResult(
+        asset_key=samples_key(settings),
+        check_name=SWEPT,
+        passed=not rows,
+        description=f"{len({point for point, _, _ in rows})} points have drifted since they were proved",
+        metadata={"drift": dg.MetadataValue.md(table(["point", "group", "span"], rows[:_DRIFT_ROWS]))},
+    )
+
+
+def _swept(settings: SourceSettings) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=samples_key(settings),
+        name=SWEPT,
+        description="No sweep has found settled history that the source no longer tells as it was moved.",
+    )
+    def swept(context: dg.AssetCheckExecutionContext, ferry: FerryResource) -> dg.AssetCheckResult:
+        with readable(), ferry.line(context.run.run_id) as line:
+            return swept_result(line, settings)
+
+    return swept
 
 
 def _coverage(settings: SourceSettings) -> dg.AssetChecksDefinition:

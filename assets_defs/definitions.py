@@ -14,6 +14,7 @@ from assets_defs.jobs import build_jobs
 from assets_defs.journal import KINDS, build_journal
 from assets_defs.marts_assets import build_marts, build_report
 from assets_defs.samples import build_samples
+from assets_defs.schedules import build_following
 from pipelines.plant import load_plant
 
 
@@ -31,7 +32,8 @@ def build_defs(path: Path | None = None, ferry: FerryResource | None = None) -> 
     plant = load_plant(path)
     assets: list[dg.AssetsDefinition] = []
     checks: list[dg.AssetChecksDefinition] = []
-    jobs = []
+    jobs: list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition] = []
+    schedules: list[dg.ScheduleDefinition] = []
     with warnings.catch_warnings():
         # What we use of Dagster's beta is pinned by tests/dagster; an operator can do nothing about the warnings.
         warnings.simplefilter("ignore", dg.BetaWarning)
@@ -41,11 +43,14 @@ def build_defs(path: Path | None = None, ferry: FerryResource | None = None) -> 
             if settings.kind in KINDS:
                 assets.append(build_journal(settings))
             checks += build_checks(settings)
-            jobs += build_jobs(settings)
+            following, timed = build_following(settings)
+            jobs += [*build_jobs(settings), *following]
+            schedules += timed
     return dg.Definitions(
         assets=assets,
         asset_checks=checks,
         jobs=jobs,
+        schedules=schedules,
         resources={"ferry": ferry or FerryResource(plant_file=str(path))},
         executor=dg.in_process_executor,
     )

@@ -34,7 +34,8 @@ class FerryResource(dg.ConfigurableResource[Line]):
         return load_plant(Path(self.plant_file))
 
     @contextmanager
-    def line(self, run_id: str) -> Iterator[Line]:
-        """The opened line for one step. Raises Stop for a wrong plant file."""
+    def line(self, run_id: str, urgent: bool = False) -> Iterator[Line]:
+        """The opened line for one step; `urgent` for sync. Raises Stop for a wrong plant file."""
         with open_line(self.plant(), run_id=run_id) as line:
+            line.urgent = urgent
             yield line

@@ -78,6 +78,10 @@ class Line:
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
 
+    def reconnect(self) -> None:
+        """Forgets its connections: the next use makes new ones, and starts an embedded server that has died."""
+        self.close()
+
     def groups(self, settings: SourceSettings) -> list[str]:
         """Labels of the source's point groups."""
         return [group_label(index) for index in range(settings.point_groups)]

@@ -8,7 +8,6 @@ from cli.options import framed
 from cli.session import Session
 
 _INSTEAD = {
-    "sync": "`ferry backfill` with a later --end moves what is new; run it as often as you like",
     "collect": "PLCs (kind plc4x) cannot be read yet",
     "metrics": "`ferry status --json` has the figures",
 }

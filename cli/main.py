@@ -23,6 +23,7 @@ from cli.screen import Screen
 from cli.servers import down, up
 from cli.simulate import simulate
 from cli.status import status
+from cli.sync import sweep, sync
 from cli.verify import verify
 
 
@@ -45,7 +46,8 @@ def ferry() -> None:
 
 
 for _command in (
-    demo, up, down, doctor, discover, plan, backfill, status, verify, restate, report, export, simulate, *LATER,
+    demo, up, down, doctor, discover, plan, backfill, sync, status, verify, sweep, restate, report, export, simulate,
+    *LATER,
 ):  # fmt: skip
     ferry.add_command(_command)
 

@@ -133,6 +133,7 @@ class MemoryLedger:
         self.held: set[tuple] = set()
         self.forgotten: list[Interval] = []
         self.looked: list[Looked] = []
+        self.handed: dict[str, int] = {}
 
     @contextlib.contextmanager
     def lease(
@@ -169,6 +170,12 @@ class MemoryLedger:
 
     def exclude(self, exclusions: Sequence[Exclusion]) -> None:
         self.open += exclusions
+
+    def hand_over(self, source: str, at_ns: int) -> int:
+        return self.handed.setdefault(source, at_ns)
+
+    def handover(self, source: str) -> int | None:
+        return self.handed.get(source)
 
     def record_looks(self, looks: Sequence[Looked]) -> None:
         self.hook("looked")

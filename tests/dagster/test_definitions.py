@@ -137,4 +137,8 @@ def test_the_job_may_be_found_by_the_workspace_file() -> None:
 
 def test_a_job_of_a_source_has_its_name() -> None:
     names: set[Any] = {job.name for job in build_defs(PLANT).jobs or []}
-    assert names == {f"{what}_{source}" for what in ("backfill", "marts", "report") for source in ("pi1", "pi2")}
+    assert names == {
+        f"{what}_{source}"
+        for what in ("backfill", "marts", "report", "sync", "discover", "sweep")
+        for source in ("pi1", "pi2")
+    }

@@ -82,9 +82,11 @@ class CatalogueLedger(MemoryLedger):
             if each.group != slice_id.group or not each.span.overlaps(slice_id.span)
         ]  # fmt: skip
 
-    def commit(self, record: SliceRecord, proofs: pa.Table, exclusions: Sequence[Exclusion] = ()) -> None:
+    def commit(
+        self, record: SliceRecord, proofs: pa.Table, exclusions: Sequence[Exclusion] = (), *, keep_proofs: bool = True
+    ) -> None:
         self.proof_rows = [(each, table) for each, table in self.proof_rows if each != record.slice]
-        super().commit(record, proofs, exclusions)
+        super().commit(record, proofs, exclusions, keep_proofs=keep_proofs)
 
     def proofs(self, source: str, span: Interval, group: str | None = None) -> pa.Table:
         tables = [PROOF_SCHEMA.empty_table()]
@@ -113,7 +115,7 @@ class MemoryOutside:
         self.the_source = source
         self.failure: BaseException | None = None
 
-    def source(self, settings: SourceSettings) -> MemorySource:
+    def source(self, settings: SourceSettings, *, urgent: bool = False) -> MemorySource:
         if self.failure:
             raise self.failure
         return self.the_source
