@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pipelines.journal import JournalSource
 from pipelines.landing import Landing
-from pipelines.ledger import Standing, standing
+from pipelines.ledger import NEWCOMER, Standing, standing
 from pipelines.planning import Density
 from pipelines.plant import Plant, SourceSettings, expiry_ns
 from pipelines.points import Point, group_label, in_group, merge_catalogue, selected
@@ -32,7 +32,6 @@ from resources.postgres import PostgresLedger
 T = TypeVar("T")
 PATIENCE_S = 120.0
 """A pass of sync that has the lease gives it back long before."""
-NEWCOMER = "found after its group was covered; its history is not pulled yet"
 
 
 @dataclass(frozen=True, slots=True)

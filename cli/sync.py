@@ -46,8 +46,8 @@ def sync(session: Session, source_name: str | None, follow: bool) -> int:
 def _follow(session: Session, line: Line, settings: SourceSettings) -> int:
     """Passes until Ctrl-C. A server that is away is said once and waited for; credentials end it."""
     from assets_defs.backfill import prepare
-    from assets_defs.following import Busy, alone, discovery_is_due, sync_pass
-    from pipelines.ports import Unreachable
+    from assets_defs.following import alone, discovery_is_due, sync_pass
+    from pipelines.ports import Retry
     from pipelines.sync import PassResult
     from pipelines.timeline import SECOND_NS
 
@@ -63,7 +63,7 @@ def _follow(session: Session, line: Line, settings: SourceSettings) -> int:
                 with alone(line, settings):
                     found = sync_pass(line, settings, every_s)
                 _materialize(line, settings, found)
-            except (Unreachable, Busy) as error:
+            except Retry as error:
                 if str(error) != away:
                     session.screen.fail(f"{error}; trying again every {_AWAY_S:.0f} s")
                 away = str(error)

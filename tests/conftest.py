@@ -6,12 +6,14 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from resources.embedded import EmbeddedIoTDB, EmbeddedPostgres, IoTDBAddress, PostgresAddress
 from resources.iotdb.sessions import Sessions
+from tests.plants import PLANT
 
 
 @pytest.fixture(scope="session")
@@ -123,3 +125,25 @@ def plant_file(
         return path
 
     return write
+
+
+@pytest.fixture
+def write_plant(
+    tmp_path: Path,
+    iotdb: IoTDBAddress,
+    iotdb_staging: Path,
+    iotdb_names: Callable[[], str],
+    postgres_dsn: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Any:
+    monkeypatch.setenv("FERRY_TEST_DSN", postgres_dsn)
+    monkeypatch.setenv("FERRY_TEST_IOTDB", iotdb.password)
+    monkeypatch.setenv("FERRY_TEST_SOURCE", "ferry-demo")
+
+    def plant(*sources: str) -> Path:
+        path = tmp_path / "ferry.toml"
+        text = PLANT.format(name=iotdb_names(), sources="\n".join(sources), iotdb=iotdb, staging=iotdb_staging)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return plant

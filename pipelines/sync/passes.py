@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.landing import DamagedLanding
-from pipelines.ledger import current, resumable
+from pipelines.ledger import NEWCOMER, current, resumable
 from pipelines.planning import can_halve
 from pipelines.points import Point
 from pipelines.ports import Lease, Looked, Retry, SliceId, SliceRecord, Split, Stop, Unreachable
@@ -130,9 +130,20 @@ class SyncPass(Ground):
                 for reach in self._open_reaches()
                 for each in due(self.now_ns(), reach, coverage, mine, self.rhythm)
             ]
+        gaps += await asyncio.to_thread(self._newcomers)
         gaps.sort(key=lambda duty: duty.span.end_ns, reverse=True)
         again.sort(key=lambda duty: duty.look.since_ns if duty.look else 0)
         return gaps + again
+
+    def _newcomers(self) -> list[_Duty]:
+        """Hours since the handover that were covered before some of their points were found."""
+        lost: dict[tuple[str, Interval], set[str]] = {}
+        for each in self.ledger.exclusions(self.source, None, self.reach):
+            known = any(point.id == each.point for point in self.points.get(each.group, ()))
+            if each.reason == NEWCOMER and known and (span := each.span.intersect(self.reach)):
+                for hour in split_evenly(span, HOUR_NS):
+                    lost.setdefault((each.group, hour), set()).add(each.point)
+        return [_Duty(group, hour, doubted=frozenset(points)) for (group, hour), points in lost.items()]
 
     def _open_reaches(self) -> list[Interval]:
         """Where looks may be due: the open span and the days that are settling, before and after the handover; what is

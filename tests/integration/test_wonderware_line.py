@@ -6,8 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,57 +22,11 @@ from pipelines.plant import load_plant
 from pipelines.ports import SliceId, Stop
 from pipelines.timeline import Interval, parse
 from pipelines.transfer import PairResult
-from resources.embedded import IoTDBAddress
 from tests.contract.stand_in import running
+from tests.plants import SOURCE, Historian
 
 FERRY = str(Path(sys.executable).with_name("ferry"))
 DAYS = Interval(parse("2026-01-01"), parse("2026-01-03"))
-SOURCE = """
-[[source]]
-name = "{name}"
-kind = "{kind}"
-{place} = "{where}"
-auth = {{ kind = "basic", username = "ferry", password_env = "FERRY_TEST_SOURCE" }}
-point_groups = 2
-window = "day"
-start = 2026-01-01
-end = 2026-01-03
-requests_per_s = 500
-{more}
-"""
-PLANT = """
-[plant]
-name = "{name}"
-{sources}
-[store]
-iotdb = "{iotdb.host}:{iotdb.port}"
-username = "{iotdb.user}"
-password_env = "FERRY_TEST_IOTDB"
-staging = "{staging}"
-[ledger]
-postgres = {{ dsn_env = "FERRY_TEST_DSN" }}
-[limits]
-slice_events = 20000
-"""
-
-
-@dataclass
-class Historian:
-    """The stand-in, and what is done to it behind the client's back."""
-
-    address: str
-
-    def control(self, operation: str, **given: Any) -> list[Any]:
-        host, port = self.address.split(":")
-        with pymssql.connect(server=host, port=port, user="ferry", password="ferry-demo") as connection:
-            cursor = connection.cursor()
-            cursor.execute("EXEC ferry_plant %s, %s", (operation, json.dumps(given)))
-            rows = cursor.fetchall()
-        return [row[0] if operation == "truth" else json.loads(row[0]) for row in rows]
-
-    def truth(self) -> pa.Table:
-        [stream] = self.control("truth", start="2026-01-01T00:00:00Z", end="2026-01-03T00:00:00Z", system=False)
-        return samples.ordered(pa.ipc.open_stream(stream).read_all().cast(samples.SCHEMA))
 
 
 @pytest.fixture
@@ -82,35 +35,13 @@ def historian() -> Iterator[Historian]:
         yield Historian(address)
 
 
-@pytest.fixture
-def write(
-    tmp_path: Path,
-    iotdb: IoTDBAddress,
-    iotdb_staging: Path,
-    iotdb_names: Callable[[], str],
-    postgres_dsn: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Any:
-    monkeypatch.setenv("FERRY_TEST_DSN", postgres_dsn)
-    monkeypatch.setenv("FERRY_TEST_IOTDB", iotdb.password)
-    monkeypatch.setenv("FERRY_TEST_SOURCE", "ferry-demo")
-
-    def plant(*sources: str) -> Path:
-        path = tmp_path / "ferry.toml"
-        text = PLANT.format(name=iotdb_names(), sources="\n".join(sources), iotdb=iotdb, staging=iotdb_staging)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return plant
-
-
-def wonderware(historian: Historian, more: str = "tls = false") -> str:
+def wonderware(historian: Historian, more: str = "end = 2026-01-03\ntls = false") -> str:
     return SOURCE.format(name="wonderware1", kind="wonderware", place="address", where=historian.address, more=more)
 
 
 @pytest.fixture
-def line(write: Any, historian: Historian) -> Iterator[Line]:
-    with open_line(load_plant(write(wonderware(historian)))) as opened:
+def line(write_plant: Any, historian: Historian) -> Iterator[Line]:
+    with open_line(load_plant(write_plant(wonderware(historian)))) as opened:
         opened.discover(opened.plant.source[0])
         yield opened
 
@@ -226,8 +157,10 @@ def test_a_deleted_and_a_renamed_tag(line: Line, historian: Historian) -> None:
     assert second.id in pc.unique(stored(line)["point"].cast(pa.string())).to_pylist()
 
 
-def test_the_doctor_asks_the_historian(write: Any, historian: Historian, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write(wonderware(historian))
+def test_the_doctor_asks_the_historian(
+    write_plant: Any, historian: Historian, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_plant(wonderware(historian))
     code = run(["doctor", "--plant", str(path), "--json"])
     found = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
     assert code == 0, found
@@ -237,10 +170,10 @@ def test_the_doctor_asks_the_historian(write: Any, historian: Historian, capsys:
 
 
 @pytest.mark.timeout(600)
-def test_two_kinds_of_sources_in_one_plant_at_once(write: Any, historian: Historian) -> None:
+def test_two_kinds_of_sources_in_one_plant_at_once(write_plant: Any, historian: Historian) -> None:
     with running("--points", "40", "--hours", "48", "--auth", "basic") as url:
-        pi = SOURCE.format(name="pi1", kind="pi_web_api", place="url", where=url, more="")
-        path = write(wonderware(historian), pi)
+        pi = SOURCE.format(name="pi1", kind="pi_web_api", place="url", where=url, more="end = 2026-01-03")
+        path = write_plant(wonderware(historian), pi)
         runs = [
             subprocess.Popen(
                 [FERRY, "backfill", "--source", source, "--plant", str(path), "--json"],
