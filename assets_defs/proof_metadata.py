@@ -17,8 +17,10 @@ from assets_defs.markdown import table
 from assets_defs.marts_line import pieces
 from assets_defs.pictures import profile
 from pipelines.landing import Piece
+from pipelines.ledger import current
 from pipelines.plant import SourceSettings
 from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval
+from pipelines.transfer import PROVISIONAL
 
 _PICTURE_EVENTS = 3_000_000
 """Above it no picture: it is drawn from the landed times, and memory is bounded."""
@@ -29,25 +31,30 @@ def proof_metadata(line: Line, settings: SourceSettings, group: str, window: Int
     """What the window holds now and how that was proved, whoever moved it and when. Raises what the ledger raises."""
     proofs = line.ledger.proofs(settings.name, window, group)
     landed = proofs["events"]
-    events = _sum(landed)
+    followed = _followed(line, settings, group, window)
+    events = _sum(landed) + followed
     metadata: dict[str, Any] = {
         "dagster/row_count": dg.MetadataValue.int(events),
         "events": dg.MetadataValue.int(events),
-        "points": dg.MetadataValue.int(len(pc.unique(proofs["point"]))),
+        "points": dg.MetadataValue.int(
+            len(line.by_group(settings)[group]) if followed else len(pc.unique(proofs["point"]))
+        ),
         "proof": dg.MetadataValue.md(_proof_table(proofs)),
         "counts": dg.MetadataValue.md(
             table(
                 ["source", "landing", "IoTDB"],
                 [
                     [
-                        f"{_sum(pc.coalesce(proofs['source_events'], landed)):,}",
+                        f"{_sum(pc.coalesce(proofs['source_events'], landed)) + followed:,}",
                         f"{events:,}",
-                        f"{_sum(pc.coalesce(proofs['stored_events'], landed)):,}",
+                        f"{_sum(pc.coalesce(proofs['stored_events'], landed)) + followed:,}",
                     ]
                 ],
             )
         ),
     }
+    if followed:
+        metadata["followed_events"] = dg.MetadataValue.int(followed)
     if 0 < events <= _PICTURE_EVENTS:
         metadata["picture"] = dg.MetadataValue.md(_picture(pieces(line, settings, group, window), window))
     report = report_file(line, settings)
@@ -59,6 +66,12 @@ def proof_metadata(line: Line, settings: SourceSettings, group: str, window: Int
 def report_file(line: Line, settings: SourceSettings) -> Path:
     """Where the quality report of the source is, once it was made."""
     return line.plant.state_dir / "reports" / f"{settings.name}.html"
+
+
+def _followed(line: Line, settings: SourceSettings, group: str, window: Interval) -> int:
+    """Events of slices that sync has proved and whose proofs are kept once they settle."""
+    history = line.ledger.history(settings.name, group, window)
+    return sum(each.record.events for each in current(history, window) if each.record.note == PROVISIONAL)
 
 
 def _sum(column: pa.ChunkedArray) -> int:

@@ -190,7 +190,8 @@ class MemoryLedger:
         self.hook("commit")
         self.slices.append(record)
         s = record.slice
-        self.proof_rows.append((s, proofs))
+        if keep_proofs:
+            self.proof_rows.append((s, proofs))
         kept = []
         for each in self.open:
             if (each.source, each.group) != (s.source, s.group):

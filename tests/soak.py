@@ -163,7 +163,7 @@ def soak(line: Line, url: str, minutes: int, seed: int, *, outages: int = 3, kil
     for number in range(3, minutes):
         run.minute(number, per_minute)
         if troubles.get(number) == "outage":
-            run.control("faults", {"kind": "reset", "times": -1})
+            run.control("faults", {"kind": "503", "times": -1})
             until_back = number + 12
         if number == until_back:
             run.control("faults", None, "DELETE")

@@ -59,7 +59,7 @@ class MemoryFerry(FerryResource):
     lines: ClassVar[dict[str, Line]] = {}
 
     @contextmanager
-    def line(self, run_id: str) -> Iterator[Line]:
+    def line(self, run_id: str, urgent: bool = False) -> Iterator[Line]:
         line = self.lines[self.plant_file]
         line.run_id = run_id
         yield line

@@ -1,0 +1,113 @@
+"""Sync, discovery and sweeps as jobs and schedules, over a plant in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from pipelines.ports import Stop, Unreachable
+from pipelines.timeline import HOUR_NS, Interval, parse
+from tests.dagster.conftest import POINTS, MemoryPlant, events_of
+from tests.dagster.event_log import SAMPLES, failure, materializations
+
+NOW_NS = parse("2026-01-03T12:00:00Z")
+SCHEDULES = {"sync_pi1_schedule", "discover_pi1_schedule", "sweep_pi1_schedule"}
+
+
+@pytest.fixture
+def followed(memory_plant: MemoryPlant) -> MemoryPlant:
+    """It is noon; sync looks after what is younger than the day's beginning."""
+    memory_plant.line.now_ns = lambda: NOW_NS
+    memory_plant.source.events = events_of(POINTS, 60)
+    memory_plant.ledger.save_points("pi1", POINTS)
+    memory_plant.ledger.hand_over("pi1", parse("2026-01-03"))
+    return memory_plant
+
+
+def checks(instance: dg.DagsterInstance) -> list[bool]:
+    """What the check `swept` said, oldest first."""
+    key = dg.AssetCheckKey(SAMPLES, "swept")
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+    return [record.event.dagster_event.event_specific_data.passed for record in reversed(records)]
+
+
+def test_a_pass_moves_and_materializes_once_an_hour(followed: MemoryPlant, instance: Any) -> None:
+    result = followed.run(instance, "sync_pi1")
+    assert result.success
+    found = dict(materializations(instance))
+    assert set(found) == {"g000|2026-01-03", "g001|2026-01-03"}
+    moved = sum(each["followed_events"] for each in found.values())
+    assert moved == len(POINTS) * 72
+    assert all(each["followed_up_to"] == "2026-01-03T11:59:00Z" for each in found.values())
+    assert followed.run(instance, "sync_pi1").success
+    assert len(materializations(instance)) == 2, "every pass leaves events"
+
+
+def test_a_pass_leaves_history_before_the_handover_alone(followed: MemoryPlant, instance: Any) -> None:
+    followed.run(instance, "sync_pi1")
+    for group in ("g000", "g001"):
+        [covered] = followed.ledger.coverage("pi1", group)
+        assert covered == Interval(parse("2026-01-03"), parse("2026-01-03T11:59:00Z"))
+
+
+def test_a_source_that_is_away_or_refuses_fails_the_run_with_one_sentence(followed: MemoryPlant, instance: Any) -> None:
+    for error in (Unreachable("nobody answers at pi1"), Stop("the login was refused")):
+        followed.outside.failure = error
+        result = followed.run(instance, "sync_pi1")
+        assert not result.success
+        assert failure(result) == str(error)
+
+
+def test_discovery_is_a_job(followed: MemoryPlant, instance: Any) -> None:
+    followed.source.points = [*POINTS[:-1]]
+    assert followed.run(instance, "discover_pi1").success
+    assert len(followed.line.catalogue(followed.settings)) == len(POINTS) - 1
+
+
+def test_a_sweep_names_drift_as_a_failed_check_until_it_is_mended(followed: MemoryPlant, instance: Any) -> None:
+    followed.line.now_ns = lambda: NOW_NS + 72 * HOUR_NS
+    assert followed.run(instance, "backfill_pi1", "g000|2026-01-01", "g001|2026-01-01").success
+    assert followed.run(instance, "sweep_pi1").success
+    rows = followed.source.events.to_pylist()
+    rows[3] = {**rows[3], "value": -7.0}
+    followed.source.events = type(followed.source.events).from_pylist(rows, schema=followed.source.events.schema)
+    followed.line.now_ns = lambda: NOW_NS + 144 * HOUR_NS
+    assert followed.run(instance, "sweep_pi1").success
+    assert followed.run(instance, "backfill_pi1", "g000|2026-01-01", "g001|2026-01-01").success
+    followed.line.now_ns = lambda: NOW_NS + 288 * HOUR_NS
+    assert followed.run(instance, "sweep_pi1").success
+    assert checks(instance) == [True, False, True]
+
+
+def test_schedules_are_off_and_say_what_they_do(followed: MemoryPlant) -> None:
+    found = {each.name: each for each in followed.defs.schedules or []}
+    assert set(found) == SCHEDULES
+    for each in found.values():
+        assert isinstance(each, dg.ScheduleDefinition)
+        assert each.default_status is dg.DefaultScheduleStatus.STOPPED
+        assert each.description
+        assert "pi1" in each.description
+        assert each.execution_timezone == "UTC"
+    sync = found["sync_pi1_schedule"]
+    assert isinstance(sync, dg.ScheduleDefinition)
+    assert sync.cron_schedule == "* * * * *"
+
+
+def test_a_pass_that_overruns_is_not_doubled(followed: MemoryPlant, stored_instance: Any) -> None:
+    schedule = next(each for each in followed.defs.schedules or [] if each.name == "sync_pi1_schedule")
+    assert isinstance(schedule, dg.ScheduleDefinition)
+
+    def tick() -> Any:
+        with dg.build_schedule_context(instance=stored_instance) as context:
+            return schedule.evaluate_tick(context)
+
+    assert len(tick().run_requests or []) == 1
+    job = followed.defs.resolve_job_def("sync_pi1")
+    run = stored_instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    skipped = tick()
+    assert not skipped.run_requests
+    assert "not finished" in (skipped.skip_message or "")
+    stored_instance.report_run_failed(run)
+    assert len(tick().run_requests or []) == 1
