@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assets_defs.line import Line
+from assets_defs.schedule_states import schedule_states
 from cli.evidence import reason_of
 from cli.forecast import Pace, pace_of
 from pipelines.ledger import Standing, current, newest_first
@@ -62,6 +63,9 @@ class SourceStanding:
     at_work: bool
     lag_s: float | None
     catalogue_age_s: float | None
+    followed_to_ns: int | None
+    """All since the handover is covered up to here; None where nobody follows the source."""
+    schedules: dict[str, str]
 
     @property
     def share(self) -> float:
@@ -98,6 +102,8 @@ class SourceStanding:
             "active": self.at_work,
             "catalogue_age_s": None if self.catalogue_age_s is None else round(self.catalogue_age_s, 1),
             "lag_s": None if self.lag_s is None else round(self.lag_s, 1),
+            "followed_to": None if self.followed_to_ns is None else iso(self.followed_to_ns),
+            "schedules": self.schedules,
             "left_s": None if self.left_s is None else round(self.left_s, 1),
             "unproved_points": len(self.unproved),
             "unproved": [{"point": point, "reason": why} for point, why in sorted(self.unproved.items())],
@@ -120,6 +126,7 @@ def standing_of(line: Line, settings: SourceSettings, span: Interval) -> SourceS
     newest_ns = history[-1].recorded_ns if history else 0
     # A source with an end in the plant file is history only, and never behind.
     watermark_ns = min(each.standing.watermark_ns for each in groups)
+    followed_to_ns = _followed_to_ns(line, settings)
     return SourceStanding(
         source=settings.name,
         span=span,
@@ -128,8 +135,21 @@ def standing_of(line: Line, settings: SourceSettings, span: Interval) -> SourceS
         pace=pace_of(history),
         at_work=time.time_ns() - newest_ns < _AT_WORK_NS and any(each.standing.gaps for each in groups),
         catalogue_age_s=line.ledger.catalogue_age_s(settings.name),
-        lag_s=None if settings.end else (time.time_ns() - watermark_ns) / SECOND_NS,
+        lag_s=None if settings.end else (time.time_ns() - (followed_to_ns or watermark_ns)) / SECOND_NS,
+        followed_to_ns=followed_to_ns,
+        schedules=schedule_states(line.plant, settings),
     )
+
+
+def _followed_to_ns(line: Line, settings: SourceSettings) -> int | None:
+    handover_ns = line.ledger.handover(settings.name)
+    if handover_ns is None or settings.end:
+        return None
+    coverages = [line.ledger.coverage(settings.name, group) for group in line.groups(settings)]
+    ends = [
+        next((part.end_ns for part in parts if part.start_ns <= handover_ns < part.end_ns), None) for parts in coverages
+    ]
+    return None if None in ends else min(end for end in ends if end is not None)
 
 
 def _group(standing: Standing, points: int, history: list[SliceRecord], span: Interval) -> GroupStanding:

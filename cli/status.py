@@ -37,6 +37,7 @@ def status(session: Session, source_name: str | None) -> int:
 def _show(screen: Screen, found: SourceStanding) -> None:
     from cli.progress import duration, percent
     from cli.proofs import show_reasons
+    from pipelines.timeline import iso
 
     screen.say(f"Source {found.source}, {found.span}", style="bold")
     screen.table(
@@ -55,7 +56,10 @@ def _show(screen: Screen, found: SourceStanding) -> None:
     if found.catalogue_age_s is not None:
         screen.say(f"its points were asked for {duration(found.catalogue_age_s)} ago; `ferry discover` asks again")
     if found.lag_s is not None:
-        screen.say(f"{duration(found.lag_s)} behind the source's clock")
+        since = "" if found.followed_to_ns is None else f"followed up to {iso(found.followed_to_ns)}: "
+        screen.say(f"{since}{duration(found.lag_s)} behind the source's clock")
+    if found.schedules:
+        screen.say("schedules: " + ", ".join(f"{name} {state}" for name, state in found.schedules.items()))
     if found.events or found.unproved:
         style = "bold red" if found.unproved else "green"
         screen.say(f"{len(found.unproved):,} points unproved in what was moved", style=style)

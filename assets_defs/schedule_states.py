@@ -1,0 +1,23 @@
+"""Whether the schedules of a source are on, as Dagster's instance of the plant remembers it."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets_defs.instance import home_of
+from assets_defs.schedules import discover_job, schedule_name, sweep_job, sync_job
+from pipelines.plant import Plant, SourceSettings
+
+
+def schedule_states(plant: Plant, settings: SourceSettings) -> dict[str, str]:
+    """`on`, `paused` (somebody switched it off) or `off` (never switched on) by the schedule's name.
+
+    Empty where Dagster was never started for this plant.
+    """
+    home = home_of(plant)
+    if not (home / "dagster.yaml").exists():
+        return {}
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        known = {state.name: state.is_running for state in instance.all_instigator_state()}
+    names = [schedule_name(job(settings.name)) for job in (sync_job, discover_job, sweep_job)]
+    return {name: "off" if name not in known else "on" if known[name] else "paused" for name in names}
