@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
-from pipelines.ports import Exclusion, LedgerStore, SliceRecord
+from pipelines.ports import Exclusion, LedgerStore, Looked, SliceRecord
 from pipelines.timeline import Interval
 from resources.embedded import PostgresAddress
 from resources.postgres import PostgresLedger, slices
@@ -224,3 +224,37 @@ def test_a_view_for_each_question(ledger: PostgresLedger, dsn: str, source: str)
                 [source],
             ).fetchall()
             assert row == [("1970-01-02 00:00",)], view
+
+
+def test_the_handover_is_set_once(ledger: PostgresLedger, source: str) -> None:
+    assert ledger.handover(source) is None
+    assert ledger.hand_over(source, 5) == 5
+    assert ledger.hand_over(source, 9) == 5
+    assert ledger.handover(source) == 5
+
+
+def test_the_newest_look_of_either_kind_is_told(ledger: PostgresLedger, source: str) -> None:
+    first, other = Interval(0, 10), Interval(10, 20)
+    ledger.record_looks([Looked(source, "g000", first, 1), Looked(source, "g001", first, 2, deep=True, differing=3)])
+    ledger.record_looks([Looked(source, "g000", first, 4), Looked(source, "g000", other, 5)])
+    ledger.record_looks([])
+    assert ledger.looks(source, first) == [
+        Looked(source, "g001", first, 2, deep=True, differing=3),
+        Looked(source, "g000", first, 4),
+    ]
+    assert len(ledger.looks(source, Interval(5, 15))) == 3
+    assert ledger.looks(source + "x", first) == []
+
+
+def test_proofs_that_are_not_kept_count_all_the_same(ledger: PostgresLedger, source: str) -> None:
+    """They cover, close exceptions and end older proofs; kept ones take their place when the slice settles."""
+    hour = Interval(0, 60)
+    ledger.exclude([Exclusion(source, "g000", "a", hour, "new")])
+    ledger.commit(verified(source, 0, 60), proof_table({"a": 3, "b": 4}), keep_proofs=False)
+    assert ledger.coverage(source, "g000") == [hour]
+    assert ledger.exclusions(source, None, hour) == []
+    assert len(ledger.proofs(source, hour)) == 0
+    ledger.commit(verified(source, 0, 60), proof_table({"a": 3, "b": 4}))
+    assert len(ledger.proofs(source, hour)) == 2
+    ledger.commit(verified(source, 30, 60), proof_table({"a": 1}), keep_proofs=False)
+    assert len(ledger.proofs(source, hour)) == 0

@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -144,3 +146,21 @@ def test_a_holder_is_shown_whatever_it_is_called(ledger: PostgresLedger, source:
         ledger.lease(source, "g000", WINDOW, ""),
     ):
         pass
+
+
+def test_a_patient_one_gets_it_when_it_is_given_back(ledger: PostgresLedger, source: str) -> None:
+    """The holder gives it back while the other is asking; without patience the other would have failed."""
+    asked = threading.Event()
+
+    def patient() -> None:
+        asked.set()
+        with ledger.lease(source, "g000", WINDOW, "patient", patience_s=30.0):
+            pass
+
+    with ThreadPoolExecutor(1) as pool:
+        with ledger.lease(source, "g000", WINDOW, "holder"):
+            waiting = pool.submit(patient)
+            assert asked.wait(10)
+            with pytest.raises(Retry, match="holder"), ledger.lease(source, "g000", WINDOW, "impatient"):
+                pass
+        waiting.result(30)
