@@ -39,7 +39,7 @@ def proof_metadata(line: Line, settings: SourceSettings, group: str, window: Int
         "points": dg.MetadataValue.int(
             len(line.by_group(settings)[group]) if followed else len(pc.unique(proofs["point"]))
         ),
-        "proof": dg.MetadataValue.md(_proof_table(proofs)),
+        "proof": dg.MetadataValue.md(_proof_table(proofs, followed)),
         "counts": dg.MetadataValue.md(
             table(
                 ["source", "landing", "IoTDB"],
@@ -78,8 +78,8 @@ def _sum(column: pa.ChunkedArray) -> int:
     return int(pc.sum(column).as_py() or 0)
 
 
-def _proof_table(proofs: pa.Table) -> str:
-    rows = []
+def _proof_table(proofs: pa.Table, followed: int) -> str:
+    rows = [("by sync", "all", f"{followed:,}", "kept point by point when it settles")] if followed else []
     for proof in _PROOFS:
         mine = proofs.filter(pc.equal(proofs["proof"], proof))
         if len(mine):

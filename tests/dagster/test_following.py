@@ -10,7 +10,7 @@ import pytest
 from pipelines.ports import Stop, Unreachable
 from pipelines.timeline import HOUR_NS, Interval, parse
 from tests.dagster.conftest import POINTS, MemoryPlant, events_of
-from tests.dagster.event_log import SAMPLES, failure, materializations
+from tests.dagster.event_log import SAMPLES, failure, materializations, observations
 
 NOW_NS = parse("2026-01-03T12:00:00Z")
 SCHEDULES = {"sync_pi1_schedule", "discover_pi1_schedule", "sweep_pi1_schedule"}
@@ -43,6 +43,15 @@ def test_a_pass_moves_and_materializes_once_an_hour(followed: MemoryPlant, insta
     assert all(each["followed_up_to"] == "2026-01-03T11:59:00Z" for each in found.values())
     assert followed.run(instance, "sync_pi1").success
     assert len(materializations(instance)) == 2, "every pass leaves events"
+
+
+def test_a_window_that_the_backfill_has_to_fill_is_not_shown_as_done(followed: MemoryPlant, instance: Any) -> None:
+    followed.ledger.handed["pi1"] = parse("2026-01-03T06:00:00Z")
+    assert followed.run(instance, "sync_pi1").success
+    assert materializations(instance) == []
+    assert set(observations(instance)) == {"g000|2026-01-03", "g001|2026-01-03"}
+    assert followed.run(instance, "sync_pi1").success
+    assert len(observations(instance)) == 2
 
 
 def test_a_pass_leaves_history_before_the_handover_alone(followed: MemoryPlant, instance: Any) -> None:
