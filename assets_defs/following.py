@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from assets_defs.line import Line
 from pipelines.plant import SourceSettings
-from pipelines.ports import Retry, Source, Unreachable
-from pipelines.sync import PassResult, Rhythm, Sweeping, SweepResult, SyncPass
+from pipelines.ports import Retry, Source, Store, Unreachable
+from pipelines.sync import AwayStore, PassResult, Rhythm, Sweeping, SweepResult, SyncPass
 from pipelines.timeline import Interval
 from pipelines.transfer import SliceResult
 
@@ -58,7 +58,7 @@ def sync_pass(
 
     async def work(source: Source) -> PassResult:
         run = SyncPass(
-            line.transfer(settings, source),
+            line.transfer(settings, source, _store(line)),
             line.by_group(settings),
             line.windows(settings),
             reach,
@@ -69,7 +69,18 @@ def sync_pass(
         )
         return await run.run(until_s)
 
-    return line.with_source(settings, work)
+    found = line.with_source(settings, work)
+    if found.waiting:
+        line.reconnect()  # so that the next pass starts a server of ours that has died
+    return found
+
+
+def _store(line: Line) -> Store:
+    """IoTDB, or what says why it is away: the newest is pulled and landed all the same."""
+    try:
+        return line.store
+    except Unreachable as error:
+        return AwayStore(str(error))
 
 
 def sweep(

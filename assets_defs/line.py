@@ -21,7 +21,7 @@ from pipelines.ledger import NEWCOMER, Standing, standing
 from pipelines.planning import Density
 from pipelines.plant import Plant, SourceSettings, expiry_ns
 from pipelines.points import Point, group_label, in_group, merge_catalogue, selected
-from pipelines.ports import Exclusion, Source, Stop
+from pipelines.ports import Exclusion, Source, Stop, Store
 from pipelines.timeline import HOUR_NS, Interval, merge, subtract
 from pipelines.transfer import Bounds, PairResult, Recount, RectangleRun, SliceResult, Transfer, recount
 from resources.embedded import Progress
@@ -125,12 +125,14 @@ class Line:
         self.hand_over(settings)
         return Discovery(len(merged), changed, len(newcomers))
 
-    def transfer(self, settings: SourceSettings, source: Source) -> Transfer:
+    def transfer(self, settings: SourceSettings, source: Source, store: Store | None = None) -> Transfer:
+        """What moves slices of the source; into `store` where it is not the plant's own."""
         limits = self.plant.limits
         bounds = Bounds(limits.slice_events, limits.believe_shrink, limits.deep_share)
         expired = self.expired(settings)
         open_from_ns = self.now_ns() - settings.lateness
-        return Transfer(source, self.store, self.ledger, self.landing, bounds, self.run_id, expired, open_from_ns)
+        into = store or self.store
+        return Transfer(source, into, self.ledger, self.landing, bounds, self.run_id, expired, open_from_ns)
 
     def expired(self, settings: SourceSettings) -> list[Interval]:
         """What IoTDB has forgotten of the source by the plant's retention; what is new of it becomes a fact."""

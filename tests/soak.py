@@ -107,8 +107,9 @@ class Soak:
     def follow(self) -> PassResult | None:
         try:
             found = sync_pass(self.line, self.settings, 60.0)
-        except Retry:
+        except Retry as error:
             self.failed_passes += 1
+            self.problems[str(error)[:160]] = self.problems.get(str(error)[:160], 0) + 1
             self.line.reconnect()
             return None
         self.passes += 1
@@ -162,6 +163,8 @@ def soak(line: Line, url: str, minutes: int, seed: int, *, outages: int = 3, kil
     until_back = 0
     for number in range(3, minutes):
         run.minute(number, per_minute)
+        if number in troubles:
+            sys.stderr.write(f"minute {number}: {troubles[number]}\n")
         if troubles.get(number) == "outage":
             run.control("faults", {"kind": "503", "times": -1})
             until_back = number + 12
@@ -179,6 +182,7 @@ def soak(line: Line, url: str, minutes: int, seed: int, *, outages: int = 3, kil
         run.follow()
         if number % 60 == 59:
             sys.stderr.write(f"minute {number + 1}: {run.events:,} events, {run.differing:,} found changed\n")
+            sys.stderr.write(f"{run.failed_passes} failed passes; {run.problems}\n")
     run.control("faults", None, "DELETE")
     return verdict(run, minutes)
 

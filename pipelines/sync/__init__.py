@@ -1,7 +1,8 @@
 """Following a plant that keeps running: what is due when, and one pass of doing it."""
 
 from pipelines.sync.agenda import Rhythm
+from pipelines.sync.away import AwayStore
 from pipelines.sync.passes import PassResult, SyncPass
 from pipelines.sync.sweeping import Sweeping, SweepResult
 
-__all__ = ["PassResult", "Rhythm", "SweepResult", "Sweeping", "SyncPass"]
+__all__ = ["AwayStore", "PassResult", "Rhythm", "SweepResult", "Sweeping", "SyncPass"]

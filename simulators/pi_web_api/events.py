@@ -115,11 +115,11 @@ def joined(parts: Sequence[Events]) -> Events:
         return NOTHING
     if len(parts) == 1:
         return parts[0]
-    names: list[str] = []
+    names: dict[str, int] = {}  # each once: an edit is made of the events that it is joined to, again and again
     texts = []
     for part in parts:
-        texts.append(np.where(part.texts < 0, -1, part.texts + len(names)).astype(np.int32))
-        names.extend(part.names)
+        places = np.array([*(names.setdefault(name, len(names)) for name in part.names), -1], dtype=np.int32)
+        texts.append(places[part.texts])
     return Events(
         times=np.concatenate([part.times for part in parts]),
         shapes=np.concatenate([part.shapes for part in parts]),

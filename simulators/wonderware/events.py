@@ -125,14 +125,11 @@ def joined(parts: Sequence[Events]) -> Events:
 
 def _joined_texts(parts: Sequence[Events]) -> tuple[tuple[str, ...], Int32s]:
     """Names of all parts, those that parts share only once, and every row's place among them."""
-    bases: dict[int, int] = {}
-    names: list[str] = []
+    if all(part.names is parts[0].names for part in parts):
+        return parts[0].names, np.concatenate([part.texts for part in parts])
+    names: dict[str, int] = {}  # by their text: an edit is made of the rows that it is joined to, again and again
     texts = []
     for part in parts:
-        base = bases.get(id(part.names))
-        if base is None:
-            base = bases[id(part.names)] = len(names)
-            names.extend(part.names)
-        texts.append(np.where(part.texts < 0, -1, part.texts + base).astype(np.int32) if base else part.texts)
-    shared = parts[0].names if len(bases) == 1 else tuple(names)
-    return shared, np.concatenate(texts)
+        places = np.array([*(names.setdefault(name, len(names)) for name in part.names), -1], dtype=np.int32)
+        texts.append(places[part.texts])
+    return tuple(names), np.concatenate(texts)

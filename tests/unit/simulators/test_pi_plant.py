@@ -211,3 +211,15 @@ class TestEdits:
         assert len(truth(fresh, [self.name], START, START + DAY_NS, hidden=True)) == len(before)
         fresh.unhide()
         assert self.rows(fresh) == before
+
+
+def test_many_edits_of_one_point_do_not_pile_up_its_texts() -> None:
+    """Each edit is made of the events as they stand; their texts once doubled with every one."""
+    plant = Plant(Settings(points=300, hours=24))
+    number = next(n for n in plant.catalogue.numbers() if plant.catalogue.spec(n).pi_type == "Digital")
+    name = plant.catalogue.spec(number).name
+    start_ns = plant.settings.start_ns
+    for turn in range(40):
+        span = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
+        edited(plant, {"seed": turn, "count": 1, "kinds": ["add"], "points": [name], **span})
+    assert len(plant.window(number, start_ns, start_ns + DAY_NS).names) < 50
