@@ -65,6 +65,7 @@ def sync_pass(
             Rhythm(settings.sync.lag, settings.sync.overlap, settings.lateness),
             now_ns=line.now_ns,
             slices_at_once=line.plant.limits.slices_at_once,
+            listen=settings.sync.feed,
             on_slice=on_slice,
         )
         return await run.run(until_s)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import samples
 from pipelines.points import Point
-from pipelines.ports import Exclusion, Looked, Pulled, Retry, SliceId, SliceRecord, SourceTally, Split
+from pipelines.ports import Changes, Exclusion, Looked, Pulled, Retry, SliceId, SliceRecord, SourceTally, Split, Watch
 from pipelines.reconcile import with_silent
 from pipelines.timeline import Interval, merge, subtract
 from pipelines.transfer.generations import within
@@ -61,6 +61,28 @@ class MemorySource:
 
     async def close(self) -> None:
         return None
+
+
+class TellingSource(MemorySource):
+    """Tells what was changed: `log` has (point, stamp) of every change, and a marker is a place in it."""
+
+    def __init__(self, name: str, points: Sequence[Point], events: pa.Table, hook: Hook = quiet) -> None:
+        super().__init__(name, points, events, hook)
+        self.log: list[tuple[str, int]] = []
+        self.first = 0
+
+    def forget(self) -> None:
+        """No marker that was given until now is known any more."""
+        self.first = len(self.log) + 1
+        self.log.append(("", 0))
+
+    async def changes(self, points: Sequence[Point], markers: Mapping[str, str]) -> Changes:
+        self.hook("changes")
+        known = {p.id: int(markers[p.id]) for p in points if int(markers.get(p.id, -1)) >= self.first}
+        times = {each: [stamp for point, stamp in self.log[place:] if point == each] for each, place in known.items()}
+        holes = frozenset(p.id for p in points) - known.keys()
+        self.hook("told")
+        return Changes(times, {p.id: str(len(self.log)) for p in points}, holes)
 
 
 class MemoryStore:
@@ -134,6 +156,7 @@ class MemoryLedger:
         self.forgotten: list[Interval] = []
         self.looked: list[Looked] = []
         self.handed: dict[str, int] = {}
+        self.watched: dict[tuple[str, str], Watch] = {}
 
     @contextlib.contextmanager
     def lease(
@@ -176,6 +199,13 @@ class MemoryLedger:
 
     def handover(self, source: str) -> int | None:
         return self.handed.get(source)
+
+    def watches(self, source: str) -> list[Watch]:
+        return [watch for (of_source, _), watch in self.watched.items() if of_source == source]
+
+    def save_watch(self, watch: Watch) -> None:
+        self.hook("watch")
+        self.watched[watch.source, watch.group] = watch
 
     def record_looks(self, looks: Sequence[Looked]) -> None:
         self.hook("looked")

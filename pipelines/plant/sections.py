@@ -58,6 +58,8 @@ class Sync(Section):
     """What is younger is left for later: PI's snapshot event is not final until the next one comes."""
     overlap: Duration = 2 * MINUTE_NS
     """Every pass reads so much again of what it has, for events that come a little late."""
+    feed: bool = True
+    """Whether the source's change feed is listened to, where it has one (PI's stream updates)."""
 
 
 class Sweep(Section):

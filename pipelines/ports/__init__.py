@@ -11,12 +11,15 @@ from pipelines.ports.ledger import (
     SliceId,
     SliceRecord,
     State,
+    Watch,
 )
-from pipelines.ports.source import Origin, Pulled, Source, SourceTally
+from pipelines.ports.source import ChangeFeed, Changes, Origin, Pulled, Source, SourceTally
 from pipelines.ports.store import Store
 
 __all__ = [
     "PROOF_SCHEMA",
+    "ChangeFeed",
+    "Changes",
     "Exclusion",
     "FerryError",
     "Lease",
@@ -37,4 +40,5 @@ __all__ = [
     "Stop",
     "Store",
     "Unreachable",
+    "Watch",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -69,6 +69,21 @@ class Looked:
     asked_ns: int
     deep: bool = False
     differing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How far a group's change feed was read: what it told until `read_ns` stands in the ledger as exceptions.
+
+    It told of all points of the group, without a hole, since `since_ns`; both by the plant's clock. `markers`: where to
+    read on, by point.
+    """
+
+    source: str
+    group: str
+    since_ns: int
+    read_ns: int
+    markers: Mapping[str, str]
 
 
 class Lease(Protocol):
@@ -168,6 +183,14 @@ class LedgerStore(Protocol):
 
     def looks(self, source: str, span: Interval) -> list[Looked]:
         """What overlaps the span, oldest first: of every (group, span) the newest look, and the newest deep one."""
+        ...
+
+    def watches(self, source: str) -> list[Watch]:
+        """How far the change feed of each group was read."""
+        ...
+
+    def save_watch(self, watch: Watch) -> None:
+        """Takes the place of the group's watch before."""
         ...
 
     def expire(self, source: str, span: Interval, reason: str) -> None:

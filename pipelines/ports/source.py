@@ -42,6 +42,32 @@ class SourceTally:
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a change feed told since the markers that it was asked with.
+
+    `times`: by point the stamps (ns UTC) of events that were added, changed or removed; `markers`: where to read on, by
+    point; `holes`: points about which it could not tell what happened until their new marker.
+    """
+
+    times: Mapping[str, Sequence[int]]
+    markers: Mapping[str, str]
+    holes: frozenset[str]
+
+
+@runtime_checkable
+class ChangeFeed(Protocol):
+    """A source that also tells what was changed in its history, whenever that happened."""
+
+    async def changes(self, points: Sequence[Point], markers: Mapping[str, str]) -> Changes:
+        """What happened to the points since their markers, and new markers for all that can have one.
+
+        A point without a marker, or whose marker the source no longer knows, is registered anew and is a hole. Where
+        the source has no feed after all, every point is one. Raises Retry, Stop.
+        """
+        ...
+
+
 @runtime_checkable
 class Source(Protocol):
     """A plant's historian. Nothing here writes to it. All spans are half-open UTC."""

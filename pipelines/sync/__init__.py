@@ -2,7 +2,8 @@
 
 from pipelines.sync.agenda import Rhythm
 from pipelines.sync.away import AwayStore
-from pipelines.sync.passes import PassResult, SyncPass
+from pipelines.sync.passes import SyncPass
+from pipelines.sync.results import PassResult
 from pipelines.sync.sweeping import Sweeping, SweepResult
 
 __all__ = ["AwayStore", "PassResult", "Rhythm", "SweepResult", "Sweeping", "SyncPass"]

@@ -14,6 +14,7 @@ from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval, clip, split
 
 GRACE_NS = 3 * MINUTE_NS
 """After its end an hour is left alone so long: what comes a little late is then in the first look."""
+_SOONEST_NS = 5 * MINUTE_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,16 @@ class Due:
     settles: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a group's change feed says: something has changed in `told`, and elsewhere nothing since `since_ns` (None:
+    nobody listens). `unsure`: where other exceptions are open."""
+
+    told: Sequence[Interval] = ()
+    unsure: Sequence[Interval] = ()
+    since_ns: int | None = None
+
+
 def gaps_newest_first(reach: Interval, taken: Iterable[Interval]) -> list[Interval]:
     """What of the reach is not taken, cut at whole hours, the newest first."""
     return [part for gap in reversed(subtract([reach], taken)) for part in reversed(list(split_evenly(gap, HOUR_NS)))]
@@ -48,17 +59,25 @@ def overlap_before(span: Interval, coverage: Sequence[Interval], overlap_ns: int
 
 
 def due(
-    now_ns: int, reach: Interval, coverage: Sequence[Interval], looks: Sequence[Looked], rhythm: Rhythm
+    now_ns: int,
+    reach: Interval,
+    coverage: Sequence[Interval],
+    looks: Sequence[Looked],
+    rhythm: Rhythm,
+    heard: Heard = Heard(),
 ) -> list[Due]:
     """Every look of one group that is due now, the longest due first.
 
-    `looks` are of this group. The reach begins where sync began; what was settled is not due any more.
+    `looks` are of this group. The reach begins where sync began; what was settled is not due any more. What a change
+    feed tells of is looked at sooner, and where it tells of nothing, not before its day settles.
     """
     found: list[Due] = []
     for hour in split_evenly(reach, HOUR_NS):
         end_ns = _ceiling(hour.end_ns, HOUR_NS)
         for part in clip(coverage, hour):
             when_ns = _next_ns(end_ns, _last_look_ns(part, looks), rhythm.lateness_ns)
+            if heard.since_ns is not None:
+                when_ns = _heard_ns(part, hour, now_ns, looks, when_ns, heard)
             if when_ns is not None and when_ns <= now_ns:
                 found.append(Due(part, when_ns))
     for day in split_evenly(reach, DAY_NS):
@@ -84,6 +103,19 @@ def _next_ns(end_ns: int, last_ns: int | None, lateness_ns: int) -> int | None:
             return end_ns + age_ns
         age_ns *= 2
     return None
+
+
+def _heard_ns(
+    part: Interval, hour: Interval, now_ns: int, looks: Sequence[Looked], when_ns: int | None, heard: Heard
+) -> int | None:
+    """The same with a change feed: what is told waits for half the age of its hour, so that many are mended at once."""
+    if any(part.overlaps(span) for span in heard.told):
+        asked_ns = max((look.asked_ns for look in looks if look.span.overlaps(part)), default=hour.start_ns)
+        wait_ns = min(max((now_ns - hour.end_ns) // 2, _SOONEST_NS), HOUR_NS)
+        return min(asked_ns + wait_ns, when_ns or asked_ns + wait_ns)
+    last_ns = _last_look_ns(part, looks)
+    quiet = last_ns is not None and heard.since_ns is not None and heard.since_ns <= last_ns
+    return None if quiet and not any(part.overlaps(span) for span in heard.unsure) else when_ns
 
 
 def _last_look_ns(part: Interval, looks: Sequence[Looked]) -> int | None:

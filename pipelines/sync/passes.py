@@ -5,48 +5,31 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pipelines.landing import DamagedLanding
 from pipelines.ledger import NEWCOMER, current, resumable
 from pipelines.planning import can_halve
 from pipelines.points import Point
-from pipelines.ports import Lease, Looked, Retry, SliceId, SliceRecord, Split, Stop, Unreachable
-from pipelines.sync.agenda import Due, Rhythm, due, gaps_newest_first, overlap_before
+from pipelines.ports import (
+    ChangeFeed,
+    Exclusion,
+    Lease,
+    Looked,
+    Retry,
+    SliceId,
+    SliceRecord,
+    Split,
+    Stop,
+    Unreachable,
+)
+from pipelines.sync.agenda import Due, Heard, Rhythm, due, gaps_newest_first, overlap_before
 from pipelines.sync.ground import Ground
+from pipelines.sync.results import PassResult
+from pipelines.sync.watching import Watching
 from pipelines.timeline import DAY_NS, HOUR_NS, Interval, split_at, split_evenly, subtract
 from pipelines.transfer import SliceResult, Transfer
-
-
-@dataclass(slots=True)
-class PassResult:
-    """What a pass did. `behind_ns` is how far the coverage of the slowest group ends before the pass's own end."""
-
-    seconds: float = 0.0
-    events: int = 0
-    slices: int = 0
-    looks: int = 0
-    differing: int = 0
-    """Points that were found other than they had been landed, over all looks."""
-    waiting: int = 0
-    """Slices that are landed and wait for IoTDB."""
-    left: int = 0
-    """Gaps and looks that the pass's time did not reach."""
-    up_to_ns: int = 0
-    """What of every group is covered contiguously up to here."""
-    settled: list[tuple[str, Interval]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    unproved: dict[str, str] = field(default_factory=dict)
-
-    def take(self, done: SliceResult) -> None:
-        """Adds up one slice."""
-        self.events += done.events
-        self.slices += bool(done.events)
-        self.differing += len(done.differing)
-        self.unproved.update(done.unproved)
-        if done.state == "quarantined":
-            self.problems.append(f"{done.slice} is quarantined: {done.note}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +56,7 @@ class SyncPass(Ground):
         *,
         now_ns: Callable[[], int],
         slices_at_once: int = 3,
+        listen: bool = True,
         on_slice: Callable[[SliceResult], None] = lambda _: None,
     ) -> None:
         super().__init__(
@@ -85,6 +69,8 @@ class SyncPass(Ground):
         self._alone = {group: asyncio.Lock() for group in points_by_group}  # one lease a group, one duty at a time
         self._doubts: list[_Duty] = []
         self._store_away = ""
+        self._feed = transfer.source if listen and isinstance(transfer.source, ChangeFeed) else None
+        self._watching: Watching | None = None
 
     async def run(self, until_s: float) -> PassResult:
         """Works until nothing is due or `until_s` (monotonic seconds) has come; the newest is always done.
@@ -93,6 +79,8 @@ class SyncPass(Ground):
         all the same, and written by a later pass.
         """
         began_s = time.monotonic()
+        if self._feed:
+            await self._listen(self._feed)
         await self._all(self._newest(group) for group in self.points)
         if not self._store_away:
             duties = [*self._doubts, *await self._duties()]
@@ -106,12 +94,34 @@ class SyncPass(Ground):
             )
         return self.result
 
+    async def _listen(self, feed: ChangeFeed) -> None:
+        """Reads the change feed of every group, but of those that wait for the store: what was landed for them may be
+        older than what is told."""
+        self._watching = watching = await asyncio.to_thread(Watching, feed, self.ledger, self.source, self.now_ns)
+        settled_until_ns = (self.now_ns() - self.rhythm.lateness_ns) // DAY_NS * DAY_NS
+
+        async def read(group: str) -> None:
+            coverage = await asyncio.to_thread(self.ledger.coverage, self.source, group)
+            _, landed = await self._gaps(group, coverage)
+            if landed or not self.points[group]:
+                return
+            try:
+                self.result.told += await watching.read(group, self.points[group], coverage, settled_until_ns)
+            except Unreachable:
+                raise
+            except Retry as error:
+                self.result.problems.append(f"{group}: the change feed: {error}")
+
+        await self._all(read(group) for group in self.points)
+
     async def _newest(self, group: str) -> None:
         """The newest gap of a group, with the overlap before it."""
         coverage = await asyncio.to_thread(self.ledger.coverage, self.source, group)
         gaps, _ = await self._gaps(group, coverage)
         if gaps and gaps[0].end_ns == self.reach.end_ns:
-            await self._do(_Duty(group, gaps[0]), overlap_before(gaps[0], coverage, self.rhythm.overlap_ns))
+            told = self._watching is not None and self._watching.unbroken(group)  # of what came late, too
+            overlap = None if told else overlap_before(gaps[0], coverage, self.rhythm.overlap_ns)
+            await self._do(_Duty(group, gaps[0]), overlap)
 
     async def _duties(self) -> list[_Duty]:
         """Gaps of all groups newest first, then looks, the longest due first."""
@@ -119,26 +129,30 @@ class SyncPass(Ground):
         looks = await asyncio.to_thread(self.ledger.looks, self.source, Interval(since_ns, self.reach.end_ns))
         gaps: list[_Duty] = []
         again: list[_Duty] = []
+        excepted = await asyncio.to_thread(
+            self.ledger.exclusions, self.source, None, Interval(min(since_ns, self.reach.start_ns), self.reach.end_ns)
+        )
         for group in self.points:
             coverage = await asyncio.to_thread(self.ledger.coverage, self.source, group)
             missing, landed = await self._gaps(group, coverage)
             gaps += [_Duty(group, span) for span in missing]
             gaps += [_Duty(group, record.slice.span, resume=record) for record in landed]
             mine = [look for look in looks if look.group == group]
+            heard = self._watching.heard(group, excepted) if self._watching else Heard()
             again += [
                 _Duty(group, each.span, look=each)
                 for reach in self._open_reaches()
-                for each in due(self.now_ns(), reach, coverage, mine, self.rhythm)
+                for each in due(self.now_ns(), reach, coverage, mine, self.rhythm, heard)
             ]
-        gaps += await asyncio.to_thread(self._newcomers)
+        gaps += self._newcomers(excepted)
         gaps.sort(key=lambda duty: duty.span.end_ns, reverse=True)
         again.sort(key=lambda duty: duty.look.since_ns if duty.look else 0)
         return gaps + again
 
-    def _newcomers(self) -> list[_Duty]:
+    def _newcomers(self, excepted: Sequence[Exclusion]) -> list[_Duty]:
         """Hours since the handover that were covered before some of their points were found."""
         lost: dict[tuple[str, Interval], set[str]] = {}
-        for each in self.ledger.exclusions(self.source, None, self.reach):
+        for each in excepted:
             known = any(point.id == each.point for point in self.points.get(each.group, ()))
             if each.reason == NEWCOMER and known and (span := each.span.intersect(self.reach)):
                 for hour in split_evenly(span, HOUR_NS):
@@ -230,7 +244,10 @@ class SyncPass(Ground):
 
     async def _look_again(self, duty: _Duty, look: Due, window: Interval, lease: Lease) -> None:
         asked_ns = self.now_ns()
-        done = await self.refreshed(duty.group, duty.span, window, lease, provisional=not look.settles)
+        over = duty.span.end_ns % HOUR_NS == 0  # until then more pieces come
+        done = await self.refreshed(
+            duty.group, duty.span, window, lease, provisional=not look.settles, one_piece=over or look.settles
+        )
         self._take(done)
         if any(each.state == "quarantined" for each in done):
             return

@@ -19,7 +19,7 @@ from pipelines.transfer import SliceResult, Transfer
 
 _AGE_SHARE = 8
 """A day of age a is counted again every a/8, at most once a day."""
-DRIFT = "drift: a sweep found that the source no longer says what was landed; `ferry backfill` over it pulls it again"
+DRIFT = "drift: the source no longer says what was landed; `ferry backfill` over it pulls it again"
 
 
 @dataclass(slots=True)
@@ -84,12 +84,17 @@ class Sweeping(Ground):
         return [*self._counts_due(), *self._deep_days()]
 
     def _counts_due(self) -> list[_Day]:
-        """Days whose count is due, the most overdue in proportion to their age first."""
+        """Days whose count is due, the most overdue in proportion to their age first; known drift before all others
+        where it is to be mended."""
         now_ns = self.now_ns()
+        known = self.ledger.exclusions(self.source, None, self.reach) if self.mend else []
+        drifted = {(each.group, each.span) for each in known if each.reason == DRIFT}
         found = []
         for day in self._parts(deep=False):
             age_ns = max(now_ns - day.span.end_ns, DAY_NS)
             overdue = (now_ns - day.last_ns) / max(age_ns / _AGE_SHARE, DAY_NS)
+            if any(group == day.group and span.overlaps(day.span) for group, span in drifted):
+                overdue = float("inf")
             if overdue >= 1:
                 found.append((overdue, day))
         return [day for _, day in sorted(found, key=lambda pair: -pair[0])]

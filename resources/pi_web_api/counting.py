@@ -19,7 +19,7 @@ from pipelines.timeline import Interval
 from resources.pi_web_api.cursors import cursor, pi_time
 from resources.pi_web_api.pace import Pace
 from resources.pi_web_api.refusals import Refused, TooMuch, Trouble
-from resources.pi_web_api.streams import SUMMARY, Ask, Query, Streams
+from resources.pi_web_api.streams import SUMMARY, Ask, Query, Streams, packed
 from resources.pi_web_api.wire import Summary, SummaryItem
 
 _NO_DATA = 248
@@ -76,16 +76,7 @@ class Counting:
     def _groups(self, points: Sequence[Point]) -> list[list[Point]]:
         """As many points together as a URL holds."""
         room = self._pace.url_bytes - self._streams.set_bytes(SUMMARY, _query("0" * 28, "0" * 28, points[:1]))
-        groups: list[list[Point]] = []
-        left = 0
-        for point in points:
-            size = len(point.address) + 7
-            if left < size:
-                groups.append([])
-                left = room
-            groups[-1].append(point)
-            left -= size
-        return groups
+        return packed(points, lambda point: len(point.address) + 7, room)
 
     async def _group(self, points: Sequence[Point], span: Interval) -> Tallied:
         """Counts of points that are all numeric or all not."""

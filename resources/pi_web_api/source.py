@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 import pyarrow as pa
 
 from pipelines.plant import SourceSettings
 from pipelines.points import NUMERIC_KINDS, Point
-from pipelines.ports import Pulled, SourceTally, Split
+from pipelines.ports import Changes, Pulled, SourceTally, Split
 from pipelines.samples import tally as tally_of
 from pipelines.timeline import Interval
 from resources.budget import Budget
 from resources.pi_web_api.auth import login
 from resources.pi_web_api.catalogue import discover
 from resources.pi_web_api.counting import Counting
+from resources.pi_web_api.feed import Feed
 from resources.pi_web_api.pace import Bounds, Pace
 from resources.pi_web_api.pulling import Pulling
 from resources.pi_web_api.specimens import Specimens
@@ -47,6 +48,7 @@ class PiWebApiSource:
         self._pace = Pace(bounds)
         self._counting = Counting(self._streams, self._pace)
         self._specimens = Specimens()
+        self._feed = Feed(transport, self._pace)
 
     @classmethod
     def from_settings(
@@ -102,6 +104,10 @@ class PiWebApiSource:
         if not self._specimens.sums_usable:
             counts = {name: each if each.pure else each._replace(total=None) for name, each in counts.items()}
         return combined(points, counts, read, failed)
+
+    async def changes(self, points: Sequence[Point], markers: Mapping[str, str]) -> Changes:
+        """What PI's stream updates tell (ports.ChangeFeed). Raises Retry, Stop."""
+        return await self._feed.changes(points, markers)
 
     async def close(self) -> None:
         """Closes connections; may be called twice."""

@@ -34,6 +34,7 @@ from resources.pi_web_api.wire import (
 
 Query = Sequence[tuple[str, str]]
 T = TypeVar("T", Stream, Summary)
+U = TypeVar("U")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,20 @@ def _part(question: Question[T], part: SubResponse | None) -> T | Refused | TooM
         return Trouble(f"a broken answer in a batch: {error}", 200)
     fault = fault_of(answer)
     return Trouble(fault, 200) if fault else answer
+
+
+def packed(items: Sequence[U], size_bytes: Callable[[U], int], room_bytes: int) -> list[list[U]]:
+    """The items in order, as many together as there is room for, at least one."""
+    parts: list[list[U]] = []
+    left = 0
+    for item in items:
+        size = size_bytes(item)
+        if left < size:
+            parts.append([])
+            left = room_bytes
+        parts[-1].append(item)
+        left -= size
+    return parts
 
 
 def identity(web_id: str) -> str:

@@ -88,8 +88,8 @@ class Transport:
         return await self._tried("GET", path, None, read)
 
     async def post(self, path: str, body: object, read: Callable[[bytes], T]) -> T:
-        """POSTs JSON. Only for reads: a batch of GETs may be sent twice."""
-        return await self._tried("POST", path, msgspec.json.encode(body), read)
+        """POSTs JSON, or nothing. Only for what may be sent twice: a batch of GETs, a registration for updates."""
+        return await self._tried("POST", path, None if body is None else msgspec.json.encode(body), read)
 
     async def apart(self, work: Callable[[], T], size_bytes: int) -> T:
         """Does `work` in the reader thread when it is big enough to hold the event loop up."""
@@ -139,7 +139,7 @@ class Transport:
             await self.budget.admit()
             response = await self._sent(session.client, method, path, body)
         status = response.status_code
-        if status in (200, 207):
+        if status in (200, 201, 207):
             return await self._read(response, read)
         if status in range(300, 400):
             raise Stop(f"{self._who()}: redirects to {response.headers.get('Location', 'nowhere')}; use that url")

@@ -14,9 +14,9 @@ from typing import TypeVar
 import pyarrow as pa
 
 from pipelines.points import Point
-from pipelines.ports import Exclusion, Lease, Looked, SliceId, SliceRecord
+from pipelines.ports import Exclusion, Lease, Looked, SliceId, SliceRecord, Watch
 from pipelines.timeline import Interval
-from resources.postgres import catalogue, journal, migrations, proofs, recounts, slices
+from resources.postgres import catalogue, journal, migrations, proofs, recounts, slices, watches
 from resources.postgres.connections import Connection, Connections, Work
 from resources.postgres.exclusions import add, exclusions_open
 from resources.postgres.leases import PostgresLease
@@ -205,6 +205,14 @@ class PostgresLedger:
     def looks(self, source: str, span: Interval) -> list[Looked]:
         """Of every (group, span) that overlaps `span` the newest look of either kind, oldest first."""
         return self._connections.run(lambda connection: recounts.newest(connection, source, span))
+
+    def watches(self, source: str) -> list[Watch]:
+        """How far the change feed of each group was read."""
+        return self._connections.run(lambda connection: watches.load(connection, source))
+
+    def save_watch(self, watch: Watch) -> None:
+        """Takes the place of the group's watch before."""
+        self._connections.run(lambda connection: watches.save(connection, watch))
 
     def expire(self, source: str, span: Interval, reason: str) -> None:
         """Records that the store has forgotten the span by its TTL: it is no longer recounted."""

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
-from pipelines.ports import Exclusion, LedgerStore, Looked, SliceRecord
+from pipelines.ports import Exclusion, LedgerStore, Looked, SliceRecord, Watch
 from pipelines.timeline import Interval
 from resources.embedded import PostgresAddress
 from resources.postgres import PostgresLedger, slices
@@ -258,3 +258,13 @@ def test_proofs_that_are_not_kept_count_all_the_same(ledger: PostgresLedger, sou
     assert len(ledger.proofs(source, hour)) == 2
     ledger.commit(verified(source, 30, 60), proof_table({"a": 1}), keep_proofs=False)
     assert len(ledger.proofs(source, hour)) == 0
+
+
+def test_a_watch_takes_the_place_of_the_one_before(ledger: LedgerStore, source: str) -> None:
+    assert ledger.watches(source) == []
+    ledger.save_watch(Watch(source, "g000", 1, 2, {"Кран'1": "m_1"}))
+    ledger.save_watch(Watch(source, "g001", 1, 2, {}))
+    newer = Watch(source, "g000", 1, 5, {"Кран'1": "m_4", "b": "m_0"})
+    ledger.save_watch(newer)
+    assert ledger.watches(source) == [newer, Watch(source, "g001", 1, 2, {})]
+    assert ledger.watches(source + "x") == []

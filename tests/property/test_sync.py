@@ -14,7 +14,7 @@ from pipelines.landing import Landing
 from pipelines.sync import PassResult, Rhythm, Sweeping, SyncPass
 from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval
 from pipelines.transfer import Bounds, Transfer, recount
-from tests.memory import MemoryLedger, MemorySource, MemoryStore
+from tests.memory import MemoryLedger, MemorySource, MemoryStore, TellingSource
 from tests.property.test_transfer import IDS, POINTS, Killer, table_of
 
 DAYS = [Interval(day * DAY_NS, (day + 1) * DAY_NS) for day in range(4)]
@@ -32,13 +32,23 @@ happening = st.tuples(
 )
 
 
+dense = st.tuples(  # so that most edits meet an event
+    st.integers(0, STEPS - 1),
+    st.sampled_from(["add", "change", "change", "remove"]),
+    st.sampled_from(IDS[:2]),
+    st.sampled_from([1, 9, 30, 65, 130]),
+    st.floats(-5, 5),
+)
+
+
 class Followed:
     """One source, store, ledger and landing, with a clock of their own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, telling: bool = False) -> None:
         self.now = HANDOVER_NS + STEP_NS
         self.rows: list[tuple] = []
-        self.source = MemorySource("s", POINTS, table_of([]))
+        self.shown: list[tuple] = []
+        self.source = (TellingSource if telling else MemorySource)("s", POINTS, table_of([]))
         self.store, self.ledger, self.landing = MemoryStore(), MemoryLedger(), Landing(folder)
 
     def hook(self, hook: object) -> None:
@@ -57,7 +67,10 @@ class Followed:
 
     def show(self) -> None:
         """What is later than the clock is not there yet."""
-        self.source.events = table_of([row for row in self.rows if row[1] <= self.now])
+        before, shown = self.shown, [row for row in self.rows if row[1] <= self.now]
+        self.source.events, self.shown = table_of(shown), shown
+        if isinstance(self.source, TellingSource):
+            self.source.log += {row[:2] for row in [*before, *shown] if before.count(row) != shown.count(row)}
 
     def transfer(self) -> Transfer:
         bounds = Bounds(slice_events=8)
@@ -99,17 +112,24 @@ def assert_exact(plant: Followed) -> None:
     assert plant.follow().looks == 0, "what was settled is looked at again"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(happening, max_size=30), st.lists(st.integers(1, 80), max_size=3), st.sets(st.integers(1, STEPS - 1)))
-def test_followed_to_the_end(happenings: list[tuple], kills: list[int], missed: set[int]) -> None:
+steps = st.sets(st.integers(1, STEPS - 1))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(happening, max_size=30), st.lists(st.integers(1, 80), max_size=3), steps, st.booleans(), steps)
+def test_followed_to_the_end(
+    happenings: list[tuple], kills: list[int], missed: set[int], telling: bool, forgets: set[int]
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        plant = Followed(Path(folder))
+        plant = Followed(Path(folder), telling)
         murders = list(kills)
         for step in range(STEPS):
             for at, *what in happenings:
                 if at == step:
                     plant.happen(*what)
             plant.show()
+            if step in forgets and isinstance(plant.source, TellingSource):
+                plant.source.forget()
             if step not in missed:  # an outage: no pass at all
                 plant.hook(Killer(murders.pop()) if murders else lambda _: None)
                 with contextlib.suppress(BaseException):
@@ -134,3 +154,36 @@ def test_counts_alone_find_what_changes_a_count(happenings: list[tuple]) -> None
         plant.now = 2 * DAY_NS + 4 * HOUR_NS
         plant.follow()
         assert plant.stored() == plant.source.events.to_pylist()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(dense, min_size=5, max_size=40), st.lists(st.integers(1, 80), max_size=3), steps)
+def test_what_the_feed_tells_is_mended_without_a_deep_sweep(
+    happenings: list[tuple], kills: list[int], missed: set[int]
+) -> None:
+    """Also what changes no count, through kills and outages, and the looks stop where nothing is told."""
+    with tempfile.TemporaryDirectory() as folder:
+        plant = Followed(Path(folder), telling=True)
+        murders = list(kills)
+        plant.follow()  # registers
+        for step in range(STEPS):
+            for at, *what in happenings:
+                if at == step:
+                    plant.happen(*what)
+            plant.show()
+            if step not in missed:
+                plant.hook(Killer(murders.pop()) if murders else lambda _: None)
+                with contextlib.suppress(BaseException):
+                    plant.follow()
+            plant.now += STEP_NS
+        plant.hook(lambda _: None)
+        for _ in range(4):  # what is told waits for half the age of its hour
+            plant.follow()
+            plant.now += HOUR_NS
+            plant.show()
+        plant.follow()
+        final = plant.now - RHYTHM.lag_ns
+        assert [row for row in plant.stored() if row["time"].value < final] == [
+            row for row in plant.source.events.to_pylist() if row["time"].value < final
+        ]
+        assert plant.ledger.open == []

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.ports import Looked
-from pipelines.sync.agenda import GRACE_NS, Due, Rhythm, due, gaps_newest_first, overlap_before
+from pipelines.sync.agenda import GRACE_NS, Due, Heard, Rhythm, due, gaps_newest_first, overlap_before
 from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval, clip, merge, subtract
 
 RHYTHM = Rhythm(lag_ns=MINUTE_NS, overlap_ns=2 * MINUTE_NS, lateness_ns=8 * HOUR_NS)
@@ -32,6 +32,38 @@ def test_an_hour_is_looked_at_at_growing_ages_and_settles_with_its_day() -> None
             ages.append(((now_ns - NINE.end_ns) / HOUR_NS, each.settles))
     settles = (DAY_NS + RHYTHM.lateness_ns - NINE.end_ns) / HOUR_NS
     assert ages == [(GRACE_NS / HOUR_NS, False), (1, False), (2, False), (4, False), (settles, True)]
+
+
+def ages_of(heard_at: dict[int, Heard], until_h: int = 20) -> list[float]:
+    """Minutes after its end at which nine o'clock's hour is looked at, by what is heard from which minute on."""
+    looks: list[Looked] = []
+    ages, heard = [], Heard(since_ns=0)
+    for now_ns in range(NINE.end_ns, until_h * HOUR_NS, MINUTE_NS):
+        age = (now_ns - NINE.end_ns) // MINUTE_NS
+        heard = heard_at.get(age, heard)
+        for each in due(now_ns, REACH, [NINE], looks, RHYTHM, heard):
+            looks.append(look(each.span, now_ns))
+            ages.append(age)
+    return ages
+
+
+def test_where_the_feed_tells_of_nothing_only_the_first_look_is_left() -> None:
+    assert ages_of({}) == [GRACE_NS // MINUTE_NS]
+
+
+def test_what_the_feed_tells_is_looked_at_sooner() -> None:
+    quiet = Heard(since_ns=0)
+    assert ages_of({90: Heard(told=[NINE], since_ns=0), 91: quiet}) == [3, 90]
+    assert ages_of({90: Heard(told=[NINE], since_ns=0), 300: quiet}) == [3, 90, 120, 180, 240]
+
+
+def test_a_feed_that_was_broken_since_the_last_look_stops_no_look() -> None:
+    assert ages_of({30: Heard(since_ns=NINE.end_ns + 30 * MINUTE_NS)}) == [3, 60]
+    assert ages_of({30: Heard()}) == [3, 60, 120, 240]
+
+
+def test_where_points_wait_to_be_proved_the_usual_looks_are_kept() -> None:
+    assert ages_of({0: Heard(unsure=[NINE], since_ns=0)}) == [3, 60, 120, 240]
 
 
 def test_after_an_outage_an_hour_is_looked_at_once_not_for_every_age_that_passed() -> None:
