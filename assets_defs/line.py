@@ -225,6 +225,18 @@ class Line:
             for label in self.groups(settings)
         ]  # fmt: skip
 
+    def followed_to(self, settings: SourceSettings) -> dict[str, int]:
+        """By group, up to when all since the handover is covered; groups that nobody has followed yet are left out."""
+        handover_ns = self.ledger.handover(settings.name)
+        if handover_ns is None or settings.end:
+            return {}
+        return {
+            group: part.end_ns
+            for group in self.groups(settings)
+            for part in self.ledger.coverage(settings.name, group)
+            if part.start_ns <= handover_ns < part.end_ns
+        }
+
     def hand_over(self, settings: SourceSettings) -> int:
         """From when on sync looks after the source: the hour in which it was first asked for its points."""
         return self.ledger.hand_over(settings.name, self.now_ns() // HOUR_NS * HOUR_NS)

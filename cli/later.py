@@ -9,7 +9,6 @@ from cli.session import Session
 
 _INSTEAD = {
     "collect": "PLCs (kind plc4x) cannot be read yet",
-    "metrics": "`ferry status --json` has the figures",
 }
 
 

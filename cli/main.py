@@ -16,6 +16,7 @@ from cli.demo import demo
 from cli.discover import discover
 from cli.doctor import doctor
 from cli.later import LATER
+from cli.metrics import metrics
 from cli.outputs import export, report
 from cli.plan import plan
 from cli.restate import restate
@@ -46,8 +47,8 @@ def ferry() -> None:
 
 
 for _command in (
-    demo, up, down, doctor, discover, plan, backfill, sync, status, verify, sweep, restate, report, export, simulate,
-    *LATER,
+    demo, up, down, doctor, discover, plan, backfill, sync, status, verify, sweep, restate, report, export, metrics,
+    simulate, *LATER,
 ):  # fmt: skip
     ferry.add_command(_command)
 

@@ -63,6 +63,8 @@ class SourceStanding:
     at_work: bool
     lag_s: float | None
     catalogue_age_s: float | None
+    group_lag_s: dict[str, float]
+    """Of every group that is followed."""
     followed_to_ns: int | None
     """All since the handover is covered up to here; None where nobody follows the source."""
     schedules: dict[str, str]
@@ -126,7 +128,8 @@ def standing_of(line: Line, settings: SourceSettings, span: Interval) -> SourceS
     newest_ns = history[-1].recorded_ns if history else 0
     # A source with an end in the plant file is history only, and never behind.
     watermark_ns = min(each.standing.watermark_ns for each in groups)
-    followed_to_ns = _followed_to_ns(line, settings)
+    followed = line.followed_to(settings)
+    followed_to_ns = min(followed.values()) if len(followed) == len(groups) else None
     return SourceStanding(
         source=settings.name,
         span=span,
@@ -136,20 +139,10 @@ def standing_of(line: Line, settings: SourceSettings, span: Interval) -> SourceS
         at_work=time.time_ns() - newest_ns < _AT_WORK_NS and any(each.standing.gaps for each in groups),
         catalogue_age_s=line.ledger.catalogue_age_s(settings.name),
         lag_s=None if settings.end else (time.time_ns() - (followed_to_ns or watermark_ns)) / SECOND_NS,
+        group_lag_s={group: (time.time_ns() - to_ns) / SECOND_NS for group, to_ns in followed.items()},
         followed_to_ns=followed_to_ns,
         schedules=schedule_states(line.plant, settings),
     )
-
-
-def _followed_to_ns(line: Line, settings: SourceSettings) -> int | None:
-    handover_ns = line.ledger.handover(settings.name)
-    if handover_ns is None or settings.end:
-        return None
-    coverages = [line.ledger.coverage(settings.name, group) for group in line.groups(settings)]
-    ends = [
-        next((part.end_ns for part in parts if part.start_ns <= handover_ns < part.end_ns), None) for parts in coverages
-    ]
-    return None if None in ends else min(end for end in ends if end is not None)
 
 
 def _group(standing: Standing, points: int, history: list[SliceRecord], span: Interval) -> GroupStanding:

@@ -105,7 +105,7 @@ def _tell(session: Session, line: Line, settings: SourceSettings, found: PassRes
     )
     if found.left:
         screen.note(f"{found.left:,} gaps and looks are left for the next pass", style="yellow")
-    for problem in dict.fromkeys(found.problems):
+    for problem in found.problems:
         screen.note(problem, style="yellow")
     for point, why in sorted(found.unproved.items())[:5]:
         screen.note(f"unproved: {point}: {why}", style="red")
@@ -124,6 +124,7 @@ def _as_json(settings: SourceSettings, found: PassResult, now_ns: int) -> dict[s
         "events": found.events,
         "slices": found.slices,
         "looks": found.looks,
+        "told": found.told,
         "changed_points": found.differing,
         "left": found.left,
         "waiting": found.waiting,

@@ -112,6 +112,18 @@ class Budget:
         return min(left_s, _DAY_S)
 
 
+def used_share(shared: Path, requests_per_s: float) -> float | None:
+    """How fast the newest requests of a shared budget came, beside what it allows; None before the first one."""
+    if not shared.exists():
+        return None
+    turns = SharedTurns(shared)
+    with turns.held() as held:
+        given, now_s = list(held.given), turns.ticks()
+    if not given:
+        return None
+    return min(1.0, len(given) / max(now_s - given[0], _WINDOW_S) / requests_per_s)
+
+
 def _left_in(span: tuple[int, int], of_day_s: float) -> float:
     """Seconds until the span of the day ends, 0 outside of it; it may pass midnight."""
     begin_s, end_s = span

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from pipelines.plant import Plant, SourceSettings, secret
 from pipelines.ports import NoRoom, Source, Stop, Unreachable
 from resources import embedded
-from resources.budget import Budget
+from resources.budget import Budget, used_share
 from resources.embedded.stand_in import StandIn
 from resources.iotdb import IoTDBStore
 from resources.pi_web_api import PiWebApiSource
@@ -102,13 +102,20 @@ class Outside:
     def source(self, settings: SourceSettings, *, urgent: bool = False) -> Source:
         """A client of one source; a stand-in is started for it when it has one. All of its clients on this machine
         share one budget, in which the urgent ones go first."""
-        shared = self.plant.state_dir / "budgets" / settings.name
+        shared = self._budget_file(settings)
         budget = Budget(settings.requests_per_s, settings.quiet_hours, shared=shared, urgent=urgent)
         if settings.kind == "pi_web_api":
             return PiWebApiSource.from_settings(settings, self.url(settings), budget=budget)
         if settings.kind == "wonderware":
             return WonderwareSource.from_settings(settings, self.url(settings), budget=budget)
         raise Stop(f"sources of kind {settings.kind!r} are not built yet; this version reads pi_web_api and wonderware")
+
+    def budget_used(self, settings: SourceSettings) -> float | None:
+        """How much of its request budget a source was asked of late, 0 to 1; None where it was not asked yet."""
+        return used_share(self._budget_file(settings), settings.requests_per_s)
+
+    def _budget_file(self, settings: SourceSettings) -> Path:
+        return self.plant.state_dir / "budgets" / settings.name
 
 
 class _Server(Protocol[T_co]):

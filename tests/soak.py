@@ -2,6 +2,7 @@
 points that come, change their names and go, outages of the source, kills of IoTDB, restarts of the ledger.
 
     python -m tests.soak --points 2000 --hours 24        prints what it found as JSON; 0 when nothing differs
+    python -m tests.soak … --compare                     twice at once, with and without the change feed
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from assets_defs.following import sweep, sync_pass
 from assets_defs.line import Line, open_line
 from pipelines.plant import SourceSettings, load_plant
 from pipelines.ports import Retry, Source
+from pipelines.reconcile import deep_rows
 from pipelines.sync import PassResult
 from pipelines.timeline import HOUR_NS, MINUTE_NS, Interval, iso, parse
 from resources.budget import Budget
@@ -34,7 +36,7 @@ from resources.pi_web_api.transport import Patience
 from tests.contract.stand_in import running
 
 START = parse("2026-03-01T00:00:00Z")
-RATE = 100
+RATE = 400
 PLANT = """
 [plant]
 name = "soak"
@@ -46,6 +48,7 @@ point_groups = {groups}
 window = "day"
 start = 2026-03-01T00:00:00Z
 requests_per_s = {rate}
+sync = {{ feed = {feed} }}
 lateness = "8 h"
 [store]
 heap_mb = 512
@@ -56,30 +59,83 @@ class Hasty(Outside):
     """Gives a source up quickly, so that an outage costs no minutes."""
 
     def source(self, settings: SourceSettings, *, urgent: bool = False) -> Source:
-        budget = Budget(RATE, shared=self.plant.state_dir / "budgets" / "pi1", urgent=urgent)
+        shared = self.plant.state_dir / "budgets" / "pi1"
+        budget = Budget(settings.requests_per_s, shared=shared, urgent=urgent)
         patience = Patience(tries=2, first_wait_s=0.01, longest_wait_s=0.05)
         return PiWebApiSource.from_settings(settings, settings.url, patience, budget=budget)
 
 
 @dataclass
-class Soak:
-    """The plant, and what was done to it."""
+class Follower:
+    """One line that follows the plant, and how it went."""
 
     line: Line
-    url: str
-    draw: random.Random
-    shift_ns: int = 0
     events: int = 0
-    edits: dict[str, int] = field(default_factory=dict)
     passes: int = 0
     failed_passes: int = 0
-    seconds: list[float] = field(default_factory=list)
+    looks: int = 0
+    told: int = 0
     differing: int = 0
+    requests: int = 0
+    seconds: list[float] = field(default_factory=list)
     problems: dict[str, int] = field(default_factory=dict)
 
     @property
     def settings(self) -> SourceSettings:
         return self.line.plant.source[0]
+
+    def discover(self) -> None:
+        try:
+            self.line.discover(self.settings)
+        except Retry:
+            self.line.reconnect()  # the next hourly discovery sees it
+
+    def follow(self) -> PassResult | None:
+        try:
+            found = sync_pass(self.line, self.settings, 60.0)
+        except Retry as error:
+            self.failed_passes += 1
+            self.trouble(str(error))
+            self.line.reconnect()
+            return None
+        for problem in found.problems:
+            self.trouble(problem)
+        self.passes += 1
+        self.seconds.append(found.seconds)
+        self.events += found.events
+        self.looks += found.looks
+        self.told += found.told
+        self.differing += found.differing
+        return found
+
+    def trouble(self, text: str) -> None:
+        self.problems[text[:160]] = self.problems.get(text[:160], 0) + 1
+
+    def kill_iotdb(self) -> None:
+        for status in self.line.outside.statuses():
+            if "iotdb" in status.name.lower():
+                for pid in status.pids:
+                    os.kill(pid, signal.SIGKILL)
+
+    def stop_ledger(self) -> None:
+        self.line.outside._postgres.stop()  # type: ignore[union-attr]
+
+    def stored(self, span: Interval) -> dict[str, tuple[int, int]]:
+        """Events and digest of everything that IoTDB holds, by point."""
+        points = [point.id for point in self.line.ledger.known_points("pi1")]
+        found = deep_rows(self.line.store.read("pi1", points, span))
+        return {point: (row["events"], row["digest"]) for point, row in found.items() if row["events"]}
+
+
+@dataclass
+class Soak:
+    """The plant, who follows it, and what was done to it."""
+
+    followers: list[Follower]
+    url: str
+    draw: random.Random
+    shift_ns: int = 0
+    edits: dict[str, int] = field(default_factory=dict)
 
     def now_ns(self) -> int:
         return time.time_ns() + self.shift_ns
@@ -104,21 +160,14 @@ class Soak:
             for done in self.control("edits", given)["edits"]:
                 self.edits[done["op"]] = self.edits.get(done["op"], 0) + 1
 
-    def follow(self) -> PassResult | None:
-        try:
-            found = sync_pass(self.line, self.settings, 60.0)
-        except Retry as error:
-            self.failed_passes += 1
-            self.problems[str(error)[:160]] = self.problems.get(str(error)[:160], 0) + 1
-            self.line.reconnect()
-            return None
-        self.passes += 1
-        for problem in found.problems:
-            self.problems[problem[:160]] = self.problems.get(problem[:160], 0) + 1
-        self.seconds.append(found.seconds)
-        self.events += found.events
-        self.differing += found.differing
-        return found
+    def requests(self) -> int:
+        return int(self.control("stats", None, "GET")["requests"])
+
+    def follow(self) -> None:
+        for each in self.followers:
+            before = self.requests()
+            each.follow()
+            each.requests += self.requests() - before
 
     def minute(self, number: int, per_minute: float) -> None:
         """2 % of events late by up to 6 h, 0.5 % edited, 0.2 % deleted: in proportion, by the draw."""
@@ -127,34 +176,61 @@ class Soak:
             wanted = per_minute * share
             self.edit(kinds, int(wanted) + (self.draw.random() < wanted % 1), 6.0)
 
+    def change(self, kind: str) -> None:
+        """A point comes, gets another name or goes; a discovery sees it."""
+        line = self.followers[0].line
+        names = sorted(point.name for point in line.catalogue(line.plant.source[0]))
+        name = self.draw.choice(names)
+        asked = {"op": kind, "name": f"NEW.{self.draw.randrange(1 << 30)}" if kind == "add" else name}
+        if kind == "rename":
+            asked["to"] = f"{name}.R"
+        self.control("points", asked)
+        for each in self.followers:
+            each.discover()
+
+    def strike(self, trouble: str) -> None:
+        if trouble == "outage":
+            self.control("faults", {"kind": "503", "times": -1})
+        for each in self.followers:
+            if trouble == "kill":
+                each.kill_iotdb()
+            elif trouble == "restart":
+                each.stop_ledger()
+
 
 @contextmanager
-def plant(points: int, hours: int, groups: int) -> Iterator[tuple[Line, str]]:
-    """A line with embedded servers of its own and a stand-in, all stopped in the end."""
+def plant(points: int, hours: int, groups: int, feeds: tuple[bool, ...] = (True,)) -> Iterator[tuple[list[Line], str]]:
+    """A stand-in, and a line for each of `feeds` with embedded servers of its own; all are stopped in the end."""
     options = ("--points", str(points), "--hours", str(hours + 24), "--start", iso(START), "--live")
-    with tempfile.TemporaryDirectory(prefix="ferry-soak-") as folder:
-        clock = ("--clock", iso(START + 2 * MINUTE_NS), "--rate-limit", "0")
-        with running(*options, *clock) as url:
-            path = Path(folder) / "ferry.toml"
-            path.write_text(PLANT.format(url=url, groups=groups, rate=RATE), encoding="utf-8")
-            with open_line(load_plant(path)) as line:
-                line.__dict__["outside"] = Hasty(line.plant)
-                line.urgent = True
-                try:
-                    yield line, url
-                finally:
-                    line.outside.down()
+    clock = ("--clock", iso(START + 2 * MINUTE_NS), "--rate-limit", "0")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ferry-soak-")))
+        url = stack.enter_context(running(*options, *clock))
+        lines = []
+        for feed in feeds:
+            path = folder / str(feed) / "ferry.toml"
+            path.parent.mkdir()
+            text = PLANT.format(url=url, groups=groups, rate=RATE // len(feeds), feed=str(feed).lower())
+            path.write_text(text, encoding="utf-8")
+            line = stack.enter_context(open_line(load_plant(path)))
+            line.__dict__["outside"] = Hasty(line.plant)
+            line.urgent = True
+            stack.callback(line.outside.down)
+            lines.append(line)
+        yield lines, url
 
 
-def soak(line: Line, url: str, minutes: int, seed: int, *, outages: int = 3, kills: int = 2, restarts: int = 1) -> dict:
+def soak(
+    lines: list[Line], url: str, minutes: int, seed: int, *, outages: int = 3, kills: int = 2, restarts: int = 1
+) -> dict:
     """Runs it all; the figures."""
     draw = random.Random(seed)
-    run = Soak(line, url, draw)
+    run = Soak([Follower(line) for line in lines], url, draw)
     run.shift_ns = START + 2 * MINUTE_NS - time.time_ns()
-    line.now_ns = run.now_ns
-    line.discover(run.settings)
-    count = len(line.catalogue(run.settings))
-    per_minute = count * 1.1
+    for each in run.followers:
+        each.line.now_ns = run.now_ns
+        each.line.discover(each.settings)
+    per_minute = len(lines[0].catalogue(lines[0].plant.source[0])) * 1.1
     troubles: dict[int, str] = {}
     for kind, number in (("outage", outages), ("kill", kills), ("restart", restarts)):
         for _ in range(number):
@@ -165,71 +241,76 @@ def soak(line: Line, url: str, minutes: int, seed: int, *, outages: int = 3, kil
         run.minute(number, per_minute)
         if number in troubles:
             sys.stderr.write(f"minute {number}: {troubles[number]}\n")
-        if troubles.get(number) == "outage":
-            run.control("faults", {"kind": "503", "times": -1})
-            until_back = number + 12
+            run.strike(troubles[number])
+            until_back = number + 12 if troubles[number] == "outage" else until_back
         if number == until_back:
             run.control("faults", None, "DELETE")
-        if troubles.get(number) == "kill":
-            for status in line.outside.statuses():
-                if "iotdb" in status.name.lower():
-                    for pid in status.pids:
-                        os.kill(pid, signal.SIGKILL)
-        if troubles.get(number) == "restart":
-            line.outside._postgres.stop()  # type: ignore[union-attr]
         if number in changes:
-            change(run, changes[number])
+            run.change(changes[number])
         run.follow()
         if number % 60 == 59:
-            sys.stderr.write(f"minute {number + 1}: {run.events:,} events, {run.differing:,} found changed\n")
-            sys.stderr.write(f"{run.failed_passes} failed passes; {run.problems}\n")
+            for each in run.followers:
+                sys.stderr.write(
+                    f"minute {number + 1}: {each.events:,} events, {each.differing:,} found changed, {each.looks:,} "
+                    f"looks, {each.failed_passes} failed passes, {sum(each.seconds):.0f} s\n"
+                )
     run.control("faults", None, "DELETE")
     return verdict(run, minutes)
 
 
-def change(run: Soak, kind: str) -> None:
-    """A point comes, gets another name or goes; a discovery sees it."""
-    names = sorted(point.name for point in run.line.catalogue(run.settings))
-    name = run.draw.choice(names)
-    asked = {"op": kind, "name": f"NEW.{run.draw.randrange(1 << 30)}" if kind == "add" else name}
-    if kind == "rename":
-        asked["to"] = f"{name}.R"
-    run.control("points", asked)
-    try:
-        run.line.discover(run.settings)
-    except Retry:
-        run.line.reconnect()  # the next hourly discovery sees it
-
-
 def verdict(run: Soak, minutes: int) -> dict:
     """Once all has settled and was read deep once."""
-    line, settings = run.line, run.settings
     run.to(START + (minutes + 1) * MINUTE_NS)
-    line.discover(settings)
-    while (found := run.follow()) is None or found.left or found.waiting:
-        pass
     stats = run.control("stats", None, "GET")
-    swept = sweep(line, settings, float("inf"), deep=True, span=Interval(START, found.up_to_ns), mend=True)
-    wanted = Interval(START, found.up_to_ns)
-    recount = line.verify(settings, wanted, deep=True)
-    gaps = [str(gap) for standing in line.standings(settings, wanted) for gap in standing.gaps]
-    ordered = sorted(run.seconds)
+    found = [settled(each) for each in run.followers]
+    span = Interval(START, min(up_to_ns for _, up_to_ns in found))
+    contents = [each.stored(span) for each in run.followers]
     return {
-        **{key: value for key, value in recount.as_json("pi1").items() if key != "source"},
-        "gaps": gaps,
-        "unproved": dict(list(recount.unproved.items())[:5]),
-        "passes": run.passes,
-        "failed_passes": run.failed_passes,
-        "pass_p50_s": round(ordered[len(ordered) // 2], 3),
-        "pass_p95_s": round(ordered[int(len(ordered) * 0.95)], 3),
-        "problems": run.problems,
+        **found[0][0],
+        "without the feed": [figures for figures, _ in found[1:]],
+        "contents": {"points": len(contents[0]), "same": all(each == contents[0] for each in contents)},
         "edits": run.edits,
-        "found_changed_by_looks": run.differing,
-        "found_by_the_deep_sweep": sum(len(points) for points in swept.drift.values()),
-        "sweep_problems": swept.problems,
         "requests_in_1s": stats["max_requests_in_1s"],
         "requests_per_s": RATE,
     }
+
+
+def settled(each: Follower) -> tuple[dict, int]:
+    """One line's figures, and up to when it has everything."""
+    line, settings = each.line, each.settings
+    line.discover(settings)
+    while (found := each.follow()) is None or found.left or found.waiting:
+        pass
+    wanted = Interval(START, found.up_to_ns)
+    swept = sweep(line, settings, float("inf"), deep=True, span=wanted, mend=True)
+    recount = line.verify(settings, wanted, deep=True)
+    gaps = [str(gap) for standing in line.standings(settings, wanted) for gap in standing.gaps]
+    ordered = sorted(each.seconds)
+    figures = {
+        **{key: value for key, value in recount.as_json("pi1").items() if key != "source"},
+        "gaps": gaps,
+        "unproved": dict(list(recount.unproved.items())[:5]),
+        "passes": each.passes,
+        "failed_passes": each.failed_passes,
+        "pass_p50_s": round(ordered[len(ordered) // 2], 3),
+        "pass_p95_s": round(ordered[int(len(ordered) * 0.95)], 3),
+        "requests": each.requests,
+        "looks": each.looks,
+        "told": each.told,
+        "problems": each.problems,
+        "found_changed": each.differing,
+        "found_by_the_deep_sweep": sum(len(points) for points in swept.drift.values()),
+        "sweep_problems": swept.problems,
+    }
+    return figures, found.up_to_ns
+
+
+def sound(found: dict) -> bool:
+    """Whether nothing differs, at any line or between two."""
+    lines = [found, *found["without the feed"]]
+    return found["contents"]["same"] and not any(
+        each["drift"] or each["unproved_points"] or each["gaps"] for each in lines
+    )
 
 
 def main() -> int:
@@ -239,13 +320,15 @@ def main() -> int:
     options.add_argument("--hours", type=int, default=24)
     options.add_argument("--groups", type=int, default=8)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--compare", action="store_true")
     given = options.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers are stopped
     began = time.monotonic()
-    with plant(given.points, given.hours, given.groups) as (line, url):
-        found = soak(line, url, given.hours * 60, given.seed)
+    with plant(given.points, given.hours, given.groups, (True, False) if given.compare else (True,)) as (lines, url):
+        found = soak(lines, url, given.hours * 60, given.seed)
     found["minutes"] = round((time.monotonic() - began) / 60, 1)
     sys.stdout.write(json.dumps(found, indent=1, default=str) + "\n")
-    return 0 if not found["drift"] and not found["unproved_points"] and not found["gaps"] else 1
+    return 0 if sound(found) else 1
 
 
 if __name__ == "__main__":

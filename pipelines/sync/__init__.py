@@ -4,6 +4,7 @@ from pipelines.sync.agenda import Rhythm
 from pipelines.sync.away import AwayStore
 from pipelines.sync.passes import SyncPass
 from pipelines.sync.results import PassResult
-from pipelines.sync.sweeping import Sweeping, SweepResult
+from pipelines.sync.sweeping import DRIFT, Sweeping, SweepResult
+from pipelines.sync.watching import TOLD
 
-__all__ = ["AwayStore", "PassResult", "Rhythm", "SweepResult", "Sweeping", "SyncPass"]
+__all__ = ["DRIFT", "TOLD", "AwayStore", "PassResult", "Rhythm", "SweepResult", "Sweeping", "SyncPass"]

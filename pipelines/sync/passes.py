@@ -89,9 +89,7 @@ class SyncPass(Ground):
         self.result.up_to_ns = min([await self._edge_ns(group) for group in self.points], default=self.reach.end_ns)
         self.result.seconds = time.monotonic() - began_s
         if self._store_away:
-            self.result.problems.append(
-                f"{self.result.waiting} slices are landed and wait for IoTDB: {self._store_away}"
-            )
+            self.result.troubles.add(f"{self.result.waiting} slices are landed and wait for IoTDB: {self._store_away}")
         return self.result
 
     async def _listen(self, feed: ChangeFeed) -> None:
@@ -110,7 +108,7 @@ class SyncPass(Ground):
             except Unreachable:
                 raise
             except Retry as error:
-                self.result.problems.append(f"{group}: the change feed: {error}")
+                self.result.troubles.add(str(error), f"{group}, the change feed")
 
         await self._all(read(group) for group in self.points)
 
@@ -194,18 +192,17 @@ class SyncPass(Ground):
                 if duty.look:
                     await self._look_again(duty, duty.look, window, lease)
                 elif duty.doubted:
-                    self._take(
-                        await self.refreshed(
-                            duty.group, duty.span, window, lease,
-                            doubted=duty.doubted, provisional=True, one_piece=False,
-                        )
-                    )  # fmt: skip
+                    for done in await self.refreshed(
+                        duty.group, duty.span, window, lease,
+                        doubted=duty.doubted, provisional=True, one_piece=False,
+                    ):  # fmt: skip
+                        self.result.take(done, again=True)
                 else:
                     await self._fill(duty, window, lease, overlap)
         except (Stop, Unreachable):
             raise
         except (Retry, Split) as error:
-            self.result.problems.append(f"{duty.group} {duty.span}: {error}")
+            self.result.troubles.add(str(error), f"{duty.group} {duty.span}")
 
     async def _fill(self, duty: _Duty, window: Interval, lease: Lease, overlap: Interval | None) -> None:
         """A gap, in halves where it holds too much."""
@@ -232,7 +229,7 @@ class SyncPass(Ground):
             self.result.waiting += 1
             return
         self.on_slice(done)
-        self._take([done])
+        self.result.take(done)
         if overlap and done.differing:
             parts = split_evenly(overlap, HOUR_NS)
             self._doubts += [_Duty(duty.group, part, doubted=done.differing) for part in parts]
@@ -248,7 +245,8 @@ class SyncPass(Ground):
         done = await self.refreshed(
             duty.group, duty.span, window, lease, provisional=not look.settles, one_piece=over or look.settles
         )
-        self._take(done)
+        for each in done:
+            self.result.take(each, again=True)
         if any(each.state == "quarantined" for each in done):
             return
         differing = sum(len(each.differing) for each in done)
@@ -276,10 +274,6 @@ class SyncPass(Ground):
             if part.start_ns <= self.reach.start_ns <= part.end_ns:
                 return min(part.end_ns, self.reach.end_ns)
         return self.reach.start_ns
-
-    def _take(self, done: Sequence[SliceResult]) -> None:
-        for each in done:
-            self.result.take(each)
 
     @staticmethod
     async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -1,4 +1,4 @@
-"""What a pass of sync did."""
+"""What a pass of sync did, and what went wrong at several places for one reason."""
 
 from __future__ import annotations
 
@@ -6,6 +6,22 @@ from dataclasses import dataclass, field
 
 from pipelines.timeline import Interval
 from pipelines.transfer import SliceResult
+
+
+class Troubles(dict[str, list[str]]):
+    """Where something went wrong, by why: a source that is away is one line, not one a slice."""
+
+    def add(self, why: str, where: str = "") -> None:
+        """One more place."""
+        self.setdefault(why, []).append(where)
+
+    def lines(self) -> list[str]:
+        """For a person, in the order in which they came up."""
+        return [
+            why if not places[0] else f"{places[0]}: {why}" if len(places) == 1
+            else f"{why} (at {len(places):,} places, first {places[0]})"
+            for why, places in self.items()
+        ]  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -27,14 +43,20 @@ class PassResult:
     up_to_ns: int = 0
     """What of every group is covered contiguously up to here."""
     settled: list[tuple[str, Interval]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    troubles: Troubles = field(default_factory=Troubles)
     unproved: dict[str, str] = field(default_factory=dict)
 
-    def take(self, done: SliceResult) -> None:
-        """Adds up one slice."""
-        self.events += done.events
-        self.slices += bool(done.events)
+    @property
+    def problems(self) -> list[str]:
+        """What went wrong, a line a reason."""
+        return self.troubles.lines()
+
+    def take(self, done: SliceResult, *, again: bool = False) -> None:
+        """Adds up one slice; `again`: what was there before, and was looked at once more."""
+        if not again:
+            self.events += done.events
+            self.slices += bool(done.events)
         self.differing += len(done.differing)
         self.unproved.update(done.unproved)
         if done.state == "quarantined":
-            self.problems.append(f"{done.slice} is quarantined: {done.note}")
+            self.troubles.add(f"quarantined: {done.note}", str(done.slice))

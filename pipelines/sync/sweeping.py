@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pipelines.points import Point
 from pipelines.ports import Exclusion, Looked, Retry, Split, Stop, Unreachable
 from pipelines.sync.ground import Ground
+from pipelines.sync.results import Troubles
 from pipelines.timeline import DAY_NS, Interval, clip, split_at, split_evenly, subtract
 from pipelines.transfer import SliceResult, Transfer
 
@@ -32,7 +33,12 @@ class SweepResult:
     left: int = 0
     drift: dict[tuple[str, Interval], frozenset[str]] = field(default_factory=dict)
     mended: int = 0
-    problems: list[str] = field(default_factory=list)
+    troubles: Troubles = field(default_factory=Troubles)
+
+    @property
+    def problems(self) -> list[str]:
+        """What went wrong, a line a reason."""
+        return self.troubles.lines()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,7 @@ class Sweeping(Ground):
         except (Stop, Unreachable):
             raise
         except (Retry, Split) as error:
-            self.result.problems.append(f"{day.group} {day.span}: {error}")
+            self.result.troubles.add(str(error), f"{day.group} {day.span}")
             return
         drifted = frozenset().union(*(each.differing for each in done))
         await asyncio.to_thread(self._tell, day, done)
@@ -141,7 +147,7 @@ class Sweeping(Ground):
         """Drift that is not mended is an exception of its points until somebody pulls them again."""
         for each in done:
             if each.state == "quarantined":
-                self.result.problems.append(f"{each.slice} is quarantined: {each.note}")
+                self.result.troubles.add(f"quarantined: {each.note}", str(each.slice))
             elif self.mend:
                 self.result.mended += len(each.differing)
             else:

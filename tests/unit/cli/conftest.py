@@ -114,6 +114,10 @@ class MemoryOutside:
     def __init__(self, source: MemorySource) -> None:
         self.the_source = source
         self.failure: BaseException | None = None
+        self.used: float | None = None
+
+    def budget_used(self, settings: SourceSettings) -> float | None:
+        return self.used
 
     def source(self, settings: SourceSettings, *, urgent: bool = False) -> MemorySource:
         if self.failure:

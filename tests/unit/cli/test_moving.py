@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from pipelines.ports import Exclusion, NoRoom, Retry, Stop, Unreachable
+from pipelines.sync import DRIFT
 from pipelines.timeline import HOUR_NS, Interval
 from tests.unit.cli.conftest import DAY, POINTS, START, Ferry, events
 
@@ -260,3 +264,41 @@ def test_proofs_that_do_not_fill_the_span_are_recounted(ferry: Ferry) -> None:
     assert answer.code == 0, answer.err
     assert answer.json["source_events"] == 36 == sum(1 for key in ferry.store.rows if key[2] < half.end_ns)
     assert answer.json["points"] == len(POINTS)
+
+
+def gauges(text: str) -> dict[tuple[str, ...], float]:
+    """Samples of Prometheus text by name and labels."""
+    return {
+        (sample.name, *(sample.labels[label] for label in sorted(sample.labels))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_are_prometheus_text_and_need_no_source(ferry: Ferry, tmp_path: Path) -> None:
+    ferry("backfill", "--start", "2026-01-01T00:00:00Z", "--end", "2026-01-01T12:00:00Z")
+    ferry.ledger.open += [Exclusion("pi1", "g000", "A1", DAY, "why not"), Exclusion("pi1", "g001", "B1", DAY, DRIFT)]
+    ferry.outside.failure = Unreachable("nobody answers")
+    ferry.outside.used = 0.25
+    answer = ferry("metrics")
+    assert answer.code == 0
+    found = gauges(answer.out)
+    assert found["ferry_events", "pi1"] == 36
+    assert found["ferry_covered_ratio", "pi1"] == 0.5
+    assert found["ferry_gap_seconds", "pi1"] == 2 * 12 * 3600
+    assert found["ferry_unproved_points", "pi1"] == 2
+    assert found["ferry_point_exceptions", "drift", "pi1"] == 1
+    assert found["ferry_point_exceptions", "unproved", "pi1"] == 1
+    assert found["ferry_point_exceptions", "changed", "pi1"] == 0
+    assert found["ferry_request_budget_used_ratio", "pi1"] == 0.25
+    assert found["ferry_slices", "pi1", "quarantined"] == 0
+    file = tmp_path / "ferry.prom"
+    assert ferry("metrics", "--textfile", str(file)).code == 0
+    assert gauges(file.read_text(encoding="utf-8")) == found
+
+
+def test_a_textfile_that_cannot_be_written_is_named(ferry: Ferry, tmp_path: Path) -> None:
+    ferry("backfill")
+    answer = ferry("metrics", "--textfile", str(tmp_path / "none" / "ferry.prom"), "--json")
+    assert answer.code == 2
+    assert "ferry.prom" in answer.json["error"]

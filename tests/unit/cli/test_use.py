@@ -15,7 +15,7 @@ from tests.unit.cli.conftest import PLANT
 
 COMMANDS = [
     "demo", "up", "down", "doctor", "discover", "plan", "backfill", "sync", "status", "verify", "sweep", "restate",
-    "report", "export", "simulate",
+    "report", "export", "metrics", "simulate",
 ]  # fmt: skip
 SPAN = ["--start", "2026-01-01T00:00:00Z", "--end", "2026-01-02T00:00:00Z"]
 NEEDED = {"restate": SPAN, "simulate": ["pi_web_api", "--port", "0"]}
@@ -50,7 +50,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert not loaded & {"dagster", "pyarrow", "pydantic", "httpx", "psycopg", "duckdb", "numpy", "asyncio"}
 
 
-@pytest.mark.parametrize("command", ["collect", "metrics"])
+@pytest.mark.parametrize("command", ["collect"])
 def test_commands_of_later_versions_say_so(capsys: pytest.CaptureFixture[str], command: str) -> None:
     code, out, err = called(capsys, command, "--source", "pi1", "--follow", "--json")
     assert code == 2

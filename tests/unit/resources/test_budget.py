@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines.ports import Retry
 from resources import budget as module
-from resources.budget import Budget
+from resources.budget import Budget, used_share
 from resources.turns import SharedTurns
 
 
@@ -107,3 +107,16 @@ def test_quiet_hours_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Retry, match="quiet hours") as caught:
         asyncio.run(budget.admit())
     assert caught.value.after_s == 7 * 3600
+
+
+def test_how_much_of_a_shared_budget_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = Ticks()
+    monkeypatch.setattr("time.time", ticks)
+    file = tmp_path / "pi1"
+    assert used_share(file, 10.0) is None
+    budget = Budget(10.0, shared=file)
+    for _ in range(10):
+        ticks.now_s += budget.reserve()
+    assert used_share(file, 10.0) == pytest.approx(0.98, abs=0.03)
+    ticks.now_s += 9.0
+    assert used_share(file, 10.0) == pytest.approx(0.1, abs=0.01)
