@@ -19,10 +19,11 @@ from pipelines.ledger import Standing
 from pipelines.marts import QUALITY_SCHEMA, mart_files
 from pipelines.plant import SourceSettings
 from pipelines.sync.sweeping import DRIFT
-from pipelines.timeline import iso
+from pipelines.timeline import SECOND_NS, iso
 
 _DRIFT_POINTS = 50
 _DRIFT_ROWS = 200
+FRESH = "fresh"
 SWEPT = "swept"
 GOOD_ENOUGH_PERCENT = 90.0
 """Below it most readers of the store would ask what is wrong with the plant."""
@@ -30,7 +31,44 @@ GOOD_ENOUGH_PERCENT = 90.0
 
 def build_checks(settings: SourceSettings) -> list[dg.AssetChecksDefinition]:
     """All checks of one source."""
-    return [_coverage(settings), _drift(settings), _swept(settings), _quality(settings)]
+    return [_coverage(settings), _drift(settings), _swept(settings), _fresh(settings), _quality(settings)]
+
+
+def fresh_result(line: Line, settings: SourceSettings) -> dg.AssetCheckResult:
+    """How far every group that is followed is behind now."""
+    now_ns = line.now_ns()
+    lags_s = {group: (now_ns - to_ns) / SECOND_NS for group, to_ns in line.followed_to(settings).items()}
+    stale = {group: lag_s for group, lag_s in lags_s.items() if lag_s > settings.sync.fresh / SECOND_NS}
+    worst = max(stale, key=lambda group: stale[group], default="")
+    return dg.AssetCheckResult(
+        asset_key=samples_key(settings),
+        check_name=FRESH,
+        passed=not stale,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=(
+            f"{len(stale)} of {len(lags_s)} groups are behind, most {worst} by {stale[worst] / 60:,.0f} min"
+            if stale
+            else "every group that is followed is fresh" if lags_s else "nobody follows it yet"
+        ),
+        metadata={
+            "behind_s": dg.MetadataValue.md(
+                table(["group", "behind, s"], [(group, f"{lag_s:,.0f}") for group, lag_s in sorted(lags_s.items())])
+            )
+        },
+    )  # fmt: skip
+
+
+def _fresh(settings: SourceSettings) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=samples_key(settings),
+        name=FRESH,
+        description="Every point group that is followed is at most `sync.fresh` behind the clock.",
+    )
+    def fresh(context: dg.AssetCheckExecutionContext, ferry: FerryResource) -> dg.AssetCheckResult:
+        with readable(), ferry.line(context.run.run_id) as line:
+            return fresh_result(line, settings)
+
+    return fresh
 
 
 def swept_result(line: Line, settings: SourceSettings) -> dg.AssetCheckResult:

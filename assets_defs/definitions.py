@@ -15,6 +15,7 @@ from assets_defs.journal import KINDS, build_journal
 from assets_defs.marts_assets import build_marts, build_report
 from assets_defs.samples import build_samples
 from assets_defs.schedules import build_following
+from assets_defs.watch import build_watch
 from pipelines.plant import load_plant
 
 
@@ -51,6 +52,7 @@ def build_defs(path: Path | None = None, ferry: FerryResource | None = None) -> 
         asset_checks=checks,
         jobs=jobs,
         schedules=schedules,
+        sensors=[build_watch(plant)],
         resources={"ferry": ferry or FerryResource(plant_file=str(path))},
         executor=dg.in_process_executor,
     )

@@ -1,4 +1,4 @@
-"""Whether the schedules of a source are on, as Dagster's instance of the plant remembers it."""
+"""Whether the schedules of a source and the watching sensor are on, as Dagster's instance of the plant remembers it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets_defs.instance import home_of
 from assets_defs.schedules import discover_job, schedule_name, sweep_job, sync_job
+from assets_defs.watch import WATCH
 from pipelines.plant import Plant, SourceSettings
 
 
@@ -20,4 +21,8 @@ def schedule_states(plant: Plant, settings: SourceSettings) -> dict[str, str]:
     with dg.DagsterInstance.from_config(str(home)) as instance:
         known = {state.name: state.is_running for state in instance.all_instigator_state()}
     names = [schedule_name(job(settings.name)) for job in (sync_job, discover_job, sweep_job)]
-    return {name: "off" if name not in known else "on" if known[name] else "paused" for name in names}
+    unknown = {WATCH: "on" if plant.notify.wanted else "off"}
+    return {
+        name: unknown.get(name, "off") if name not in known else "on" if known[name] else "paused"
+        for name in [*names, WATCH]
+    }

@@ -4,12 +4,25 @@ Secrets never stand in it: only the names of environment variables that hold the
 """
 
 from pipelines.plant.reading import load_plant, secret
-from pipelines.plant.sections import PARTITIONS_MAX, Auth, Plant, Retention, Simulate, SourceSettings, Sweep, Sync
+from pipelines.plant.sections import (
+    PARTITIONS_MAX,
+    Auth,
+    Email,
+    Notify,
+    Plant,
+    Retention,
+    Simulate,
+    SourceSettings,
+    Sweep,
+    Sync,
+)
 from pipelines.plant.spans import duration_ns, expiry_ns, quiet_span
 
 __all__ = [
     "PARTITIONS_MAX",
     "Auth",
+    "Email",
+    "Notify",
     "Plant",
     "Retention",
     "Simulate",

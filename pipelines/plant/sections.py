@@ -58,6 +58,8 @@ class Sync(Section):
     """What is younger is left for later: PI's snapshot event is not final until the next one comes."""
     overlap: Duration = 2 * MINUTE_NS
     """Every pass reads so much again of what it has, for events that come a little late."""
+    fresh: Duration = 10 * MINUTE_NS
+    """A point group that is farther behind is called stale."""
     feed: bool = True
     """Whether the source's change feed is listened to, where it has one (PI's stream updates)."""
 
@@ -174,6 +176,30 @@ class Retention(Section):
         return self
 
 
+class Email(Section):
+    """Where mail goes, and the server that takes it."""
+
+    to: tuple[str, ...] = Field(min_length=1)
+    sender: str
+    smtp: str
+    """host or host:port; 25 without a port."""
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    username: str = ""
+    password_env: str = ""
+
+
+class Notify(Section):
+    """Who is told when something goes wrong, and when it is right again; without a word nobody."""
+
+    webhook_env: str = ""
+    """Name of the environment variable that holds the URL: such URLs are secrets."""
+    email: Email | None = None
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self.webhook_env or self.email)
+
+
 class PlantSettings(Section):
     """The plant itself."""
 
@@ -192,6 +218,7 @@ class Plant(Section):
     exports: Folder = Folder()
     limits: Limits = Limits()
     retention: Retention = Retention()
+    notify: Notify = Notify()
     folder: Path = Path()
     """Where the plant file is; relative paths start there. Not a key of the file."""
 

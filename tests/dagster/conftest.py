@@ -119,7 +119,13 @@ def write_plant(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def memory_plant(write_plant: Any) -> Iterator[MemoryPlant]:
-    file = write_plant()
+    with in_memory(write_plant()) as plant:
+        yield plant
+
+
+@contextmanager
+def in_memory(file: Path) -> Iterator[MemoryPlant]:
+    """The plant of a file, every part of it in memory."""
     source = MemorySource("pi1", POINTS, events_of(POINTS, 72))
     store, ledger, outside = MemoryStore(), CatalogueLedger(), MemoryOutside(source)
     line = Line(load_plant(file))

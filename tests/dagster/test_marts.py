@@ -74,7 +74,7 @@ def test_checks_pass_on_a_sound_plant(moved: MemoryPlant, instance: Any) -> None
     moved.run(instance, "marts_pi1", KEYS[0], KEYS[-1])
     found = evaluations(moved, instance)
     assert {name: each.passed for name, each in found.items()} == dict.fromkeys(
-        ("coverage", "drift", "swept", "quality"), True
+        ("coverage", "drift", "swept", "fresh", "quality"), True
     )
     assert found["coverage"].metadata["share_covered"].value == 1.0
     assert found["quality"].metadata["percent_good"].value == 100.0
