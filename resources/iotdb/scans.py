@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from pipelines.samples import empty
-from pipelines.timeline import TICK_NS, Interval
+from pipelines.timeline import MINUTE_NS, TICK_NS, Interval
 from resources.iotdb.extents import planned
 from resources.iotdb.faults import TooMuch
 from resources.iotdb.layout import SAMPLES, STATES, Table
@@ -16,6 +16,8 @@ from resources.iotdb.sessions import Sessions
 from resources.iotdb.statements import chunks, select, within
 
 EVENTS_PER_TABLE = 500_000
+_SHORT_NS = 5 * MINUTE_NS
+"""What so little time holds is read without being counted before."""
 
 
 def stored_events(
@@ -58,6 +60,9 @@ def _groups(
     sessions: Sessions, source: str, points: Sequence[str], span: Interval, clock_ns: int
 ) -> Iterator[list[str]]:
     """The points that have events, packed by how many they have."""
+    if span.length_ns <= _SHORT_NS:
+        yield from chunks(points)
+        return
     group: list[str] = []
     size = 0
     for point, events in sorted(_counts(sessions, source, points, span, clock_ns).items()):

@@ -19,7 +19,7 @@ class UnknownPointError(LookupError):
 class Catalogue:
     """Points of one Data Archive. Names are found whatever their case, as in PI."""
 
-    def __init__(self, server: str, seed: int, points: int) -> None:
+    def __init__(self, server: str, seed: int, points: int, every_s: float = 0.0) -> None:
         self.server = server
         self.seed = seed
         self.guid = uuid.uuid5(_NAMESPACE, f"{server}/{seed}")
@@ -28,7 +28,7 @@ class Catalogue:
         self._by_name: dict[str, int] = {}
         self._web_ids: dict[tuple[int, str], str] = {}
         for number in range(1, points + 1):
-            self._put(default_spec(number, seed))
+            self._put(default_spec(number, seed, every_s))
 
     def __len__(self) -> int:
         return len(self._specs)

@@ -26,7 +26,7 @@ class Plant:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.clock = Clock(settings.zone, settings.clock_ns)
-        self.catalogue = Catalogue(settings.server, settings.seed, settings.points)
+        self.catalogue = Catalogue(settings.server, settings.seed, settings.points, settings.every_s)
         self.edits: list[Edit] = []
         self.hidden: list[tuple[int, int]] = []
         self.changed: list[Callable[[int | None, int], None]] = []  # told of (point or None for all, day)

@@ -40,6 +40,7 @@ class Settings:
     updates_kept: int = 10_000  # changes of a registered stream that a marker may be behind
     zone: str = "UTC"  # the server's own time zone
     clock_ns: int = 0  # what `*` is at start; 0 for the machine's clock
+    every_s: float = 0.0  # mean time between the events of every ordinary point; 0: a plant's mix
     live: bool = False  # events of ordinary points later than the plant's clock are not there yet
     cache_bytes: int = 1_500 << 20  # rendered JSON kept
     columns_bytes: int = 400 << 20  # columns kept
@@ -76,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
     add("--zone", default=base.zone, help="the server's time zone, for t, y and times without a zone")
     add("--clock", default="", help="what * is at start, ISO 8601 with Z; default: the machine's clock")
     add("--live", action="store_true", help="no ordinary event is later than the plant's clock")
+    add("--every", type=float, default=base.every_s, help="seconds between events of every point; 0: a plant's mix")
+    add("--columns-mb", type=int, default=base.columns_bytes >> 20, help="columns kept")
     add("--cache-mb", type=int, default=base.cache_bytes >> 20, help="rendered JSON kept")
     add("--warm", action="store_true", help="render all of [start, start + hours) before the ready line")
     add("--gzip", action="store_true", help="compress answers when asked to")
@@ -104,8 +107,10 @@ def from_arguments(arguments: list[str] | None = None) -> Settings:
         updates_kept=given.updates_kept,
         zone=given.zone,
         clock_ns=parse_iso(given.clock) if given.clock else 0,
+        every_s=given.every,
         live=given.live,
         cache_bytes=given.cache_mb << 20,
+        columns_bytes=given.columns_mb << 20,
         warm=given.warm,
         gzip=given.gzip,
     )

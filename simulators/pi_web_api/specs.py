@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PI_TYPES = ("Int16", "Int32", "Float16", "Float32", "Float64", "Digital", "String", "Timestamp", "Blob")
 DENSE_S, SPARSE_S = 1.0, 21_600.0
@@ -151,6 +151,12 @@ def usual_spec(number: int, seed: int) -> Spec:
     )
 
 
-def default_spec(number: int, seed: int) -> Spec:
-    """The point with this number (from 1) in a plant of this seed."""
-    return special_spec(number) if number <= SPECIAL_COUNT else usual_spec(number, seed)
+def default_spec(number: int, seed: int, every_s: float = 0.0) -> Spec:
+    """The point with this number (from 1) in a plant of this seed; with `every_s` the ordinary ones are numbers that
+    come so often."""
+    if number <= SPECIAL_COUNT:
+        return special_spec(number)
+    spec = usual_spec(number, seed)
+    if not every_s:
+        return spec
+    return replace(spec, pi_type="Float32", digital_set="", step=False, interval_s=every_s)
