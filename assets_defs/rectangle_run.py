@@ -21,12 +21,15 @@ from assets_defs.partitions import RANGE_END, RANGE_START
 
 LIFELINE = "FERRY_LIFELINE_FD"
 _ORPHANED = 75
+_NICE = 5
+"""A sync beside it, which people look at, gets the processor first."""
 
 
 def main(arguments: list[str]) -> int:
     """0 when the run succeeded, 1 when it failed; why stands in the events and in Dagster's log."""
     end_with_parent()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.nice(_NICE)
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "100")
     plant_file, job_name, first, last, *config = arguments
     defs = build_defs(Path(plant_file))

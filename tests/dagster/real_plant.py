@@ -52,6 +52,8 @@ password_env = "FERRY_TEST_IOTDB"
 staging = "{staging}"
 [ledger]
 postgres = {{ dsn_env = "FERRY_TEST_DSN" }}
+[notify]
+webhook_env = "FERRY_TEST_HOOK"
 """
 
 

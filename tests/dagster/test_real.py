@@ -69,6 +69,13 @@ def test_a_job_is_launched_from_a_clean_shell(real_plant: RealPlant, webserver: 
     assert [each["status"] for each in run if each["jobName"] == "backfill_pi1"] == ["SUCCESS"]
 
 
+def test_the_daemon_watches_the_plant(webserver: Webserver) -> None:
+    found = wait_for(lambda: webserver.sensor("watch"), lambda state: bool(state["ticks"]), 120)
+    assert found["status"] == "RUNNING"
+    assert [(each["status"], each["error"]) for each in found["ticks"]] == [("SKIPPED", None)] * len(found["ticks"])
+    assert all(each["skipReason"] for each in found["ticks"])
+
+
 @pytest.mark.parametrize("job", ["backfill_pi1", "marts_pi1"])
 def test_without_partitions_there_is_one_clear_error(real_plant: RealPlant, webserver: Webserver, job: str) -> None:
     tags = json.dumps({"test": job})

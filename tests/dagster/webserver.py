@@ -40,6 +40,10 @@ query ($id: ID!) { runOrError(runId: $id) { __typename ... on Run { eventConnect
 _TERMINATE = """
 mutation ($id: String!) { terminateRun(runId: $id) { __typename } }
 """
+_SENSOR = """
+query ($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { __typename ... on Sensor {
+  sensorState { status ticks(limit: 5) { status skipReason error { message } } } } } }
+"""
 _LOCATIONS = """
 { workspaceOrError { __typename ... on Workspace { locationEntries { name loadStatus
   locationOrLoadError { __typename ... on PythonError { message } } } } } }
@@ -94,6 +98,9 @@ class Webserver:
 
     def events(self, run_id: str) -> list[dict[str, Any]]:
         return self.ask(_FAILURES, id=run_id)["runOrError"]["eventConnection"]["events"]
+
+    def sensor(self, name: str) -> dict[str, Any]:
+        return self.ask(_SENSOR, sensor={**_REPOSITORY, "sensorName": name})["sensorOrError"]["sensorState"]
 
     def terminate(self, run_id: str) -> str:
         return self.ask(_TERMINATE, id=run_id)["terminateRun"]["__typename"]
