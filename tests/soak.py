@@ -121,8 +121,11 @@ class Follower:
         self.line.outside._postgres.stop()  # type: ignore[union-attr]
 
     def stored(self, span: Interval) -> dict[str, tuple[int, int]]:
-        """Events and digest of everything that IoTDB holds, by point."""
-        points = [point.id for point in self.line.ledger.known_points("pi1")]
+        """Events and digest of all that IoTDB holds of the points that the source still has.
+
+        Of a deleted point it holds what was known when it went: with a feed that is more.
+        """
+        points = [point.id for point in self.line.ledger.load_points("pi1")]
         found = deep_rows(self.line.store.read("pi1", points, span))
         return {point: (row["events"], row["digest"]) for point, row in found.items() if row["events"]}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -101,3 +103,22 @@ class TestPiWebApiThatLimitsStreams(SourceContract):
     @pytest.fixture
     def case(self, by_stream: SourceCase) -> SourceCase:
         return by_stream
+
+
+def test_requests_that_are_cancelled_use_up_no_connection(plain: SourceCase) -> None:
+    """A pool with a bound loses places to them, now and then; here 400 times."""
+
+    async def work() -> None:
+        async with plain.connect() as source:
+            assert isinstance(source, PiWebApiSource)
+            draw = random.Random(1)
+            for _ in range(400):
+                asks = [asyncio.ensure_future(source.discover()) for _ in range(6)]
+                await asyncio.sleep(draw.random() * 0.01)
+                for each in asks:
+                    each.cancel()
+                await asyncio.gather(*asks, return_exceptions=True)
+            async with asyncio.timeout(20):
+                assert len(await source.discover()) == POINTS
+
+    asyncio.run(work())
