@@ -190,8 +190,8 @@ class Transport:
         session = self._sessions.get(loop)
         if session is None:
             waits = httpx.Timeout(self.patience.read_s, connect=self.patience.connect_s)
-            # The gate bounds them. A pool with a bound loses places to requests that are cancelled (httpcore 1.0), until
-            # every request waits for a place that never comes.
+            # The gate bounds them. A pool with a bound loses places to requests that are cancelled (httpcore 1.0),
+            # until every request waits for a place that never comes.
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=self.concurrency)
             client = httpx.AsyncClient(
                 auth=self._login,
