@@ -34,6 +34,21 @@ def build_checks(settings: SourceSettings) -> list[dg.AssetChecksDefinition]:
     return [_coverage(settings), _drift(settings), _swept(settings), _fresh(settings), _quality(settings)]
 
 
+def report_check(instance: dg.DagsterInstance, result: dg.AssetCheckResult) -> None:
+    """Shows a result that no run of the check itself has made."""
+    assert result.asset_key is not None
+    assert result.check_name is not None
+    instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=result.asset_key,
+            check_name=result.check_name,
+            passed=result.passed,
+            metadata=result.metadata or {},
+            description=result.description,
+        )
+    )
+
+
 def fresh_result(line: Line, settings: SourceSettings) -> dg.AssetCheckResult:
     """How far every group that is followed is behind now."""
     now_ns = line.now_ns()

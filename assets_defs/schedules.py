@@ -4,13 +4,12 @@ from typing import Any
 
 import dagster as dg
 
-from assets_defs.checks import SWEPT, swept_result
+from assets_defs.checks import report_check, swept_result
 from assets_defs.failures import readable
 from assets_defs.ferry_resource import FerryResource
 from assets_defs.following import Busy, alone, sweep, sync_pass
 from assets_defs.markdown import table
 from assets_defs.materializing import materialize_followed
-from assets_defs.samples import samples_key
 from pipelines.landing import window_label
 from pipelines.plant import SourceSettings
 from pipelines.sync import PassResult, SweepResult
@@ -137,15 +136,7 @@ def _sweep(settings: SourceSettings) -> dg.JobDefinition:
                 return
             result = swept_result(line, settings)
         context.add_output_metadata(sweep_metadata(found))
-        context.instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(
-                asset_key=samples_key(settings),
-                check_name=SWEPT,
-                passed=result.passed,
-                metadata=result.metadata or {},
-                description=result.description,
-            )
-        )
+        report_check(context.instance, result)
         for problem in found.problems:
             context.log.warning(problem)
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from assets_defs.checks import FRESH, SWEPT, fresh_result, swept_result
+from assets_defs.checks import FRESH, SWEPT, fresh_result, report_check, swept_result
 from assets_defs.ferry_resource import FerryResource
 from assets_defs.jobs import backfill_job
 from assets_defs.line import Line
-from assets_defs.samples import samples_key
 from assets_defs.schedules import discover_job, sweep_job, sync_job
 from pipelines.plant import Plant, SourceSettings
 from pipelines.ports import FerryError
@@ -76,15 +75,7 @@ def _of_source(
         if not result.passed:
             found[key] = f"{settings.name}: {result.description}"
         if (key in before) == result.passed:
-            context.instance.report_runless_asset_event(
-                dg.AssetCheckEvaluation(
-                    asset_key=samples_key(settings),
-                    check_name=name,
-                    passed=result.passed,
-                    metadata=result.metadata or {},
-                    description=result.description,
-                )
-            )
+            report_check(context.instance, result)
     for job in (name(settings.name) for name in (sync_job, discover_job, sweep_job, backfill_job)):
         for run in context.instance.get_runs(dg.RunsFilter(job_name=job, statuses=_FINISHED), limit=1):
             if run.status is dg.DagsterRunStatus.FAILURE:
