@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from pipelines.ports import Lease, LedgerStore
 from pipelines.timeline import Interval
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
 async def leased(
     ledger: LedgerStore, source: str, group: str, part: Interval, holder: str, patience_s: float = 0.0
 ) -> AsyncIterator[Lease]:
-    """Holds the lease; it is given back also when the body is cancelled. Raises Retry when somebody else keeps it."""
+    """Holds the lease; it is given back also when the caller is cancelled, even while it is still being taken.
+
+    Raises Retry when somebody else keeps it.
+    """
     context = ledger.lease(source, group, part, holder, patience_s)
-    lease = await asyncio.to_thread(context.__enter__)
+    taking, cancelled = await _to_its_end(context.__enter__)
     try:
-        yield lease
+        if cancelled:
+            raise cancelled
+        yield taking.result()
     finally:
-        await asyncio.to_thread(context.__exit__, None, None, None)
+        if taking.exception() is None:
+            await _to_its_end(lambda: context.__exit__(None, None, None))
+
+
+async def _to_its_end(call: Callable[[], T]) -> tuple[asyncio.Task[T], asyncio.CancelledError | None]:
+    """The call in a thread, which no cancellation stops: it is over when this returns, with the cancellation if any."""
+    work = asyncio.create_task(asyncio.to_thread(call))
+    cancelled = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return work, cancelled
