@@ -17,11 +17,11 @@ import pyarrow as pa
 
 from pipelines.journal import JournalSource
 from pipelines.landing import Landing
-from pipelines.ledger import NEWCOMER, Standing, standing
+from pipelines.ledger import Standing, standing
 from pipelines.planning import Density
 from pipelines.plant import Plant, SourceSettings, expiry_ns
 from pipelines.points import Point, group_label, in_group, merge_catalogue, selected
-from pipelines.ports import Exclusion, Source, Stop, Store
+from pipelines.ports import Source, Stop, Store
 from pipelines.timeline import HOUR_NS, Interval, merge, subtract
 from pipelines.transfer import Bounds, PairResult, Recount, RectangleRun, SliceResult, Transfer, recount
 from resources.embedded import Progress
@@ -117,22 +117,23 @@ class Line:
                 "the data server is wrong there. Nothing was recorded"
             )
         merged = merge_catalogue(known, found)
-        changed = self.ledger.save_points(settings.name, merged)
-        old = {point.id for point in known}
-        newcomers = [point for point in merged if point.id not in old]
-        self._exclude_newcomers(settings, newcomers)
+        changed = self.ledger.save_points(settings.name, merged, settings.point_groups)
         self.store.write_points(settings.name, merged)
         self.hand_over(settings)
-        return Discovery(len(merged), changed, len(newcomers))
+        return Discovery(len(merged), changed, len({point.id for point in merged} - {point.id for point in known}))
 
     def transfer(self, settings: SourceSettings, source: Source, store: Store | None = None) -> Transfer:
-        """What moves slices of the source; into `store` where it is not the plant's own."""
+        """What moves slices of the source; into `store` where it is not the plant's own.
+
+        To be had before the points are loaded: who is discovered between is then noticed.
+        """
         limits = self.plant.limits
         bounds = Bounds(limits.slice_events, limits.believe_shrink, limits.deep_share)
         expired = self.expired(settings)
         open_from_ns = self.now_ns() - settings.lateness
+        known = self.ledger.known(settings.name, settings.point_groups)
         into = store or self.store
-        return Transfer(source, into, self.ledger, self.landing, bounds, self.run_id, expired, open_from_ns)
+        return Transfer(source, into, self.ledger, self.landing, bounds, self.run_id, expired, open_from_ns, known)
 
     def expired(self, settings: SourceSettings) -> list[Interval]:
         """What IoTDB has forgotten of the source by the plant's retention; what is new of it becomes a fact."""
@@ -251,16 +252,6 @@ class Line:
             return await work(source)
         finally:
             await source.close()
-
-    def _exclude_newcomers(self, settings: SourceSettings, newcomers: Sequence[Point]) -> None:
-        """A point that is found late has no history yet where its group is covered: it is named as unproved there."""
-        opened: list[Exclusion] = []
-        for label, points in self.by_group(settings, newcomers).items():
-            if points:
-                covered = self.ledger.coverage(settings.name, label)
-                opened += [Exclusion(settings.name, label, p.id, span, NEWCOMER) for p in points for span in covered]
-        if opened:
-            self.ledger.exclude(opened)
 
 
 @contextlib.contextmanager

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Gauge
 
 from cli.standing import SourceStanding
-from pipelines.ledger import NEWCOMER
-from pipelines.ports import Exclusion
+from pipelines.ports import NEWCOMER, Exclusion
 from pipelines.sync import DRIFT, TOLD
 from pipelines.timeline import SECOND_NS
 

@@ -15,7 +15,6 @@ from pipelines.timeline import Interval, clip, merge, missing, subtract
 STATES: tuple[str, ...] = get_args(State)
 COUNTS = frozenset({"verified", "settled"})
 ON_DISK = frozenset({"landed", "written"})
-NEWCOMER = "found after its group was covered; its history is not pulled yet"
 TOUCHED_STORE = frozenset({"landed", "written", "verified", "settled", "quarantined"})
 
 

@@ -10,7 +10,19 @@ import pyarrow.compute as pc
 
 from pipelines import samples
 from pipelines.points import Point
-from pipelines.ports import Changes, Exclusion, Looked, Pulled, Retry, SliceId, SliceRecord, SourceTally, Split, Watch
+from pipelines.ports import (
+    Changes,
+    Exclusion,
+    Known,
+    Looked,
+    Pulled,
+    Retry,
+    SliceId,
+    SliceRecord,
+    SourceTally,
+    Split,
+    Watch,
+)
 from pipelines.reconcile import with_silent
 from pipelines.timeline import Interval, merge, subtract
 from pipelines.transfer.generations import within
@@ -214,8 +226,17 @@ class MemoryLedger:
     def looks(self, source: str, span: Interval) -> list[Looked]:
         return [each for each in self.looked if each.source == source and each.span.overlaps(span)]
 
+    def known(self, source: str, groups: int) -> Known:
+        return Known(0, groups)
+
     def commit(
-        self, record: SliceRecord, proofs: pa.Table, exclusions: Sequence[Exclusion] = (), *, keep_proofs: bool = True
+        self,
+        record: SliceRecord,
+        proofs: pa.Table,
+        exclusions: Sequence[Exclusion] = (),
+        *,
+        keep_proofs: bool = True,
+        known: Known | None = None,
     ) -> None:
         self.hook("commit")
         self.slices.append(record)

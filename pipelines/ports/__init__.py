@@ -2,8 +2,10 @@
 
 from pipelines.ports.errors import FerryError, NoRoom, Retry, Skip, Split, Stop, Unreachable
 from pipelines.ports.ledger import (
+    NEWCOMER,
     PROOF_SCHEMA,
     Exclusion,
+    Known,
     Lease,
     LedgerStore,
     Looked,
@@ -17,11 +19,13 @@ from pipelines.ports.source import ChangeFeed, Changes, Origin, Pulled, Source, 
 from pipelines.ports.store import Store
 
 __all__ = [
+    "NEWCOMER",
     "PROOF_SCHEMA",
     "ChangeFeed",
     "Changes",
     "Exclusion",
     "FerryError",
+    "Known",
     "Lease",
     "LedgerStore",
     "Looked",

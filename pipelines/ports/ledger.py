@@ -56,6 +56,18 @@ class Exclusion:
     reason: str
 
 
+NEWCOMER = "new, back or of another type since its group was covered; it is yet to be pulled here"
+"""The reason of such an exception."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The catalogue that a transfer works from: its version, and the number of groups that its points are in."""
+
+    version: int
+    groups: int
+
+
 @dataclass(frozen=True, slots=True)
 class Looked:
     """The source was asked again about a covered span at `asked_ns` (the plant's clock), and how many points differed.
@@ -102,8 +114,11 @@ class LedgerStore(Protocol):
         """Brings the schema to this version; safe when two do it at once."""
         ...
 
-    def save_points(self, source: str, points: Sequence[Point]) -> int:
-        """Records new, changed and vanished points as catalogue versions; returns how many changed."""
+    def save_points(self, source: str, points: Sequence[Point], groups: int) -> int:
+        """Records new, changed and vanished points as catalogue versions; returns how many changed.
+
+        A point that is new, back or of another kind is excepted where its group, one of `groups`, was covered without.
+        """
         ...
 
     def load_points(self, source: str) -> list[Point]:
@@ -112,6 +127,10 @@ class LedgerStore(Protocol):
 
     def known_points(self, source: str) -> list[Point]:
         """Like load_points, with the vanished ones: ids are never given twice."""
+        ...
+
+    def known(self, source: str, groups: int) -> Known:
+        """The catalogue as it is now; to be asked for before the points are loaded."""
         ...
 
     def lease(
@@ -138,10 +157,12 @@ class LedgerStore(Protocol):
         exclusions: Sequence[Exclusion] = (),
         *,
         keep_proofs: bool = True,
+        known: Known | None = None,
     ) -> None:
         """In one transaction: appends `record` and its proofs (PROOF_SCHEMA), closes inside its span the exclusions of
         points that it proves or names, opens `exclusions`, and covers the span when the state is `verified`.
 
+        Points that were discovered after the `known` catalogue and that nothing here speaks of are excepted.
         Without `keep_proofs` the proofs count, but are not kept point by point (docs/decisions/0007).
         """
         ...
@@ -155,7 +176,7 @@ class LedgerStore(Protocol):
         ...
 
     def exclude(self, exclusions: Sequence[Exclusion]) -> None:
-        """Opens point exceptions outside of a slice's commit: points that were found after their group was covered."""
+        """Opens point exceptions outside of a slice's commit."""
         ...
 
     def exclusions(self, source: str, group: str | None, span: Interval) -> list[Exclusion]:

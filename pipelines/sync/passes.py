@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.landing import DamagedLanding
-from pipelines.ledger import NEWCOMER, current, resumable
+from pipelines.ledger import current, resumable
 from pipelines.planning import can_halve
 from pipelines.points import Point
 from pipelines.ports import (
+    NEWCOMER,
     ChangeFeed,
     Exclusion,
     Lease,
@@ -28,7 +29,7 @@ from pipelines.sync.agenda import Due, Heard, Rhythm, due, gaps_newest_first, ov
 from pipelines.sync.ground import Ground
 from pipelines.sync.results import PassResult
 from pipelines.sync.watching import Watching
-from pipelines.timeline import DAY_NS, HOUR_NS, Interval, split_at, split_evenly, subtract
+from pipelines.timeline import DAY_NS, HOUR_NS, Interval, clip, split_at, split_evenly, subtract
 from pipelines.transfer import SliceResult, Transfer
 
 
@@ -142,20 +143,21 @@ class SyncPass(Ground):
                 for reach in self._open_reaches()
                 for each in due(self.now_ns(), reach, coverage, mine, self.rhythm, heard)
             ]
-        gaps += self._newcomers(excepted)
+            gaps += self._newcomers(group, coverage, excepted)
         gaps.sort(key=lambda duty: duty.span.end_ns, reverse=True)
         again.sort(key=lambda duty: duty.look.since_ns if duty.look else 0)
         return gaps + again
 
-    def _newcomers(self, excepted: Sequence[Exclusion]) -> list[_Duty]:
-        """Hours since the handover that were covered before some of their points were found."""
-        lost: dict[tuple[str, Interval], set[str]] = {}
+    def _newcomers(self, group: str, coverage: Sequence[Interval], excepted: Sequence[Exclusion]) -> list[_Duty]:
+        """Hours since the handover that were covered before some of their points were found as they are."""
+        known = {point.id for point in self.points[group]}
+        lost: dict[Interval, set[str]] = {}
         for each in excepted:
-            known = any(point.id == each.point for point in self.points.get(each.group, ()))
-            if each.reason == NEWCOMER and known and (span := each.span.intersect(self.reach)):
-                for hour in split_evenly(span, HOUR_NS):
-                    lost.setdefault((each.group, hour), set()).add(each.point)
-        return [_Duty(group, hour, doubted=frozenset(points)) for (group, hour), points in lost.items()]
+            if each.reason == NEWCOMER and each.group == group and each.point in known:
+                for part in clip(clip(coverage, self.reach), each.span):
+                    for hour in split_evenly(part, HOUR_NS):
+                        lost.setdefault(hour, set()).add(each.point)
+        return [_Duty(group, hour, doubted=frozenset(points)) for hour, points in lost.items()]
 
     def _open_reaches(self) -> list[Interval]:
         """Where looks may be due: the open span and the days that are settling, before and after the handover; what is

@@ -149,7 +149,7 @@ class Sweeping(Ground):
             if each.state == "quarantined":
                 self.result.troubles.add(f"quarantined: {each.note}", str(each.slice))
             elif self.mend:
-                self.result.mended += len(each.differing)
+                self.result.mended += len(each.differing - each.unproved.keys())
             else:
                 self.ledger.exclude(
                     [

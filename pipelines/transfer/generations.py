@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,7 +13,8 @@ from pipelines import reconcile
 from pipelines.landing import DamagedLanding, Landing
 from pipelines.ledger import current
 from pipelines.ports import SliceId, SliceRecord, Store
-from pipelines.samples import empty, ordered
+from pipelines.samples import UNCERTAIN, empty, ordered
+from pipelines.samples.events import codes_of
 from pipelines.timeline import Interval
 
 
@@ -40,16 +43,51 @@ def current_events(
     return joined(parts), failed
 
 
-def shrunk(before: pa.Table, now: pa.Table, whole: Collection[str], share: float) -> dict[str, tuple[int, int]]:
-    """Points of `whole` that lost more than `share` of their events, or all of them: {point: (before, now)}."""
-    was, left = reconcile.deep_rows([before]), reconcile.deep_rows([now])
-    lost = {}
+def changed(before: pa.Table, now: pa.Table, points: Collection[str]) -> set[str]:
+    """Points whose events are not the same, by number and digest."""
+    was, has = reconcile.deep_rows([before]), reconcile.deep_rows([now])
+    nothing = {"events": 0, "digest": 0}
+    return {
+        point
+        for point in points
+        if any(was.get(point, nothing)[key] != has.get(point, nothing)[key] for key in ("events", "digest"))
+    }
+
+
+class Loss(NamedTuple):
+    """What a point had and has now, of `what`: events, or usable events (not bad)."""
+
+    before: int
+    now: int
+    what: str
+
+    @property
+    def gone(self) -> int:
+        return self.before - self.now
+
+
+def shrunk(before: pa.Table, now: pa.Table, whole: Collection[str], share: float) -> dict[str, Loss]:
+    """Points of `whole` that lost more than `share` of their events or of their usable ones, or all of them.
+
+    Usable ones, since a point whose type was changed shows what cannot be coerced as a bad state for each value
+    (AVEVA, Data Archive Administration, "Allowable point type coercions").
+    """
+    was, left = _sizes(before), _sizes(now)
+    lost: dict[str, Loss] = {}
     for point in whole:
-        had = was.get(point, {"events": 0})["events"]
-        has = left.get(point, {"events": 0})["events"]
-        if had and (has == 0 or had - has > share * had):
-            lost[point] = (had, has)
+        sizes = zip(("events", "usable events"), was.get(point, (0, 0)), left.get(point, (0, 0)), strict=True)
+        for loss in (Loss(had, has, what) for what, had, has in sizes):
+            if loss.before and (loss.now == 0 or loss.gone > share * loss.before):
+                lost.setdefault(point, loss)
     return lost
+
+
+def _sizes(events: pa.Table) -> dict[str, tuple[int, int]]:
+    """Events and usable events by point."""
+    codes, ids = codes_of(events)
+    usable = np.asarray(events["quality"].combine_chunks()) >= UNCERTAIN
+    every, kept = np.bincount(codes, minlength=len(ids)), np.bincount(codes[usable], minlength=len(ids))
+    return dict(zip(ids, zip(every.tolist(), kept.tolist(), strict=True), strict=True))
 
 
 def of_points(events: pa.Table, points: Collection[str]) -> pa.Table:

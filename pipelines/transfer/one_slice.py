@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipelines.landing import Landing
 from pipelines.points import Point
-from pipelines.ports import Lease, LedgerStore, SliceId, SliceRecord, Source, Store
+from pipelines.ports import Known, Lease, LedgerStore, SliceId, SliceRecord, Source, Store
 from pipelines.timeline import Interval
 from pipelines.transfer.refreshing import SliceRefresh
 from pipelines.transfer.results import Bounds, SliceResult
@@ -28,6 +28,8 @@ class Transfer:
     """What the store has forgotten, or would: such slices are landed and proved against the source only."""
     open_from_ns: int = 2**63 - 1
     """Slices that end later are open: what late edits do to them is believed more easily (design.md, rule 3)."""
+    known: Known | None = None
+    """The catalogue that the points of all slices are of; None where it cannot change meanwhile."""
 
     async def run(
         self,

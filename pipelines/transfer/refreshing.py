@@ -9,12 +9,15 @@ import pyarrow as pa
 
 from pipelines import reconcile
 from pipelines.ledger import current
-from pipelines.ports import Exclusion, SourceTally
+from pipelines.ports import SourceTally
 from pipelines.samples import empty, ordered
-from pipelines.transfer.generations import of_points
+from pipelines.transfer.generations import changed, of_points
 from pipelines.transfer.reading import reread
 from pipelines.transfer.results import SliceResult
-from pipelines.transfer.slice_work import PROVISIONAL, SliceWork, changed
+from pipelines.transfer.slice_work import PROVISIONAL, SliceWork
+
+_FEW_POINTS, _FEW_SHARE = 10, 0.1
+"""So many points, or such a share of the group, may each be in doubt by themselves."""
 
 
 class SliceRefresh(SliceWork):
@@ -31,16 +34,16 @@ class SliceRefresh(SliceWork):
         fresh, lost = await self._timed("pull", lambda: self._pull_some(suspects))
         got = suspects - lost.keys()
         self.differing = frozenset(await asyncio.to_thread(changed, of_points(events, got), fresh, got))
-        unproved = {**failed, **lost}
         if not mend:
             return self._result("verified", empty(), 0, {})
-        if self.open and (gone := self.too_much_gone(of_points(events, got), fresh, got)):
-            return await self._not_believed(gone)
+        gone = await self._not_believed(events, fresh, got)
+        got -= gone.keys()
+        unproved = {**failed, **lost, **gone}
         loose = any(piece.record.note == PROVISIONAL for piece in pieces)
         merging = one_piece and loose and (len(pieces) > 1 or not self.provisional)
-        if not got and not merging:
+        if not got and not merging and gone.items() <= self._excepted().items():
             return self._result("verified", empty(), 0, {point: unproved[point] for point in suspects})
-        events = ordered(reconcile.replaced(events, got, fresh)) if got else events
+        events = ordered(reconcile.replaced(events, got, of_points(fresh, got))) if got else events
         manifest = await self._land(events, {p: why for p, why in unproved.items() if p not in got})
         return await self._store_and_prove(events, manifest, said, write=got, over=got)
 
@@ -56,19 +59,22 @@ class SliceRefresh(SliceWork):
         landed = reconcile.deep_rows([events])
         told = said.table["point"].to_pylist()
         drift = reconcile.against_source(landed, reconcile.usable_totals(events), said, told)
-        excepted = self.t.ledger.exclusions(self.slice_id.source, self.slice_id.group, self.span)
-        waiting = {each.point for each in excepted} | set(failed)
+        waiting = self._excepted().keys() | set(failed)
         return {each.point for each in drift} | (waiting & set(self.ids))
 
-    async def _not_believed(self, lost: Mapping[str, tuple[int, int]]) -> SliceResult:
-        unproved = {
-            point: f"the source now shows {now:,} of {before:,} events of {self.span}, and too many points lost some "
-            "at once to be believed; it is asked again later"
-            for point, (before, now) in lost.items()
+    def _excepted(self) -> dict[str, str]:
+        """The open exceptions of the span: reasons by point."""
+        found = self.t.ledger.exclusions(self.slice_id.source, self.slice_id.group, self.span)
+        return {each.point: each.reason for each in found}
+
+    async def _not_believed(self, events: pa.Table, fresh: pa.Table, got: Collection[str]) -> dict[str, str]:
+        """Points that keep what they had, and why. Where many lost too much nothing is named: the slice as a whole is
+        not believed."""
+        lost = await self._shrunk(fresh, got, events)
+        if not self.open and len(lost) > max(_FEW_POINTS, len(self.ids) * _FEW_SHARE):
+            return {}
+        return {
+            point: f"the source now shows {loss.now:,} of {loss.before:,} {loss.what} of {self.span}: not believed, "
+            "what was there is kept. If the source is right: ferry restate --accept-loss over this span"
+            for point, loss in lost.items()
         }
-        exclusions = [
-            Exclusion(self.slice_id.source, self.slice_id.group, point, self.span, why)
-            for point, why in unproved.items()
-        ]
-        await asyncio.to_thread(self.t.ledger.exclude, exclusions)
-        return self._result("verified", empty(), 0, unproved)

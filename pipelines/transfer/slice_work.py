@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ from pipelines.points import Point
 from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord, SourceTally, Split, State
 from pipelines.samples import coarsen, empty, ordered
 from pipelines.timeline import Interval
-from pipelines.transfer.generations import current_events, joined, of_points, shrunk, within
+from pipelines.transfer.generations import Loss, changed, current_events, joined, of_points, shrunk, within
 from pipelines.transfer.proving import Look, Proven, look, only_landed, prove
 from pipelines.transfer.results import SliceResult
 
@@ -105,10 +106,10 @@ class SliceWork:
         landed, _ = current_events(self.t.landing, self.t.store, slice_id, self.window, self.ids, history)
         return frozenset(changed(of_points(landed, got), of_points(early, got), got))
 
-    def too_much_gone(self, before: pa.Table, now: pa.Table, points: Collection[str]) -> dict[str, tuple[int, int]]:
+    def too_much_gone(self, before: pa.Table, now: pa.Table, points: Collection[str]) -> dict[str, Loss]:
         """Of an open slice: the points that lost events, when these are too many together to be believed."""
         lost = shrunk(before, now, points, 0.0)
-        events = sum(had - has for had, has in lost.values())
+        events = sum(loss.gone for loss in lost.values())
         return lost if events > max(_FEW_EVENTS, self.t.bounds.believe_shrink * len(before)) else {}
 
     async def _pull_some(self, points: Collection[str]) -> tuple[pa.Table, dict[str, str]]:
@@ -195,12 +196,11 @@ class SliceWork:
             for point, reason in sorted(proven.unproved.items())
         ]
         record = replace(self._row("verified", manifest.generation, len(events), rounded), note=note)
-        await self._timed(
-            "commit",
-            lambda: asyncio.to_thread(
-                self.t.ledger.commit, record, proven.proofs, exclusions, keep_proofs=not self.provisional
-            ),
-        )
+        commit = partial(
+            self.t.ledger.commit, record, proven.proofs, exclusions,
+            keep_proofs=not self.provisional, known=self.t.known,
+        )  # fmt: skip
+        await self._threaded("commit", commit)
         return self._result("verified", events, rounded, proven.unproved, note)
 
     async def _prove_landed(
@@ -239,14 +239,17 @@ class SliceWork:
         said = await self._timed("count", lambda: self.t.source.tally(self.points, self.span))
         return await self._all_over(events, manifest, said, rewriting=True, again=False)
 
-    async def _shrunk(self, events: pa.Table, whole: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Points that lost more than they may lose: {point: (before, now)}; {} when it is believed."""
+    async def _shrunk(
+        self, events: pa.Table, whole: Collection[str], before: pa.Table | None = None
+    ) -> dict[str, Loss]:
+        """Points that lost more than they may lose; {} when it is believed."""
         history = await self._history()
         if not current(history, self.span):
             return {}
         if await asyncio.to_thread(self.t.ledger.loss_accepted, self.slice_id):
             return {}
-        before, _ = await asyncio.to_thread(self._current_events, history)
+        if before is None:
+            before, _ = await asyncio.to_thread(self._current_events, history)
         if self.open:
             return await asyncio.to_thread(self.too_much_gone, before, events, whole)
         return await asyncio.to_thread(shrunk, before, events, whole, self.t.bounds.believe_shrink)
@@ -254,11 +257,11 @@ class SliceWork:
     def _current_events(self, history: list[SliceRecord]) -> tuple[pa.Table, dict[str, str]]:
         return current_events(self.t.landing, self.t.store, self.slice_id, self.window, self.ids, history)
 
-    async def _quarantine(self, manifest: Manifest, lost: Mapping[str, tuple[int, int]]) -> SliceResult:
-        point, (before, now) = max(lost.items(), key=lambda item: item[1][0] - item[1][1])
+    async def _quarantine(self, manifest: Manifest, lost: Mapping[str, Loss]) -> SliceResult:
+        point, most = max(lost.items(), key=lambda item: item[1].gone)
         note = (
-            f"{len(lost)} points shrank, most {point} from {before:,} to {now:,} events; nothing was changed in "
-            "IoTDB. If the source is right: ferry restate --accept-loss over this span, then backfill"
+            f"{len(lost)} points shrank, most {point} from {most.before:,} to {most.now:,} {most.what}; nothing was "
+            "changed in IoTDB. If the source is right: ferry restate --accept-loss over this span, then backfill"
         )
         await asyncio.to_thread(
             self.t.ledger.record,
@@ -292,14 +295,3 @@ class SliceWork:
 
     async def _threaded(self, stage: str, call: Callable[..., T], *arguments: object) -> T:
         return await self._timed(stage, lambda: asyncio.to_thread(call, *arguments))
-
-
-def changed(before: pa.Table, now: pa.Table, points: Collection[str]) -> set[str]:
-    """Points whose events are not the same, by number and digest."""
-    was, has = reconcile.deep_rows([before]), reconcile.deep_rows([now])
-    nothing = {"events": 0, "digest": 0}
-    return {
-        point
-        for point in points
-        if any(was.get(point, nothing)[key] != has.get(point, nothing)[key] for key in ("events", "digest"))
-    }

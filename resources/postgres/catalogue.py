@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,9 +11,13 @@ import msgspec
 import pyarrow as pa
 
 import sql
-from pipelines.points import Point
+from pipelines.points import Point, group_label, group_of
+from pipelines.ports import NEWCOMER, Exclusion, Known, SliceId
+from pipelines.timeline import Interval, clip, merge
 from resources.postgres.columns import copy_in
 from resources.postgres.connections import Connection
+from resources.postgres.exclusions import add
+from resources.postgres.slices import covered, lock_group, one
 from resources.postgres.texts import legible
 
 _STATEMENTS = {name: text.encode() for name, text in sql.statements("ledger/points.sql").items()}
@@ -43,10 +47,11 @@ def _sendable(value: Any) -> Any:
     return value if not isinstance(value, float) or math.isfinite(value) else str(value)
 
 
-def save(connection: Connection, source: str, points: Sequence[Point]) -> int:
+def save(connection: Connection, source: str, points: Sequence[Point], groups: int) -> int:
     """Appends a version for each new, changed, vanished and returned point; returns how many.
 
-    In the caller's transaction. Raises ValueError when two points have the same id.
+    What slices were made without, or with another kind of, is excepted there. In the caller's transaction. Raises
+    ValueError when two points have the same id.
     """
     if len({point.id for point in points}) != len(points):
         raise ValueError(f"the catalogue of {source!r} holds an id twice")
@@ -62,9 +67,45 @@ def save(connection: Connection, source: str, points: Sequence[Point]) -> int:
     )
     copy_in(connection, _STATEMENTS["copy"], rows)
     connection.execute(_STATEMENTS["analyze"])
+    _except_late(connection, source, groups)
     changed = connection.execute(_STATEMENTS["append"], {"source": source}).rowcount
     connection.execute(_STATEMENTS["discovered"], {"source": source, "points": len(points), "changed": changed})
     return changed
+
+
+def _except_late(connection: Connection, source: str, groups: int) -> None:
+    """Locks the groups: a commit comes before, and its coverage is seen here, or after, and sees the points."""
+    late: dict[str, list[tuple[str, int | None]]] = {}
+    for point, since in connection.execute(_STATEMENTS["late"], {"source": source}).fetchall():
+        late.setdefault(group_label(group_of(point, groups)), []).append((point, since))
+    for group, points in sorted(late.items()):  # everybody locks groups in this order
+        lock_group(connection, source, group)
+        standing = covered(connection, source, group)
+        spans: dict[int | None, list[Interval]] = {None: standing}
+        for since in {since for _, since in points} - {None}:
+            rows = connection.execute(_STATEMENTS["made_since"], {"source": source, "group": group, "seq": since})
+            made = merge(Interval(*row) for row in rows)
+            spans[since] = [part for each in standing for part in clip(made, each)]
+        opened = [Exclusion(source, group, point, span, NEWCOMER) for point, since in points for span in spans[since]]
+        if opened:
+            add(connection, source, group, opened)
+
+
+def late_for(connection: Connection, slice_id: SliceId, known: Known, told: Collection[str]) -> list[Exclusion]:
+    """Exceptions of the slice for the points of its group that are not among the `told` ones, or not as they were."""
+    if version(connection, slice_id.source) == known.version:
+        return []
+    rows = connection.execute(_STATEMENTS["changed_since"], {"source": slice_id.source, "seq": known.version})
+    return [
+        Exclusion(slice_id.source, slice_id.group, point, slice_id.span, NEWCOMER)
+        for point, other_kind in rows
+        if (other_kind or point not in told) and group_label(group_of(point, known.groups)) == slice_id.group
+    ]
+
+
+def version(connection: Connection, source: str) -> int:
+    """The number of the newest discovery, 0 before the first."""
+    return int(one(connection, _STATEMENTS["version"], {"source": source}))
 
 
 def age_s(connection: Connection, source: str) -> float | None:

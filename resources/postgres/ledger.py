@@ -14,7 +14,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from pipelines.points import Point
-from pipelines.ports import Exclusion, Lease, Looked, SliceId, SliceRecord, Watch
+from pipelines.ports import Exclusion, Known, Lease, Looked, SliceId, SliceRecord, Watch
 from pipelines.timeline import Interval
 from resources.postgres import catalogue, journal, migrations, proofs, recounts, slices, watches
 from resources.postgres.connections import Connection, Connections, Work
@@ -44,12 +44,13 @@ class PostgresLedger:
         """Brings the schema to this version; two at once are safe. Raises Stop: newer schema, changed migration."""
         self._connections.run(lambda connection: migrations.migrate(connection, migrations.packaged()))
 
-    def save_points(self, source: str, points: Sequence[Point]) -> int:
+    def save_points(self, source: str, points: Sequence[Point], groups: int) -> int:
         """Records new, changed, vanished and returned points as versions; returns how many rows that made.
 
+        A point that is new, back or of another kind is excepted where its group, one of `groups`, was covered without.
         Raises ValueError when an id stands in `points` twice.
         """
-        return self._connections.run(lambda connection: catalogue.save(connection, source, points))
+        return self._connections.run(lambda connection: catalogue.save(connection, source, points, groups))
 
     def load_points(self, source: str) -> list[Point]:
         """The newest version of every point that was not found vanished, ordered by id."""
@@ -58,6 +59,10 @@ class PostgresLedger:
     def known_points(self, source: str) -> list[Point]:
         """Like load_points, with the vanished ones."""
         return self._connections.run(lambda connection: catalogue.load(connection, source, True))
+
+    def known(self, source: str, groups: int) -> Known:
+        """The catalogue as it is now, its points in so many groups."""
+        return Known(self._connections.run(lambda connection: catalogue.version(connection, source)), groups)
 
     def catalogue_age_s(self, source: str) -> float | None:
         """Seconds since the source was last asked for its points; None before the first time."""
@@ -118,17 +123,26 @@ class PostgresLedger:
         exclusions: Sequence[Exclusion] = (),
         *,
         keep_proofs: bool = True,
+        known: Known | None = None,
     ) -> None:
         """Appends `record`, its proofs (PROOF_SCHEMA) and point exceptions in one transaction.
 
         A `verified` one also appends coverage of its span, ends the older proofs there, and closes the exceptions
         inside its span of the points it proved (a proof other than `none`); one of a point that it neither proved
         nor names stays. Without `keep_proofs` the proofs do all that and are not kept. `exclusions` replace what they
-        overlap; what of an old one reaches beyond stays open. Raises ValueError for proofs in another schema and
+        overlap; what of an old one reaches beyond stays open. Points that were discovered after the `known` catalogue
+        and that nothing here speaks of are excepted. Raises ValueError for proofs in another schema and
         exceptions of another group.
         """
         table = slices.checked(record, proofs, exclusions)
-        self._run_in(record.slice, lambda connection: slices.commit(connection, record, table, exclusions, keep_proofs))
+        told = {*table["point"].to_pylist(), *(each.point for each in exclusions)}
+
+        def work(connection: Connection) -> None:
+            slices.lock_group(connection, record.slice.source, record.slice.group)
+            late = catalogue.late_for(connection, record.slice, known, told) if known else []
+            slices.commit(connection, record, table, [*exclusions, *late], keep_proofs)
+
+        self._run_in(record.slice, work)
 
     def withdraw(self, slice_id: SliceId, reason: str, run_id: str = "") -> None:
         """Appends a withdrawal of coverage over the slice's span; every proof that touches it ends."""
@@ -146,10 +160,7 @@ class PostgresLedger:
 
     def coverage(self, source: str, group: str) -> list[Interval]:
         """Merged intervals covered and not withdrawn since."""
-        values = {"source": source, "group": group}
-        return self._connections.run(
-            lambda connection: [Interval(*row) for row in connection.execute(slices.COVERAGE["covered"], values)]
-        )
+        return self._connections.run(lambda connection: slices.covered(connection, source, group))
 
     def exclude(self, exclusions: Sequence[Exclusion]) -> None:
         """Opens point exceptions outside of a commit, where their point has none yet: twice is once."""

@@ -62,6 +62,12 @@ def standing(connection: Connection, of_slice: dict[str, Any]) -> list[int]:
     return [seq for (seq,) in connection.execute(COVERAGE["standing"], of_slice)]
 
 
+def covered(connection: Connection, source: str, group: str) -> list[Interval]:
+    """Merged intervals covered and not withdrawn since."""
+    rows = connection.execute(COVERAGE["covered"], {"source": source, "group": group})
+    return [Interval(*row) for row in rows]
+
+
 def lock_group(connection: Connection, source: str, group: str) -> None:
     """Until the end of the transaction: whoever changes the coverage of the group does it alone."""
     connection.execute(LOCKS["group"], {"name": f"group\x1f{source}\x1f{group}"})

@@ -8,6 +8,7 @@ from typing import Any
 
 from simulators.pi_web_api import webids
 from simulators.pi_web_api.specs import PI_TYPES, Spec, default_spec, usual_spec
+from simulators.pi_web_api.states import DIGITAL_SETS
 
 _NAMESPACE = uuid.UUID("8d6d2a1e-5c0b-4f0e-9a51-2f1c7a3f9b10")
 
@@ -114,6 +115,15 @@ class Catalogue:
         renamed = replace(spec, name=new)
         self._put(renamed)
         return renamed
+
+    def retype(self, name: str, given: dict[str, Any]) -> Spec:
+        """The point with other fields of Spec, such as pi_type, digital_set and unit. Raises UnknownPointError, and
+        ValueError for a type or a set that there is not."""
+        spec = replace(self.find(name), **given)
+        if spec.pi_type not in PI_TYPES or (spec.pi_type == "Digital" and spec.digital_set not in DIGITAL_SETS):
+            raise ValueError(f"{spec.pi_type!r} with the set {spec.digital_set!r}: no such type or set")
+        self._specs[spec.number] = spec
+        return spec
 
     def delete(self, name: str) -> Spec:
         """Takes the point away, and returns what it was. Raises UnknownPointError."""

@@ -4,7 +4,7 @@
 - `GET /_plant/stats`, `DELETE` sets to zero
 - `POST /_plant/edits` a list of edits, or {"seed", "start", "end", "count", "points", "kinds"} for a generated set;
   answers what was done; `GET` lists all edits so far
-- `POST /_plant/points` {"op": "add" | "rename" | "delete", "name", "to", …}
+- `POST /_plant/points` {"op": "add" | "rename" | "retype" | "delete", "name", "to", …}
 - `POST /_plant/hide` {"start", "end"}; `DELETE` shows all again
 - `POST /_plant/clock` {"advance_s"} moves the plant's present
 - `GET /_plant/updates` how many streams are registered for updates; `DELETE` drops them all, as a restart does
@@ -96,19 +96,24 @@ class Control:
         return JSONResponse({"edits": [edit.told for edit in plant.edits]})
 
     async def points(self, request: Request) -> Response:
-        """Adds, renames or deletes a point."""
-        catalogue, given = self._gate.service.catalogue, dict(await request.json())
+        """Adds, renames, retypes or deletes a point."""
+        plant, given = self._gate.service.plant, dict(await request.json())
+        catalogue = plant.catalogue
         op, name = given.pop("op", ""), str(given.pop("name", ""))
         if op == "add":
             spec = catalogue.add(name, given)
         elif op == "rename":
-            self._gate.service.plant.birth(catalogue.find(name).number)
+            plant.birth(catalogue.find(name).number)
             spec = catalogue.rename(name, str(given["to"]))
+        elif op == "retype":
+            plant.birth(catalogue.find(name).number)
+            spec = catalogue.retype(name, given)
+            plant.retype(spec)
         elif op == "delete":
-            self._gate.service.plant.birth(catalogue.find(name).number)
+            plant.birth(catalogue.find(name).number)
             spec = catalogue.delete(name)
         else:
-            raise ValueError(f"{op!r}: expected add, rename or delete")
+            raise ValueError(f"{op!r}: expected add, rename, retype or delete")
         return JSONResponse({"name": spec.name, "number": spec.number, "points": len(catalogue)})
 
     async def hide(self, request: Request) -> Response:

@@ -10,7 +10,7 @@ import numpy as np
 from simulators.pi_web_api.events import DAY_NS, HOUR_NS, TICK_NS, Events, Flag, Shape, blank, joined
 from simulators.pi_web_api.signals import decimal
 from simulators.pi_web_api.specs import Spec
-from simulators.pi_web_api.states import OVER_RANGE, PT_CREATED, SYSTEM_STATES, UNDER_RANGE
+from simulators.pi_web_api.states import COERCION_FAILED, OVER_RANGE, PT_CREATED, SYSTEM_STATES, UNDER_RANGE
 
 TIE_HEAVY_EVENTS = 5_000
 ERROR_TEXTS = ("PI Point not found 'UNIT1.ERRORS'.", "[-11059] No Good Data For Calculation", "")
@@ -100,7 +100,7 @@ def _states(spec: Spec, events: Events, draw: np.random.Generator, share: float)
     begins = _some(draw, events, share, 0.15)
     places = np.unique(np.minimum(np.concatenate([begins, begins[::2] + 1, begins[::4] + 2]), len(events) - 1))
     if spec.role == "trouble":
-        numbers = draw.choice(np.asarray(sorted(set(SYSTEM_STATES) - {PT_CREATED})), len(places))
+        numbers = draw.choice(np.asarray(sorted(set(SYSTEM_STATES) - {PT_CREATED, COERCION_FAILED})), len(places))
     else:
         numbers = draw.choice(np.asarray(_COMMON_STATES), len(places))
     if spec.role == "range":

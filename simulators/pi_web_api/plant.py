@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from simulators.pi_web_api.catalogue import Catalogue
 from simulators.pi_web_api.clock import Clock
+from simulators.pi_web_api.coercion import coerced
 from simulators.pi_web_api.edits import Edit, applied
 from simulators.pi_web_api.events import DAY_NS, NOTHING, TICK_NS, Events, joined
 from simulators.pi_web_api.oddities import created, with_oddities
@@ -33,6 +35,7 @@ class Plant:
         self._edits: dict[int, dict[int, list[Edit]]] = {}  # by point, by day
         self._journals: dict[int, list[Edit]] = {}  # by point
         self._specs: dict[int, Spec] = {}  # as points were born: a rename or deletion changes no history
+        self._eras: dict[int, list[tuple[int, Spec]]] = {}  # of retyped points: since when (ns) they are what
         self._kept: OrderedDict[tuple[int, int], Events] = OrderedDict()
         self._kept_bytes = 0
 
@@ -83,7 +86,8 @@ class Plant:
         events = self._born(number, day)
         for edit in self._edits.get(number, {}).get(day, ()):
             events = applied(events, edit)
-        return events
+        eras = self._eras.get(number)
+        return coerced(events, eras[-1][1]) if eras else events
 
     def window(self, number: int, start_ns: int, last_ns: int) -> Events:
         """The point's events in [start, last], both ends included."""
@@ -134,6 +138,12 @@ class Plant:
             events = applied(events, earlier)
         return events.between(edit.time_ns, edit.time_ns + 1).take(slice(edit.tie, edit.tie + 1))
 
+    def retype(self, spec: Spec) -> None:
+        """From now on the point's events come about as `spec` says; those before are shown under its type."""
+        self._eras.setdefault(spec.number, []).append((self.clock.now_ns(), spec))
+        for day in self.days(spec.number, -_FAR_NS, _FAR_NS):
+            self._drop(spec.number, day)
+
     def hide(self, start_ns: int, end_ns: int) -> None:
         """Makes [start, end) empty for every point, as an archive that is not mounted does."""
         self.hidden.append((start_ns, end_ns))
@@ -146,7 +156,15 @@ class Plant:
             self._drop_days(start_ns, end_ns)
 
     def _born(self, number: int, day: int) -> Events:
-        spec = self.birth(number)
+        edges = [(-_FAR_NS, self.birth(number)), *self._eras.get(number, ()), (_FAR_NS, None)]
+        parts = []
+        for (since_ns, spec), (until_ns, _) in pairwise(edges):
+            if spec and since_ns < (day + 1) * DAY_NS and day * DAY_NS < until_ns:
+                parts.append(self._born_as(spec, day).between(since_ns, until_ns))
+        return joined(parts)
+
+    def _born_as(self, spec: Spec, day: int) -> Events:
+        number = spec.number
         start_ns, end_ns = self.span(number)
         if spec.interval_s <= 0 or (day + 1) * DAY_NS <= start_ns or day * DAY_NS >= end_ns:
             return NOTHING

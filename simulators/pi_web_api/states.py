@@ -10,6 +10,7 @@ from pipelines.samples import Quality
 
 NO_DATA, PT_CREATED, SHUTDOWN, BAD_INPUT, IO_TIMEOUT = 248, 253, 254, 255, 246
 UNDER_RANGE, OVER_RANGE = 251, 252
+COERCION_FAILED = 315
 
 SYSTEM_SET = "SYSTEM"
 SYSTEM_STATES: dict[int, str] = {
@@ -47,6 +48,7 @@ SYSTEM_STATES: dict[int, str] = {
     259: "Under LCL",
     # Sites fill unused slots, so numbers that no table knows occur.
     307: "Werkssperre",
+    COERCION_FAILED: "Coercion Failed",
 }
 
 DIGITAL_SETS: dict[str, tuple[str, ...]] = {

@@ -13,6 +13,36 @@ ANALYZE found
 -- name: lock
 SELECT pg_advisory_xact_lock(lock_key(%(name)s))
 
+-- Points that are not what the group's slices were made with: never seen, vanished until now, or of another kind. Since
+-- when slices may lack them as they are now: null is for ever.
+-- name: late
+SELECT f.point, CASE
+    WHEN n.vanished THEN n.seq
+    WHEN n.point IS NOT NULL THEN coalesce((SELECT max(seq) FROM discoveries WHERE source = %(source)s), 0)
+END
+FROM found f
+LEFT JOIN points_now n ON n.source = %(source)s AND n.point = f.point
+WHERE n.point IS NULL OR n.vanished OR n.kind <> f.kind
+
+-- name: made_since
+SELECT start_ns, end_ns
+FROM slices
+WHERE source = %(source)s AND point_group = %(group)s AND proves AND seq > %(seq)s
+
+-- Points that have appeared, come back or changed since a version of the catalogue, and whether their kind did.
+-- name: changed_since
+SELECT n.point, n.kind IS DISTINCT FROM (
+    SELECT o.kind
+    FROM points o
+    WHERE o.source = n.source AND o.point = n.point AND o.seq <= %(seq)s
+    ORDER BY o.seq DESC
+    LIMIT 1)
+FROM points_now n
+WHERE n.source = %(source)s AND n.seq > %(seq)s AND NOT n.vanished
+
+-- name: version
+SELECT coalesce(max(seq), 0) FROM discoveries WHERE source = %(source)s
+
 -- name: append
 WITH newest AS MATERIALIZED (
     SELECT point, vanished, name, kind, body FROM points_now WHERE source = %(source)s

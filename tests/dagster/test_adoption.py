@@ -19,7 +19,7 @@ def moved(plant: MemoryPlant, *keys: str) -> None:
     """Moves windows without Dagster knowing, as a run does that is killed right after."""
     line, settings = plant.line, plant.settings
     if not plant.ledger.points:
-        line.ledger.save_points("pi1", plant.source.points)
+        line.ledger.save_points("pi1", plant.source.points, 1)
     pairs = [
         (group, window) for window in line.windows(settings) for group in line.groups(settings)
         if key_of(group, window) in keys
@@ -64,7 +64,7 @@ def test_only_windows_of_the_span(memory_plant: MemoryPlant, instance: Any) -> N
 
 def test_open_pairs_are_what_is_missing_or_unproved(memory_plant: MemoryPlant) -> None:
     line, settings = memory_plant.line, memory_plant.settings
-    line.ledger.save_points("pi1", memory_plant.source.points)
+    line.ledger.save_points("pi1", memory_plant.source.points, 1)
     assert [key_of(*pair) for pair in sorted(open_pairs(line, settings, ALL))] == sorted(KEYS)
     moved(memory_plant, *KEYS)
     assert open_pairs(line, settings, ALL) == []

@@ -21,7 +21,7 @@ def followed(memory_plant: MemoryPlant) -> MemoryPlant:
     """It is noon; sync looks after what is younger than the day's beginning."""
     memory_plant.line.now_ns = lambda: NOW_NS
     memory_plant.source.events = events_of(POINTS, 60)
-    memory_plant.ledger.save_points("pi1", POINTS)
+    memory_plant.ledger.save_points("pi1", POINTS, 1)
     memory_plant.ledger.hand_over("pi1", parse("2026-01-03"))
     return memory_plant
 

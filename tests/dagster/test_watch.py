@@ -26,7 +26,7 @@ def plant(write_plant: Any) -> Iterator[MemoryPlant]:
     with in_memory(write_plant(text=text)) as found:
         found.line.now_ns = lambda: NOW_NS
         found.source.events = events_of(POINTS, 60)
-        found.ledger.save_points("pi1", POINTS)
+        found.ledger.save_points("pi1", POINTS, 1)
         found.ledger.hand_over("pi1", parse("2026-01-03"))
         yield found
 

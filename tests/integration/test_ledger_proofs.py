@@ -7,14 +7,15 @@ import math
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pyarrow as pa
 import pytest
 
-from pipelines.points import Point
-from pipelines.ports import PROOF_SCHEMA
-from pipelines.timeline import Interval
+from pipelines.points import Point, group_label, group_of
+from pipelines.ports import NEWCOMER, PROOF_SCHEMA
+from pipelines.timeline import Interval, merge
 from resources.embedded import PostgresAddress
 from resources.postgres import PostgresLedger
 from tests.ledger import proof_table, schema_dsn, slice_id, verified
@@ -127,42 +128,104 @@ def test_points_are_versions(ledger: PostgresLedger, source: str) -> None:
     b = Point("B", "B", "digital", zero=math.nan, span=-math.inf)
     assert ledger.load_points(source) == []
     assert ledger.catalogue_age_s(source) is None
-    assert ledger.save_points(source, [b, a]) == 2
+    assert ledger.save_points(source, [b, a], 1) == 2
     first_s = ledger.catalogue_age_s(source)
     assert first_s is not None and 0 <= first_s < 60
     assert ledger.load_points(source)[0] == a
     assert repr(ledger.load_points(source)[1]) == repr(b)  # NaN is not itself
-    assert ledger.save_points(source, [a, b]) == 0
+    assert ledger.save_points(source, [a, b], 1) == 0
     again_s = ledger.catalogue_age_s(source)
     assert again_s is not None and again_s < first_s + 60
     renamed = dataclasses.replace(a, name="A2", attributes={"x": "2", "ä": "\u2028"})
-    assert ledger.save_points(source, [renamed]) == 2
+    assert ledger.save_points(source, [renamed], 1) == 2
     assert ledger.load_points(source) == [renamed]
     assert [point.id for point in ledger.known_points(source)] == ["A", "B"]
-    assert ledger.save_points(source, [renamed]) == 0
-    assert ledger.save_points(source, [renamed, b]) == 1
+    assert ledger.save_points(source, [renamed], 1) == 0
+    assert ledger.save_points(source, [renamed, b], 1) == 1
     assert [point.id for point in ledger.load_points(source)] == ["A", "B"]
-    assert ledger.save_points(source, []) == 2
+    assert ledger.save_points(source, [], 1) == 2
     assert ledger.load_points(source) == []
     assert ledger.load_points(f"{source}x") == []
 
 
+def excepted(ledger: PostgresLedger, source: str) -> set[tuple[str, int, int]]:
+    found = ledger.exclusions(source, None, ALL)
+    assert all(each.reason == NEWCOMER for each in found)
+    return {(each.point, each.span.start_ns, each.span.end_ns) for each in found}
+
+
+def test_a_point_is_excepted_wherever_slices_were_made_without_it_as_it_is(ledger: PostgresLedger, source: str) -> None:
+    a, b, c = (Point(name, name, "number") for name in "ABC")
+    ledger.save_points(source, [a], 1)
+    ledger.commit(verified(source, 0, 10), proof_table({"A": 1}))
+    ledger.save_points(source, [a, b], 1)
+    found = {("B", 0, 10)}
+    assert excepted(ledger, source) == found  # new
+    ledger.commit(verified(source, 10, 20), proof_table({"A": 1, "B": 1}))
+    ledger.save_points(source, [a], 1)
+    ledger.commit(verified(source, 20, 30), proof_table({"A": 1}))
+    ledger.save_points(source, [a, b], 1)
+    assert excepted(ledger, source) == (found := found | {("B", 20, 30)})  # back
+    ledger.commit(verified(source, 30, 40), proof_table({"A": 1, "B": 1}))
+    retyped = dataclasses.replace(a, kind="string")
+    ledger.save_points(source, [retyped, b], 1)
+    assert excepted(ledger, source) == (found := found | {("A", 30, 40)})
+    ledger.save_points(source, [dataclasses.replace(retyped, unit="m"), b, c], 1)
+    assert excepted(ledger, source) == found | {("C", 0, 40)}
+    ledger.commit(verified(source, 0, 40), proof_table({"A": 1, "B": 1, "C": 1}))
+    assert excepted(ledger, source) == set()
+
+
+def test_a_slice_that_was_begun_before_a_discovery_excepts_what_it_lacks(ledger: PostgresLedger, source: str) -> None:
+    a, b, c = (Point(name, name, "number") for name in "ABC")
+    ledger.save_points(source, [a, b], 2)
+    known = ledger.known(source, 2)
+    group = {name: group_label(group_of(name, 2)) for name in "ABC"}
+    ledger.save_points(source, [a, dataclasses.replace(b, kind="string"), c], 2)
+    for label in ("g000", "g001"):
+        told = {name: 1 for name in "AB" if group[name] == label}
+        ledger.commit(verified(source, 0, 10, label), proof_table(told), known=known)
+    assert excepted(ledger, source) == {("B", 0, 10), ("C", 0, 10)}
+    assert {each.point: each.group for each in ledger.exclusions(source, None, ALL)} == {
+        "B": group["B"],
+        "C": group["C"],
+    }
+    ledger.commit(verified(source, 0, 10, group["C"]), proof_table({"C": 1, "B": 1}), known=ledger.known(source, 2))
+    assert ("C", 0, 10) not in excepted(ledger, source)
+
+
+def test_a_discovery_and_a_commit_at_once_leave_no_hole(ledger: PostgresLedger, source: str) -> None:
+    """Whichever comes first: the new points are excepted over every slice that was made without them."""
+    ledger.save_points(source, [Point("A", "A", "number")], 1)
+    known = ledger.known(source, 1)
+    points = [Point("A", "A", "number"), *(Point(f"N{index}", "N", "number") for index in range(500))]
+    with ThreadPoolExecutor(2) as pool:
+        discovery = pool.submit(ledger.save_points, source, points, 1)
+        for start in range(40):
+            ledger.commit(verified(source, start, start + 1), proof_table({"A": 1}), known=known)
+        discovery.result()
+    excluded = ledger.exclusions(source, None, ALL)
+    assert {each.point for each in excluded} == {f"N{index}" for index in range(500)}
+    for point in ("N0", "N499"):
+        assert merge(each.span for each in excluded if each.point == point) == [Interval(0, 40)]
+
+
 def test_an_odd_name_stops_nobody(ledger: PostgresLedger, source: str) -> None:
     odd = Point("A", "\ud800", "string", attributes={"\ud800": "\x00"})
-    assert ledger.save_points(source, [odd]) == 1
-    assert ledger.save_points(source, [odd]) == 0
+    assert ledger.save_points(source, [odd], 1) == 1
+    assert ledger.save_points(source, [odd], 1) == 0
     assert ledger.load_points(source) == [Point("A", "?", "string", attributes={"?": "\x00"})]
 
 
 def test_an_id_twice_is_refused(ledger: PostgresLedger, source: str) -> None:
     with pytest.raises(ValueError, match="twice"):
-        ledger.save_points(source, [Point("A", "A", "number"), Point("A", "B", "number")])
+        ledger.save_points(source, [Point("A", "A", "number"), Point("A", "B", "number")], 1)
 
 
 def test_a_large_catalogue_is_compared_at_once(ledger: PostgresLedger, source: str) -> None:
     points = [Point(f"P{index}", f"N{index}", "number", unit="m") for index in range(20_000)]
     begin = time.monotonic()
-    assert ledger.save_points(source, points) == 20_000
-    assert ledger.save_points(source, points[1:]) == 1
+    assert ledger.save_points(source, points, 1) == 20_000
+    assert ledger.save_points(source, points[1:], 1) == 1
     assert len(ledger.load_points(source)) == 19_999
     assert time.monotonic() - begin < 10

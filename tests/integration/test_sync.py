@@ -215,3 +215,40 @@ def test_with_iotdb_away_the_newest_is_landed_and_written_later(
     followed.to(START + 13 * MINUTE_NS)
     assert followed.follow().waiting == 0
     assert followed.differences() == []
+
+
+def test_points_that_change_type_unit_or_digital_set_keep_their_history(followed: Followed) -> None:
+    """What was recorded before is shown under the new type; values that it cannot hold turn bad at the source, and a
+    sweep does not take that over."""
+    if followed.settings.kind != "pi_web_api":
+        pytest.skip("a tag of a Historian keeps its type for life")
+    line, settings = followed.line, followed.settings
+    followed.follow()
+    followed.to(parse("2026-01-02T23:30:00Z"))
+    followed.follow()
+    number, text, valve = "UNIT1.TEMP.TI002.PV", "UNIT1.BATCH.ID009.TXT", "UNIT1.VALVE.XV007.ST"
+    followed.control("points", op="retype", name=number, pi_type="String", unit="K")
+    followed.control("points", op="retype", name=text, pi_type="Float32")
+    followed.control("points", op="retype", name=valve, digital_set="Modes")
+    followed.to(parse("2026-01-03T03:00:00Z"))
+    followed.follow()  # the catalogue does not know yet
+    assert line.discover(settings).changed == 3
+    followed.to(parse("2026-01-03T06:00:00Z"))
+    for _ in range(2):
+        followed.follow()
+    kept = {
+        each.point: each.reason for each in line.ledger.exclusions("s1", None, Interval(START, settings.end or 2**62))
+    }
+    assert kept.keys() == {text}, "the number is read again as text, the digital states stay"
+    assert "of 19 usable events" in kept[text]
+    assert "ferry restate --accept-loss" in kept[text]
+    assert followed.follow().looks == 0, "what is not believed is asked for again and again"
+    swept = sweep(line, settings, float("inf"), deep=True, mend=True)
+    assert swept.drift
+    assert swept.mended == 0
+    assert {point for point, _ in followed.differences()} == {text}
+    day = line.windows(settings, Interval(START, START + 1))[0]
+    [group] = [label for label, points in line.by_group(settings).items() if any(each.name == text for each in points)]
+    reopen(line, settings, group, day, Interval(START, day.end_ns), True)
+    followed.follow()
+    assert followed.differences() == []

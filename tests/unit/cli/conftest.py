@@ -61,7 +61,7 @@ class CatalogueLedger(MemoryLedger):
     def load_points(self, source: str) -> list[Point]:
         return self.points
 
-    def save_points(self, source: str, points: Sequence[Point]) -> int:
+    def save_points(self, source: str, points: Sequence[Point], groups: int) -> int:
         changed = sum(point not in self.points for point in points)
         self.points = list(points)
         return changed
@@ -82,11 +82,9 @@ class CatalogueLedger(MemoryLedger):
             if each.group != slice_id.group or not each.span.overlaps(slice_id.span)
         ]  # fmt: skip
 
-    def commit(
-        self, record: SliceRecord, proofs: pa.Table, exclusions: Sequence[Exclusion] = (), *, keep_proofs: bool = True
-    ) -> None:
+    def commit(self, record: SliceRecord, *given: Any, **more: Any) -> None:
         self.proof_rows = [(each, table) for each, table in self.proof_rows if each != record.slice]
-        super().commit(record, proofs, exclusions, keep_proofs=keep_proofs)
+        super().commit(record, *given, **more)
 
     def proofs(self, source: str, span: Interval, group: str | None = None) -> pa.Table:
         tables = [PROOF_SCHEMA.empty_table()]
