@@ -3,6 +3,8 @@ backfill beside it, IoTDB away."""
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from assets_defs.following import Busy, alone, sweep, sync_pass
 from assets_defs.line import Line, open_line
 from cli.restate import reopen
 from pipelines.plant import SourceSettings, load_plant
-from pipelines.ports import Unreachable
+from pipelines.ports import NoRoom, Unreachable
 from pipelines.sync import PassResult
 from pipelines.timeline import HOUR_NS, MINUTE_NS, Interval, iso, parse
 from resources.iotdb import IoTDBStore
@@ -250,5 +252,25 @@ def test_points_that_change_type_unit_or_digital_set_keep_their_history(followed
     day = line.windows(settings, Interval(START, START + 1))[0]
     [group] = [label for label, points in line.by_group(settings).items() if any(each.name == text for each in points)]
     reopen(line, settings, group, day, Interval(START, day.end_ns), True)
+    followed.follow()
+    assert followed.differences() == []
+
+
+def test_a_full_disk_stops_the_pass_with_one_clear_error_and_the_next_goes_on(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed.follow()
+    followed.to(START + 10 * MINUTE_NS)
+    held = {path for path in followed.line.landing.root.rglob("*") if path.is_file()}
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(NoRoom, match="free some space"):
+            sync_pass(followed.line, followed.settings, 60.0)
+    assert {path for path in followed.line.landing.root.rglob("*") if path.is_file()} == held
+    followed.to(START + 12 * MINUTE_NS)
     followed.follow()
     assert followed.differences() == []
