@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets_defs.failures import no_partitions
+from assets_defs.instance import MAX_RETRIES_TAG
 from assets_defs.line import Line, open_line
 from assets_defs.partitions import RANGE_START
 from pipelines.plant import Plant, load_plant
@@ -26,6 +27,8 @@ class FerryResource(dg.ConfigurableResource[Line]):
         """Refuses a run of such a job that was launched without partitions."""
         tags = context.run.tags if context.run else {}
         if PARTITIONS_TAG in tags and not {RANGE_START, "dagster/partition"} & set(tags):
+            if context.run and context.instance:  # to Dagster this is a crash, which it would try again
+                context.instance.add_run_tags(context.run.run_id, {MAX_RETRIES_TAG: "0"})
             # Of Dagster's own class: any other comes out wrapped, with the sentence below a stack trace.
             raise dg.DagsterInvariantViolationError(no_partitions(self.plant().find(tags[PARTITIONS_TAG])))
 

@@ -44,6 +44,8 @@ def test_a_damaged_file_fails_its_window_alone(moved: MemoryPlant, instance: Any
 def test_marts_without_partitions_say_so_once(moved: MemoryPlant, instance: Any) -> None:
     with pytest.raises(dg.DagsterInvariantViolationError, match=r"^No partitions were chosen\."):
         moved.defs.resolve_job_def("marts_pi1").execute_in_process(instance=instance)
+    [run] = instance.get_runs()[:1]
+    assert run.tags["dagster/max_retries"] == "0", "the daemon would launch it again"
 
 
 def test_the_report_is_a_file_whose_path_is_shown(moved: MemoryPlant, instance: Any) -> None:

@@ -85,6 +85,7 @@ def test_without_partitions_there_is_one_clear_error(real_plant: RealPlant, webs
     said = [json.dumps(each) for each in webserver.events(run["runId"]) if "No partitions were chosen" in str(each)]
     assert said
     assert any(KEYS[0] in each and KEYS[-1] in each for each in said)
+    assert {"key": "dagster/will_retry", "value": "true"} not in run["tags"]
 
 
 def test_all_partitioned_assets_in_one_backfill(real_plant: RealPlant, webserver: Webserver) -> None:
