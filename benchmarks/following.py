@@ -40,8 +40,11 @@ point_groups = 8
 window = "month"
 start = {start}
 requests_per_s = {rate}
-sync = {{ every = "1 s", lag = "{lag} s", overlap = "5 s", feed = {feed} }}
+sync = {{ every = "1 s", lag = "{lag} s", overlap = "{lag} s", feed = {feed} }}
 """
+
+_CATCH_UP, _CAUGHT_UP_S = 10, 10.0
+"""Passes before the first that counts, at most; one that took no longer than this has caught up."""
 
 
 @dataclass
@@ -73,9 +76,14 @@ class Passes:
 
 
 def follow(line: Line, seconds: float, until: subprocess.Popen[bytes] | None = None) -> Passes:
-    """Passes for so long, or until the process ends; the first one, which catches up, does not count."""
+    """Passes for so long, or until the process ends; those before that catch up do not count."""
     settings = line.plant.source[0]
-    found, edge_ns = Passes(), sync_pass(line, settings, 60.0).up_to_ns
+    for _ in range(_CATCH_UP):
+        began_s = time.monotonic()
+        edge_ns = sync_pass(line, settings, 60.0).up_to_ns
+        if time.monotonic() - began_s < _CAUGHT_UP_S:
+            break
+    found = Passes()
     end_s = time.monotonic() + seconds
     while time.monotonic() < end_s and (until is None or until.poll() is None):
         began_s = time.monotonic()
@@ -113,7 +121,8 @@ def main() -> int:
     start_ns = (
         (now_ns - given.beside_hours * HOUR_NS) // DAY_NS * DAY_NS if given.beside_hours else now_ns - 60 * SECOND_NS
     )
-    hours = (now_ns - start_ns) // HOUR_NS + 2
+    # No more than is needed: the stand-in renders what it holds, and with many dense points that is what is measured.
+    hours = (now_ns - start_ns) / HOUR_NS + (2 if given.beside_hours else (given.seconds + 600) / 3_600)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ferry-following-")))
         url = stack.enter_context(

@@ -12,10 +12,10 @@ import click
 
 from cli import outcome
 from cli.backfill import backfill
+from cli.collect import collect
 from cli.demo import demo
 from cli.discover import discover
 from cli.doctor import doctor
-from cli.later import LATER
 from cli.metrics import metrics
 from cli.outputs import export, report
 from cli.plan import plan
@@ -47,8 +47,8 @@ def ferry() -> None:
 
 
 for _command in (
-    demo, up, down, doctor, discover, plan, backfill, sync, status, verify, sweep, restate, report, export, metrics,
-    simulate, *LATER,
+    demo, up, down, doctor, discover, plan, backfill, sync, collect, status, verify, sweep, restate, report, export,
+    metrics, simulate,
 ):  # fmt: skip
     ferry.add_command(_command)
 

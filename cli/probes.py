@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from pipelines.plant import SourceSettings
-from pipelines.ports import Stop
+from pipelines.plant import SourceSettings, load_tags
+from pipelines.ports import Retry, Stop, Unreachable
 from pipelines.timeline import SECOND_NS, parse
 from resources.budget import Budget
 from resources.outside import Outside
@@ -67,8 +67,8 @@ def source_probe(outside: Outside, settings: SourceSettings, url: str) -> tuple[
     if settings.kind == "wonderware":
         said, skew_s = asyncio.run(_historian(settings, url))
         return said, skew_s, not settings.tls and address(settings.name, url)[0] not in _LOCAL
-    if settings.kind != "pi_web_api":
-        raise Stop(f"sources of kind {settings.kind!r} are not built yet; this version reads pi_web_api and wonderware")
+    if settings.kind == "plc4x":
+        return _plcs(outside, settings), None, False
     status, user = asyncio.run(_asked(settings, url))
     said = f"{url} answers, {status.get('State', 'state unknown')}"
     if user.get("Name"):
@@ -90,6 +90,24 @@ async def _historian(settings: SourceSettings, where: str) -> tuple[str, float |
 
 async def _closed(outside: Outside, settings: SourceSettings) -> None:
     await outside.source(settings).close()
+
+
+def _plcs(outside: Outside, settings: SourceSettings) -> str:
+    """Reads one tag of every PLC. Raises Unreachable naming those that do not answer, Stop for a wrong tag map."""
+    from resources.plc4x.connections import connections
+
+    first = {tag.connection: tag for tag in reversed(load_tags(settings, outside.plant.folder))}
+    silent = {}
+    for name, connection in connections(settings, outside.plant.folder).items():
+        try:
+            connection.read([first[name]] if name in first else [])
+        except Retry as error:
+            silent[name] = str(error)
+        finally:
+            connection.close()
+    if silent:
+        raise Unreachable("; ".join(f"{name}: {why}" for name, why in silent.items()))
+    return f"{len(settings.connection)} connections answer"
 
 
 async def _asked(settings: SourceSettings, url: str) -> tuple[dict[str, Any], dict[str, Any]]:

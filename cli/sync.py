@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,8 @@ _AWAY_S = 10.0
 @framed
 @source
 @click.option("--follow", is_flag=True, help="Go on, pass after pass, until Ctrl-C.")
-def sync(session: Session, source_name: str | None, follow: bool) -> int:
+@click.option("--parent", type=int, hidden=True, help="Ends when this process does.")
+def sync(session: Session, source_name: str | None, follow: bool, parent: int | None) -> int:
     """Move what is new, fill gaps since the handover, and ask again about what may still change."""
     from assets_defs.following import alone, sync_pass
     from cli.servers import start
@@ -35,7 +37,7 @@ def sync(session: Session, source_name: str | None, follow: bool) -> int:
         line.urgent = True
         start(session, line)
         if follow:
-            return _follow(session, line, settings)
+            return _follow(session, line, settings, parent)
         with alone(line, settings), session.screen.busy(f"following {settings.name}"):
             found = sync_pass(line, settings, _ONE_PASS_S)
         _tell(session, line, settings, found)
@@ -43,7 +45,7 @@ def sync(session: Session, source_name: str | None, follow: bool) -> int:
     return PROVED if not (found.problems or found.unproved or found.left) else UNPROVED
 
 
-def _follow(session: Session, line: Line, settings: SourceSettings) -> int:
+def _follow(session: Session, line: Line, settings: SourceSettings, parent: int | None) -> int:
     """Passes until Ctrl-C. A server that is away is said once and waited for; credentials end it."""
     from assets_defs.backfill import prepare
     from assets_defs.following import alone, discovery_is_due, sync_pass
@@ -52,14 +54,15 @@ def _follow(session: Session, line: Line, settings: SourceSettings) -> int:
     from pipelines.timeline import SECOND_NS
 
     every_s = settings.sync.every / SECOND_NS
-    found, away, said_s = PassResult(), "", 0.0
+    found, away, said_s, asked = PassResult(), "", 0.0, False
     prepare(line)
     try:
-        while True:
+        while parent is None or os.getppid() == parent:
             began_s = time.monotonic()
             try:
-                if discovery_is_due(line, settings):
+                if not asked or discovery_is_due(line, settings):
                     line.discover(settings)
+                    asked = True
                 with alone(line, settings):
                     found = sync_pass(line, settings, every_s)
                 _materialize(line, settings, found)

@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from pipelines.plant import Plant, SourceSettings, secret
+from pipelines.plant import Plant, SourceSettings, load_tags, secret
 from pipelines.ports import NoRoom, Source, Stop, Unreachable
 from resources import embedded
 from resources.budget import Budget, used_share
 from resources.embedded.stand_in import StandIn
 from resources.iotdb import IoTDBStore
 from resources.pi_web_api import PiWebApiSource
+from resources.plc4x import SpoolReader, SpoolSource
 from resources.postgres import PostgresLedger
 from resources.wonderware import WonderwareSource
 
@@ -108,7 +109,12 @@ class Outside:
             return PiWebApiSource.from_settings(settings, self.url(settings), budget=budget)
         if settings.kind == "wonderware":
             return WonderwareSource.from_settings(settings, self.url(settings), budget=budget)
-        raise Stop(f"sources of kind {settings.kind!r} are not built yet; this version reads pi_web_api and wonderware")
+        tags = load_tags(settings, self.plant.folder)
+        return SpoolSource(settings.name, tags, SpoolReader(self.spool(settings)), settings.points, settings.exclude)
+
+    def spool(self, settings: SourceSettings) -> Path:
+        """Where the readings of a source of PLCs are kept first."""
+        return self.plant.state_dir / "spool" / settings.name
 
     def budget_used(self, settings: SourceSettings) -> float | None:
         """How much of its request budget a source was asked of late, 0 to 1; None where it was not asked yet."""

@@ -7,6 +7,7 @@ from pipelines.plant.reading import load_plant, secret
 from pipelines.plant.sections import (
     PARTITIONS_MAX,
     Auth,
+    Connection,
     Email,
     Notify,
     Plant,
@@ -17,10 +18,12 @@ from pipelines.plant.sections import (
     Sync,
 )
 from pipelines.plant.spans import duration_ns, expiry_ns, quiet_span
+from pipelines.plant.tag_map import load_tags
 
 __all__ = [
     "PARTITIONS_MAX",
     "Auth",
+    "Connection",
     "Email",
     "Notify",
     "Plant",
@@ -32,6 +35,7 @@ __all__ = [
     "duration_ns",
     "expiry_ns",
     "load_plant",
+    "load_tags",
     "quiet_span",
     "secret",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -74,8 +74,18 @@ class Sweep(Section):
     """Whether drift is mended at once, or named and left to `ferry backfill`."""
 
 
+class Connection(Section):
+    """One PLC of a source of kind plc4x."""
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")
+    url: str = Field(pattern=r"^[a-z][a-z0-9+.:-]*://\S+$")
+    """PLC4X: `modbus-tcp:tcp://host:502?…`, `s7://host`, …"""
+    timeout: Duration = 2 * SECOND_NS
+    """A cycle that is not answered by then is missed, and the connection is made anew."""
+
+
 class SourceSettings(Section):
-    """One historian."""
+    """One historian, or the PLCs of one collector."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
     kind: Literal["pi_web_api", "wonderware", "plc4x"]
@@ -103,9 +113,31 @@ class SourceSettings(Section):
     sync: Sync = Sync()
     sweep: Sweep = Sweep()
     simulate: Simulate | None = None
+    tags: str = ""
+    """Of PLCs: the tag map, a CSV file; relative to the plant file."""
+    connection: tuple[Connection, ...] = ()
+    jars: tuple[str, ...] = ()
+    """Of PLCs: more drivers of PLC4X, relative to the plant file."""
+    interval: Duration = SECOND_NS
+    """Of PLCs: how often a tag is read for which the tag map says nothing else."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_plcs(cls, given: Any) -> Any:
+        """What a collector spools is final soon: a shorter lag than a historian's, unless the file says one."""
+        if isinstance(given, dict) and given.get("kind") == "plc4x" and isinstance(given.get("sync", {}), dict):
+            return {**given, "sync": {"lag": "3 s", "overlap": "10 s", **given.get("sync", {})}}
+        return given
 
     @model_validator(mode="after")
     def _complete(self) -> SourceSettings:
+        if self.kind == "plc4x":
+            if not (self.tags and self.connection):
+                raise ValueError(f"source {self.name!r} needs tags (a CSV file) and at least one [[source.connection]]")
+            names = [each.name for each in self.connection]
+            if len(set(names)) < len(names):
+                raise ValueError(f"source {self.name!r} has two connections of one name")
+            return self
         if not self.place and self.simulate is None:
             key = "address" if self.kind == "wonderware" else "url"
             raise ValueError(f"source {self.name!r} needs {key} (or simulate, for a stand-in)")

@@ -8,9 +8,17 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, from_datetime, parse
+from pipelines.timeline import DAY_NS, HOUR_NS, MILLISECOND_NS, MINUTE_NS, SECOND_NS, from_datetime, parse
 
-_UNITS_NS = {"s": SECOND_NS, "m": MINUTE_NS, "min": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS, "w": 7 * DAY_NS}
+_UNITS_NS = {
+    "ms": MILLISECOND_NS,
+    "s": SECOND_NS,
+    "m": MINUTE_NS,
+    "min": MINUTE_NS,
+    "h": HOUR_NS,
+    "d": DAY_NS,
+    "w": 7 * DAY_NS,
+}
 
 
 def duration_ns(value: object) -> int:

@@ -15,12 +15,15 @@ from pipelines.ports.ledger import (
     State,
     Watch,
 )
+from pipelines.ports.plc import CYCLES, SPOOL_SCHEMA, PlcConnection, Reading, Spool, Tag
 from pipelines.ports.source import ChangeFeed, Changes, Origin, Pulled, Source, SourceTally
 from pipelines.ports.store import Store
 
 __all__ = [
+    "CYCLES",
     "NEWCOMER",
     "PROOF_SCHEMA",
+    "SPOOL_SCHEMA",
     "ChangeFeed",
     "Changes",
     "Exclusion",
@@ -31,8 +34,10 @@ __all__ = [
     "Looked",
     "NoRoom",
     "Origin",
+    "PlcConnection",
     "Proof",
     "Pulled",
+    "Reading",
     "Retry",
     "Skip",
     "SliceId",
@@ -40,9 +45,11 @@ __all__ = [
     "Source",
     "SourceTally",
     "Split",
+    "Spool",
     "State",
     "Stop",
     "Store",
+    "Tag",
     "Unreachable",
     "Watch",
 ]

@@ -72,7 +72,8 @@ class SliceWork:
                 got = [point.id for point in wanted if point.id not in failed]
                 self.differing = await self._threaded("compare", self._differing, within(events, overlap), overlap, got)
                 events = within(events, self.span)
-            failed.update({point.id: NOT_ASKED for point in self.points if point not in wanted})
+            if asked is not None:
+                failed.update({identifier: NOT_ASKED for identifier in self.ids if identifier not in asked})
             if failed and current(history, self.span):  # what cannot be had again is kept as it was
                 before, _ = await asyncio.to_thread(self._current_events, history)
                 events = joined([events, of_points(before, failed)])

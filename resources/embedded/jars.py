@@ -1,4 +1,4 @@
-"""The IoTDB server's jars: named by a committed lock file, fetched by coordinate, kept in a shared cache.
+"""Jars: named by a committed lock file, fetched by coordinate, kept in a shared cache.
 
 The lock makes resolving unnecessary: every jar has its SHA-256, so a jar is either the right one or fetched again.
 """
@@ -113,7 +113,7 @@ def ensure_jars(
                 _fetch_all(folder, wanted, _missing(folder, wanted), progress, fetch)
         except OSError as error:
             raise ServerNotReady(
-                f"the IoTDB server's jars can't be kept in {folder}: {error}. Set FERRY_CACHE to a folder of yours"
+                f"the jars of {folder.name} can't be kept in {folder}: {error}. Set FERRY_CACHE to a folder of yours"
             ) from error
     return tuple(folder / jar.file_name for jar in wanted)
 
@@ -141,7 +141,7 @@ def _fetch_all(
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes + _SPARE_BYTES:
         raise NoRoom(
-            f"{folder} has {free_bytes >> 20} MiB free; the IoTDB server's jars need "
+            f"{folder} has {free_bytes >> 20} MiB free; the jars of {folder.name} need "
             f"{(needed_bytes + _SPARE_BYTES) >> 20} MiB. Make room or set FERRY_CACHE to a folder elsewhere"
         )
     total_bytes = sum(jar.size_bytes for jar in jars)
@@ -164,7 +164,7 @@ def _fetch_all(
         shutil.rmtree(incoming, ignore_errors=True)
     if failed:
         raise ServerNotReady(
-            f"{len(failed)} of the IoTDB server's {len(jars)} jars could not be fetched from Maven Central, "
+            f"{len(failed)} of the {len(jars)} jars of {folder.name} could not be fetched from Maven Central, "
             f"first {failed[0]}. Check the network and its proxy settings and try again: what is in {folder} stays"
         )
 

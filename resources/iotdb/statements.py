@@ -47,10 +47,11 @@ def keep_for(database: str, table: Table, milliseconds: str) -> str:
     return f"ALTER TABLE {_name(database, table)} SET PROPERTIES TTL={ttl}"
 
 
-def select(database: str, table: Table, columns: str, condition: str, group: str = "") -> str:
-    """`columns` and `group` are SQL of ours; `condition` comes from the functions below."""
+def select(database: str, table: Table, columns: str, condition: str, group: str = "", order: str = "") -> str:
+    """`columns`, `group` and `order` are SQL of ours; `condition` comes from the functions below."""
     sql = f"SELECT {columns} FROM {_name(database, table)} WHERE {condition}"  # noqa: S608
-    return f"{sql} GROUP BY {group}" if group else sql
+    sql = f"{sql} GROUP BY {group}" if group else sql
+    return f"{sql} ORDER BY {order}" if order else sql
 
 
 def delete(database: str, table: Table, conditions: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ class Settings:
     port: int = 0  # 0 takes a free one
     points: int = 2_000
     start_ns: int = parse_iso("2026-01-01T00:00:00Z")
-    hours: int = 8_760  # events exist in [start, start + hours), those of future points 30 days longer
+    hours: float = 8_760  # events exist in [start, start + hours), those of future points 30 days longer
     seed: int = 1
     server: str = "FERRYSIM"
     auth: Auth = "none"
@@ -50,7 +50,7 @@ class Settings:
     @property
     def end_ns(self) -> int:
         """The end of ordinary points' events, ns."""
-        return self.start_ns + self.hours * HOUR_NS
+        return self.start_ns + round(self.hours * HOUR_NS)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     add = options.add_argument
     add("--port", type=int, default=base.port, help="0 takes a free port")
     add("--points", type=int, default=base.points)
-    add("--hours", type=int, default=base.hours, help="length of history from --start")
+    add("--hours", type=float, default=base.hours, help="length of history from --start")
     add("--start", default="2026-01-01T00:00:00Z", help="first instant of history, ISO 8601 with Z")
     add("--seed", type=int, default=base.seed)
     add("--server", default=base.server, help="name of the Data Archive; its GUID follows from name and seed")

@@ -1,0 +1,98 @@
+"""`ferry collect`: reads PLCs on a steady clock into the spool, and has what is spooled followed into IoTDB."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.options import framed, source
+from cli.outcome import PROVED
+from cli.session import Session
+
+if TYPE_CHECKING:
+    from pipelines.collect import Collector
+    from pipelines.plant import SourceSettings
+
+_SAY_EVERY_S = 60.0
+
+
+@click.command(short_help="Read PLCs on a steady clock.")
+@framed
+@source
+@click.option("--no-forward", is_flag=True, help="Only spool: `ferry sync --follow` runs elsewhere.")
+def collect(session: Session, source_name: str | None, no_forward: bool) -> int:
+    """Read PLCs until Ctrl-C: what they answer goes to disk first, and on into IoTDB as soon as that takes it.
+
+    A cycle that could not be read is recorded as missed, with the reason. Servers that are away cost nothing but time.
+    """
+    from cli.forwarding import Forwarder
+    from pipelines.collect import Collector, scans_of
+    from pipelines.plant import load_tags
+    from resources.outside import Outside
+    from resources.plc4x import SpoolReader, SpoolWriter, last_cycles
+    from resources.plc4x.connections import connections
+
+    settings, screen = _plcs(session, source_name), session.screen
+    tags = load_tags(settings, session.plant.folder)
+    folder = Outside(session.plant).spool(settings)
+    scans = scans_of(tags)
+    plcs = connections(settings, session.plant.folder)
+    writer = SpoolWriter(folder)
+    reader = SpoolReader(folder)
+    collector = Collector(scans, plcs, writer, last_cycles(reader, max(scan.interval_ns for scan in scans)))
+    forwarder = None if no_forward else Forwarder(session.plant_file, settings.name, session.plant.state_dir)
+    screen.note(f"{settings.name}: {len(tags):,} tags over {len(plcs):,} connections, spooled in {folder}")
+    teller = threading.Thread(target=_tell, args=(session, settings, collector, reader), daemon=True)
+    try:
+        if forwarder:
+            forwarder.start()
+        teller.start()
+        collector.run()
+    except KeyboardInterrupt:
+        screen.note("stopped; what is spooled goes on to IoTDB with the next start")
+    finally:
+        writer.close()
+        if forwarder:
+            forwarder.stop()
+    screen.emit({"source": settings.name, **_figures(collector), "spool_bytes": reader.size_bytes()})
+    return PROVED
+
+
+def _plcs(session: Session, name: str | None) -> SourceSettings:
+    from pipelines.ports import Stop
+
+    found = [each for each in session.sources(name) if each.kind == "plc4x"]
+    if len(found) == 1:
+        return found[0]
+    if name is None and found:
+        raise Stop(f"several sources are of PLCs: name one with --source ({', '.join(each.name for each in found)})")
+    raise Stop(f"{name or session.plant_file} has no PLCs: `ferry collect` reads sources of kind plc4x")
+
+
+def _tell(session: Session, settings: SourceSettings, collector: Collector, reader: Any) -> None:
+    while True:
+        time.sleep(_SAY_EVERY_S)
+        found = _figures(collector)
+        session.screen.say(
+            f"{settings.name}: {found['cycles']:,} cycles read, {found['missed']:,} missed, {found['bad']:,} bad "
+            f"readings, spool {reader.size_bytes() / 1e6:,.1f} MB"
+        )
+        for name, count in collector.counts.items():
+            if count.trouble:
+                session.screen.note(f"{name}: {count.trouble}", style="yellow")
+
+
+def _figures(collector: Collector) -> dict[str, Any]:
+    counts = collector.counts
+    return {
+        "cycles": sum(count.cycles for count in counts.values()),
+        "missed": sum(count.missed for count in counts.values()),
+        "bad": sum(count.bad for count in counts.values()),
+        "connections": {
+            name: {"cycles": count.cycles, "missed": count.missed, "slowest_s": round(count.slowest_s, 4)}
+            for name, count in counts.items()
+        },
+    }

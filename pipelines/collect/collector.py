@@ -1,0 +1,156 @@
+"""The collector: one thread a connection reads its scans on their beat, one thread spools what they read."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipelines.collect.breaker import Breaker
+from pipelines.collect.cadence import Cadence
+from pipelines.collect.readings import Recorder
+from pipelines.ports import CYCLES, PlcConnection, Retry, Spool, Tag
+from pipelines.timeline import SECOND_NS
+
+SPOOL_EVERY_S = 0.2
+"""Cycles that end within this are written to disk together."""
+_OVERRUN = "the cycle before it took too long, or this host slept"
+_ASLEEP = "the collector was not running"
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The tags of one connection and group, which are read together, and the point that tells of their cycles."""
+
+    connection: str
+    group: str
+    interval_ns: int
+    tags: tuple[Tag, ...]
+
+    @property
+    def cycle(self) -> str:
+        return f"{CYCLES}{self.connection}.{self.group}"
+
+
+@dataclass(slots=True)
+class Count:
+    """What a connection did since the start."""
+
+    cycles: int = 0
+    missed: int = 0
+    bad: int = 0
+    slowest_s: float = 0.0
+    trouble: str = ""
+
+
+def scans_of(tags: Sequence[Tag]) -> list[Scan]:
+    """The scans of a tag map, the quickest first."""
+    found: dict[tuple[str, str, int], list[Tag]] = {}
+    for tag in tags:
+        found.setdefault((tag.connection, tag.group, tag.interval_ns), []).append(tag)
+    scans = [Scan(*key, tuple(members)) for key, members in found.items()]
+    return sorted(scans, key=lambda scan: (scan.interval_ns, scan.connection, scan.group))
+
+
+class Collector:
+    """Runs until `stop`. `since` has the last cycle of each scan that the spool knows: what lies between was missed."""
+
+    def __init__(
+        self,
+        scans: Sequence[Scan],
+        connections: Mapping[str, PlcConnection],
+        spool: Spool,
+        since: Mapping[str, int],
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._spool, self._now_ns = spool, now_ns
+        self._connections = connections
+        self._stopped = threading.Event()
+        self._failure: BaseException | None = None
+        self._recorder = Recorder()
+        self.counts = {name: Count() for name in connections}
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(self._poll, name), name=f"poll-{name}") for name in connections
+        ]
+        self._by_connection: dict[str, list[tuple[Scan, Cadence]]] = {name: [] for name in connections}
+        began_ns = now_ns()
+        for scan in scans:
+            self._by_connection[scan.connection].append((scan, Cadence(scan.interval_ns, began_ns)))
+            if scan.cycle in since:
+                slept = Cadence(scan.interval_ns, since[scan.cycle])
+                missed = range(slept.next_ns, began_ns, scan.interval_ns)
+                self._recorder.missed(scan.cycle, missed, began_ns, scan.tags, _ASLEEP)
+
+    def run(self) -> None:
+        """Polls and spools. Raises what the spool raises: a collector that cannot keep what it reads ends."""
+        for thread in self._threads:
+            thread.start()
+        try:
+            while not self._stopped.wait(SPOOL_EVERY_S):
+                self._flush()
+        finally:
+            self._stopped.set()
+            for thread in self._threads:
+                thread.join()  # a read is over within its deadline
+            for connection in self._connections.values():
+                connection.close()
+            self._flush()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Ends `run` soon; may be called from a signal handler."""
+        self._stopped.set()
+
+    def _flush(self) -> None:
+        batch = self._recorder.take()
+        if batch is not None:
+            self._spool.append(batch)
+
+    def _guarded(self, work: Callable[[str], None], name: str) -> None:
+        try:
+            work(name)
+        except BaseException as error:
+            self._failure = error
+            self._stopped.set()
+
+    def _poll(self, name: str) -> None:
+        """All scans of one connection, one after another: whichever is due first."""
+        mine, breaker = self._by_connection[name], Breaker()
+        if not mine:
+            return
+        while not self._stopped.is_set():
+            scan, cadence = min(mine, key=lambda pair: pair[1].next_ns)
+            wait_ns = cadence.next_ns - self._now_ns()
+            if wait_ns > 0 and self._stopped.wait(min(wait_ns / SECOND_NS, 1.0)):
+                return
+            due_ns, missed = cadence.take(self._now_ns())
+            self._missed(scan, missed, breaker.reason or _OVERRUN)
+            if due_ns is not None:
+                self._cycle(scan, due_ns, breaker)
+
+    def _cycle(self, scan: Scan, due_ns: int, breaker: Breaker) -> None:
+        count = self.counts[scan.connection]
+        if breaker.open(self._now_ns()):
+            self._missed(scan, [due_ns], breaker.reason)
+            return
+        began_s = time.monotonic()
+        try:
+            readings = self._connections[scan.connection].read(scan.tags)
+        except Retry as error:
+            self._connections[scan.connection].close()  # the next try makes it anew
+            breaker.failed(self._now_ns(), str(error))
+            count.trouble = str(error)
+            self._missed(scan, [due_ns], str(error))
+            return
+        breaker.succeeded()
+        count.trouble = ""
+        count.cycles += 1
+        count.bad += sum(not reading.values for reading in readings)
+        count.slowest_s = max(count.slowest_s, time.monotonic() - began_s)
+        self._recorder.cycle(scan.cycle, due_ns, self._now_ns(), scan.tags, readings)
+
+    def _missed(self, scan: Scan, due: Sequence[int], reason: str) -> None:
+        self.counts[scan.connection].missed += len(due)
+        self._recorder.missed(scan.cycle, due, self._now_ns(), scan.tags, reason)

@@ -1,0 +1,122 @@
+"""Readings → columns of the spool: scaled, deadbanded, each cycle beside them with how long it took or why it was
+missed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipelines.ports import SPOOL_SCHEMA, Reading, Tag
+from pipelines.samples import NO_CODE, Quality
+from pipelines.timeline import SECOND_NS
+
+EXACT = 2**53
+"""Integers beyond it are no doubles: they go as text and code."""
+_Value = bool | int | float | str
+_Row = tuple[str, int, float | None, str | None, int | None, int, int, int, int | None]
+
+
+@dataclass(slots=True)
+class _Last:
+    """What of a point was spooled last."""
+
+    value: _Value | None
+    quality: int
+    reason: str
+
+
+class Recorder:
+    """Turns cycles into rows and gathers them until `take`. Safe for many threads."""
+
+    def __init__(self) -> None:
+        self._rows: list[_Row] = []
+        self._last: dict[str, _Last] = {}
+        self._guard = threading.Lock()
+
+    def cycle(
+        self, cycle: str, due_ns: int, received_ns: int, tags: Sequence[Tag], readings: Sequence[Reading]
+    ) -> None:
+        """One cycle of a scan: `cycle` is its own point, whose value is how late all was read, in seconds."""
+        rows: list[_Row] = [_number(cycle, due_ns, (received_ns - due_ns) / SECOND_NS, received_ns)]
+        for tag, reading in zip(tags, readings, strict=True):
+            for place, name in enumerate(tag.names):
+                value = reading.values[place] if place < len(reading.values) else None
+                if self._worth(name, tag, value, reading):
+                    rows.append(_row(name, tag, value, reading, received_ns))
+        self._add(rows)
+
+    def missed(self, cycle: str, due: Sequence[int], now_ns: int, tags: Sequence[Tag], reason: str) -> None:
+        """Cycles that nobody did, each with the reason; the tags are bad from the first of them on."""
+        if not due:
+            return
+        bad = Reading((), int(Quality.BAD_COMM), reason=reason)
+        rows = [_bad(cycle, due_ns, bad, now_ns) for due_ns in due]
+        for tag in tags:
+            for name in tag.names:
+                if self._changed(name, None, bad):
+                    rows.append(_bad(name, due[0], bad, now_ns))
+        self._add(rows)
+
+    def take(self) -> pa.RecordBatch | None:
+        """What has gathered, in SPOOL_SCHEMA; None where nothing has."""
+        with self._guard:
+            rows, self._rows = self._rows, []
+        if not rows:
+            return None
+        columns = zip(*rows, strict=True)
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, SPOOL_SCHEMA, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=SPOOL_SCHEMA)
+
+    def _add(self, rows: list[_Row]) -> None:
+        with self._guard:
+            self._rows += rows
+
+    def _worth(self, name: str, tag: Tag, value: _Value | None, reading: Reading) -> bool:
+        """Whether the reading is stored: always without a deadband, else when it moved by more."""
+        last = self._last.get(name)
+        small = (
+            tag.deadband is not None
+            and last is not None
+            and (last.quality, last.reason) == (reading.quality, reading.reason)
+            and not _moved(last.value, value, tag.deadband / abs(tag.scale))
+        )
+        if not small:
+            self._last[name] = _Last(value, reading.quality, reading.reason)
+        return not small
+
+    def _changed(self, name: str, value: _Value | None, reading: Reading) -> bool:
+        last, self._last[name] = self._last.get(name), _Last(value, reading.quality, reading.reason)
+        return last is None or (last.quality, last.reason) != (reading.quality, reading.reason)
+
+
+def _moved(last: _Value | None, value: _Value | None, deadband: float) -> bool:
+    """Compared with what was stored, not with the reading before: a slow drift is stored, too."""
+    if isinstance(last, int | float) and isinstance(value, int | float) and not isinstance(last, bool):
+        return not abs(value - last) <= deadband if value != last else False  # NaN has always moved
+    return last != value
+
+
+def _row(name: str, tag: Tag, value: _Value | None, reading: Reading, received_ns: int) -> _Row:
+    time_ns = received_ns if reading.source_ns is None else reading.source_ns
+    rest = (reading.quality, reading.detail, received_ns, reading.server_ns)
+    if value is None:
+        return (name, time_ns, None, reading.reason, NO_CODE, *rest)
+    if isinstance(value, str):
+        return (name, time_ns, None, value, NO_CODE, *rest)
+    if (tag.scale, tag.offset) != (1.0, 0.0):
+        return (name, time_ns, value * tag.scale + tag.offset, None, None, *rest)
+    if isinstance(value, int) and abs(value) > EXACT:
+        fits = -(2**63) <= value < 2**63
+        return (name, time_ns, None, str(value), value if fits else NO_CODE, *rest)
+    return (name, time_ns, float(value), None, None, *rest)
+
+
+def _number(name: str, time_ns: int, value: float, received_ns: int) -> _Row:
+    return (name, time_ns, value, None, None, int(Quality.GOOD), 0, received_ns, None)
+
+
+def _bad(name: str, time_ns: int, reading: Reading, received_ns: int) -> _Row:
+    return (name, time_ns, None, reading.reason, NO_CODE, reading.quality, reading.detail, received_ns, None)

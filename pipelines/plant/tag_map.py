@@ -1,0 +1,152 @@
+"""The tag map of a PLC source: a CSV file beside the plant file, checked whole before anything is connected."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pipelines.plant.sections import SourceSettings, nearest
+from pipelines.plant.spans import duration_ns
+from pipelines.points import Kind
+from pipelines.ports import CYCLES, Stop, Tag
+from pipelines.timeline import MILLISECOND_NS
+
+COLUMNS = (
+    "name", "connection", "address", "type", "scale", "offset", "unit", "deadband", "interval", "group", "description",
+)  # fmt: skip
+INTERVAL_MIN_NS = 10 * MILLISECOND_NS
+KINDS: Mapping[str, Kind] = {
+    "BOOL": "boolean",
+    **dict.fromkeys(
+        ("BYTE", "WORD", "DWORD", "LWORD", "SINT", "USINT", "INT", "UINT", "DINT", "UDINT", "LINT", "ULINT"), "integer"
+    ),
+    **dict.fromkeys(("REAL", "LREAL"), "number"),
+    **dict.fromkeys(("CHAR", "WCHAR", "STRING", "WSTRING"), "string"),
+}  # IEC 61131-3, section 6.4.2, elementary data types
+_TYPE = re.compile(r"([A-Z]+)(\(\d+\))?(?:\[(\d+)\])?")
+_Row = Mapping[str, str]
+
+
+def load_tags(settings: SourceSettings, folder: Path) -> list[Tag]:
+    """The tags of the source, in the order of the file. Raises Stop with one line for each mistake."""
+    path = folder / settings.tags
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = [name.strip() for name in reader.fieldnames or ()]
+            rows = [(reader.line_num, row) for row in reader]
+    except FileNotFoundError:
+        raise Stop(f"{path}: no such tag map, which source {settings.name!r} names") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise Stop(f"{path}: cannot be read as CSV in UTF-8: {error}") from None
+    mistakes = list(_wrong_columns(columns))
+    tags: list[Tag] = []
+    taken: dict[str, int] = {}
+    intervals: dict[tuple[str, str], tuple[int, int]] = {}
+    for line, given in rows if not mistakes else ():
+        if None in given:
+            mistakes.append(f"line {line}: more cells than the {len(columns)} columns of the first line")
+            continue
+        row = {name.strip(): (cell or "").strip() for name, cell in given.items()}
+        if not any(row.values()):
+            continue
+        wrong = _Wrong()
+        tag = _tag(row, settings, wrong)
+        for name in tag.names:
+            wrong.unless(name not in taken, f"name {name!r} is that of line {taken.get(name)}, too")
+            taken.setdefault(name, line)
+        interval_ns, first = intervals.setdefault((tag.connection, tag.group), (tag.interval_ns, line))
+        wrong.unless(
+            tag.interval_ns == interval_ns,
+            f"another interval than line {first} in group {tag.group!r} of the connection: a group is read at once",
+        )
+        mistakes += [f"line {line}: {each}" for each in wrong]
+        tags.append(tag)
+    if not tags and not mistakes:
+        mistakes.append("no tag in it")
+    if mistakes:
+        raise Stop("\n".join(f"{path}: {each}" for each in mistakes))
+    return tags
+
+
+class _Wrong(list[str]):
+    """What is wrong with a line."""
+
+    def unless(self, right: bool, what: str) -> None:
+        if not right:
+            self.append(what)
+
+    def number(self, row: _Row, column: str, default: float) -> float:
+        text = row.get(column, "")
+        if not text:
+            return default
+        try:
+            found = float(text)
+        except ValueError:
+            found = math.nan
+        self.unless(math.isfinite(found), f"{column} is {text!r}: expected a number with a decimal point")
+        return found
+
+
+def _wrong_columns(columns: list[str]) -> Iterator[str]:
+    for name in columns:
+        if name not in COLUMNS:
+            yield f"line 1: unknown column {name!r}{nearest(name, COLUMNS)}; the columns are {', '.join(COLUMNS)}"
+        if columns.count(name) > 1:
+            yield f"line 1: column {name!r} stands there twice"
+    for name in ("name", "address"):
+        if name not in columns:
+            yield f"line 1: no column {name!r}"
+
+
+def _tag(row: _Row, settings: SourceSettings, wrong: _Wrong) -> Tag:
+    known = [connection.name for connection in settings.connection]
+    connection = row.get("connection") or (known[0] if len(known) == 1 else "")
+    wrong.unless(bool(row["name"]), "no name")
+    wrong.unless(not row["name"].startswith(CYCLES), f"names that begin with {CYCLES!r} tell of cycles")
+    wrong.unless(bool(row["address"]), "no address")
+    wrong.unless(
+        connection in known,
+        f"connection {connection!r}{nearest(connection, known)}; the plant file has {', '.join(known)}",
+    )
+    type_text = row.get("type", "")
+    match = _TYPE.fullmatch(type_text) if type_text else None
+    wrong.unless(
+        not type_text or (match is not None and match[1] in KINDS),
+        f"type {type_text!r}{nearest(type_text, KINDS)}: expected one of {', '.join(KINDS)}, with [n] for an array",
+    )
+    kind = KINDS.get(match[1], "number") if match else "number"
+    length = int(match[3]) if match and match[3] else 1
+    wrong.unless(length > 0, f"type {type_text!r}: an array has at least one element")
+    scale, offset = wrong.number(row, "scale", 1.0), wrong.number(row, "offset", 0.0)
+    wrong.unless(scale != 0, "scale is 0: every value would be the same")
+    scaled = (scale, offset) != (1.0, 0.0)
+    wrong.unless(not scaled or kind in ("number", "integer"), f"scale and offset are for numbers, not for {type_text}")
+    deadband = wrong.number(row, "deadband", math.nan) if row.get("deadband") else None
+    if deadband is not None:
+        wrong.unless(not deadband < 0, f"deadband {deadband:g} is below 0")
+        wrong.unless(
+            not deadband > 0 or kind in ("number", "integer"), f"a deadband is for numbers, not for {type_text}"
+        )
+    return Tag(
+        name=row["name"], connection=connection, address=row["address"], type=type_text,
+        kind="number" if scaled else kind, interval_ns=_interval_ns(row, settings, wrong),
+        group=row.get("group") or "all", length=max(length, 1), scale=scale, offset=offset, unit=row.get("unit", ""),
+        description=row.get("description", ""), deadband=deadband,
+    )  # fmt: skip
+
+
+def _interval_ns(row: _Row, settings: SourceSettings, wrong: _Wrong) -> int:
+    text = row.get("interval", "")
+    if not text:
+        return settings.interval
+    try:
+        found = duration_ns(text)
+    except ValueError as error:
+        wrong.append(f"interval: {error}")
+        return settings.interval
+    wrong.unless(found >= INTERVAL_MIN_NS, f"interval {text!r} is below {INTERVAL_MIN_NS // MILLISECOND_NS} ms")
+    return found

@@ -1,0 +1,93 @@
+"""Tags of PLCs and connections to them, as the collector asks them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from pipelines.points import Kind
+from pipelines.samples import SCHEMA
+
+CYCLES = "cycle."
+"""What the names of the points begin with that tell of cycles: how late each was, or why it was missed."""
+
+_TIME = SCHEMA.field("time").type
+SPOOL_SCHEMA = pa.schema(
+    [
+        pa.field("point", pa.string(), nullable=False),  # its name
+        *(SCHEMA.field(name) for name in ("time", "value", "text", "code", "quality", "detail")),
+        pa.field("received", _TIME, nullable=False),  # when the answer came, by the collector's clock
+        pa.field("server", _TIME),  # the server's own stamp, where the protocol has one (OPC UA)
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One line of a tag map: what is read, where, how often, and what becomes of the value.
+
+    `value` = raw · `scale` + `offset`. `deadband`: None stores every reading, 0 only changes, more only changes by more
+    than that. `length` > 1 is an array, one point an element.
+    """
+
+    name: str
+    connection: str
+    address: str
+    type: str
+    kind: Kind
+    interval_ns: int
+    group: str
+    length: int = 1
+    scale: float = 1.0
+    offset: float = 0.0
+    unit: str = ""
+    description: str = ""
+    deadband: float | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The points that it makes, in the order of its elements."""
+        return (self.name,) if self.length == 1 else tuple(f"{self.name}[{place}]" for place in range(self.length))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a PLC answered for one tag. `values` are raw, one an element; none of them where it is bad.
+
+    `quality` is OPC classic, `detail` the protocol's own code, `reason` says why it is bad. `source_ns` and `server_ns`
+    (UTC) are None where the protocol tells no time.
+    """
+
+    values: tuple[bool | int | float | str, ...]
+    quality: int
+    detail: int = 0
+    reason: str = ""
+    source_ns: int | None = None
+    server_ns: int | None = None
+
+
+class Spool(Protocol):
+    """Where readings are kept first."""
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        """On disk when this returns; `batch` in SPOOL_SCHEMA. Raises NoRoom."""
+        ...
+
+
+class PlcConnection(Protocol):
+    """One connection to one PLC, used by one thread."""
+
+    def read(self, tags: Sequence[Tag]) -> list[Reading]:
+        """A reading for each tag, in their order; connects first where it is not connected.
+
+        A tag that cannot be read is a bad reading with a reason. Returns or raises within the connection's deadline,
+        whatever the PLC does: Retry where the connection as a whole fails, Stop where it never can work.
+        """
+        ...
+
+    def close(self) -> None:
+        """Gives the connection up, without waiting; may be called twice."""
+        ...

@@ -1,0 +1,129 @@
+"""A PLC through Apache PLC4X: one connection, requests built once, each tag answered for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jpype
+
+from pipelines.ports import Reading, Retry, Tag
+from pipelines.samples import Quality
+from resources.plc4x.jvm import Plc4j, said
+
+_QUALITIES = {
+    "NOT_FOUND": Quality.BAD_CONFIG,
+    "ACCESS_DENIED": Quality.BAD_CONFIG,
+    "INVALID_ADDRESS": Quality.BAD_CONFIG,
+    "INVALID_DATATYPE": Quality.BAD_CONFIG,
+    "INVALID_DATA": Quality.BAD_CONFIG,
+    "UNSUPPORTED": Quality.BAD_CONFIG,
+    "REMOTE_BUSY": Quality.BAD_COMM,
+    "REMOTE_ERROR": Quality.BAD_DEVICE,
+}
+"""By the name of PLC4X's response code; BAD for the others. `detail` of a reading is the code's number."""
+_ALONE = frozenset({"INVALID_ADDRESS", "INTERNAL_ERROR", "UNSUPPORTED"})
+"""Codes that PLC4X gives to the neighbours of the tag that has earned them, too."""
+
+
+class Plc4jConnection:
+    """One connection; after any failure it is made anew, since PLC4X leaves the old one hanging."""
+
+    def __init__(self, java: Plc4j, url: str, timeout_s: float) -> None:
+        self._java, self._url, self._timeout_s = java, url, timeout_s
+        self._connection: Any = None
+        self._requests: dict[tuple[Tag, ...], tuple[Any, dict[int, Reading]]] = {}
+        self._lonely: set[Tag] = set()
+
+    def read(self, tags: Sequence[Tag]) -> list[Reading]:
+        """A reading for each tag. Raises Retry when the connection fails, Stop for a url that no driver takes."""
+        try:
+            if self._connection is None or not self._connection.isConnected():
+                self.close()
+                self._connection = self._java.connect(self._url, self._timeout_s)
+            together = tuple(tag for tag in tags if tag not in self._lonely)
+            found = dict(zip(together, self._answers(together), strict=True))
+            self._lonely |= {tag for tag in together if found[tag].reason in _ALONE and len(together) > 1}
+            for tag in tags:
+                if tag in self._lonely:
+                    [found[tag]] = self._answers((tag,))
+        except Retry:
+            self.close()
+            raise
+        except jpype.JException as error:
+            self.close()
+            raise Retry(said(error)) from None
+        return [found[tag] for tag in tags]
+
+    def close(self) -> None:
+        """Gives the connection up; may be called twice."""
+        if self._connection is not None:
+            self._java.close(self._connection)
+        self._connection = None
+        self._requests.clear()
+
+    def _answers(self, tags: tuple[Tag, ...]) -> list[Reading]:
+        request, malformed = self._request(tags)
+        if request is None:
+            return [malformed[place] for place in range(len(tags))]
+        response = self._java.got(request.execute(), self._timeout_s)
+        if response is None:
+            raise Retry("an answer without a response")
+        return [malformed.get(place) or self._reading(response, place) for place in range(len(tags))]
+
+    def _request(self, tags: tuple[Tag, ...]) -> tuple[Any, dict[int, Reading]]:
+        """The request without the malformed tags, which would throw for all of it; and what is said of those."""
+        if tags not in self._requests:
+            request, codes = self._built(tags, ())
+            malformed = {place: _bad(code) for place, code in codes.items() if code != self._java.fine}
+            if malformed:
+                request = self._built(tags, malformed)[0] if len(malformed) < len(tags) else None
+            self._requests[tags] = request if tags else None, malformed
+        return self._requests[tags]
+
+    def _built(self, tags: tuple[Tag, ...], without: Any) -> tuple[Any, dict[int, Any]]:
+        builder = self._connection.readRequestBuilder()
+        for place, tag in enumerate(tags):
+            if place not in without:
+                builder.addTagAddress(str(place), address_of(tag))
+        request = builder.build()
+        places = [place for place in range(len(tags)) if place not in without]
+        return request, {place: request.getTagResponseCode(str(place)) for place in places}
+
+    def _reading(self, response: Any, place: int) -> Reading:
+        name = str(place)
+        code = response.getResponseCode(name)
+        if code != self._java.fine:
+            return _bad(code)
+        value = response.getPlcValue(name)
+        if value is None:
+            return Reading((), int(Quality.BAD_CONFIG), reason="the driver reads no value of this type")
+        items = value.getList() if value.isList() else [value]
+        return Reading(tuple(_plain(item.getObject()) for item in items), int(Quality.GOOD))
+
+
+def address_of(tag: Tag) -> str:
+    """The address as PLC4X takes it: the tag map's type goes behind it, before options in braces."""
+    if not tag.type:
+        return tag.address
+    address, brace, options = tag.address.partition("{")
+    return f"{address}:{tag.type}{brace}{options}"
+
+
+def _bad(code: Any) -> Reading:
+    name = str(code)
+    return Reading((), int(_QUALITIES.get(name, Quality.BAD)), int(code.getValue()), name)
+
+
+def _plain(value: Any) -> bool | int | float | str:
+    """A Java object as Python's own: getObject of PLC4X, whose typed getters overflow silently."""
+    if isinstance(value, jpype.JBoolean | bool):
+        return bool(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    text = str(value)
+    if isinstance(value, jpype.JClass("java.math.BigInteger")):
+        return int(text)
+    return text

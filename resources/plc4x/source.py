@@ -1,0 +1,113 @@
+"""PLCs as a Source: what was spooled of them. Nothing here asks a PLC."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.points import Point, point_id, selected
+from pipelines.ports import CYCLES, SPOOL_SCHEMA, Pulled, SourceTally, Split, Tag
+from pipelines.samples import empty, number_ties, ordered, samples_table, times_ns
+from pipelines.timeline import Interval
+from resources.plc4x.spool import SpoolReader
+
+_COLUMNS = ("time", "value", "text", "code", "quality", "detail")
+_UNKNOWN = "not in the tag map"
+
+
+class SpoolSource:
+    """One source of kind plc4x. Safe for many tasks."""
+
+    def __init__(
+        self,
+        name: str,
+        tags: Sequence[Tag],
+        spool: SpoolReader,
+        include: Sequence[str] = ("*",),
+        exclude: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self._spool = spool
+        self._points = sorted(selected(_points(tags), include, exclude), key=lambda point: point.id)
+        self._names = {point.name for point in self._points}
+
+    async def discover(self) -> list[Point]:
+        """The points of the tag map, and one for the cycles of each connection and group."""
+        return self._points
+
+    async def pull(self, points: Sequence[Point], span: Interval, max_events: int) -> AsyncIterator[Pulled]:
+        """All that was spooled of the points in the span, each whole. Raises Split where one holds too much."""
+        known = [point for point in points if point.name in self._names]
+        failed = {point.id: _UNKNOWN for point in points if point.name not in self._names}
+        if failed:
+            yield Pulled(empty(), (), failed)
+        for some in await asyncio.to_thread(self._packed, known, span, max_events):
+            events = await asyncio.to_thread(self._events, some, span)
+            yield Pulled(events, tuple(point.id for point in some))
+
+    async def tally(self, points: Sequence[Point], span: Interval) -> SourceTally:
+        """How many events of each point the spool holds."""
+        known = [point for point in points if point.name in self._names]
+        counts = await asyncio.to_thread(self._counts, known, span)
+        table = pa.table({"point": pa.array([point.id for point in known], pa.string()), "events": pa.array(counts)})
+        return SourceTally(table, "spool", {point.id: _UNKNOWN for point in points if point.name not in self._names})
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _packed(self, points: Sequence[Point], span: Interval, most: int) -> list[list[Point]]:
+        """The points in groups of at most `most` events each. Raises Split."""
+        groups: list[list[Point]] = []
+        room = 0
+        for point, events in zip(points, self._counts(points, span).tolist(), strict=True):
+            if events > most:
+                raise Split(f"{point.name} has {events:,} events in {span}, more than {most:,}")
+            if not groups or events > room:
+                groups.append([])
+                room = most
+            groups[-1].append(point)
+            room -= events
+        return groups
+
+    def _events(self, points: Sequence[Point], span: Interval) -> pa.Table:
+        names = pa.array([point.name for point in points], pa.string())
+        rows = [batch.filter(pc.is_in(batch["point"], value_set=names)) for batch in self._spool.batches(span)]
+        table = pa.Table.from_batches(rows, schema=SPOOL_SCHEMA).combine_chunks()
+        places = pc.index_in(table["point"].combine_chunks(), value_set=names)
+        ids = pa.DictionaryArray.from_arrays(places, pa.array([point.id for point in points], pa.string()))
+        columns = {name: table[name].combine_chunks() for name in _COLUMNS}
+        ties = number_ties(np.asarray(places), times_ns(table))  # in the order in which they were spooled
+        return ordered(samples_table({"point": ids, "tie": pa.array(ties), **columns}))
+
+    def _counts(self, points: Sequence[Point], span: Interval) -> np.ndarray:
+        names = pa.array([point.name for point in points], pa.string())
+        counts = np.zeros(len(points), np.int64)
+        for batch in self._spool.batches(span):
+            places = np.asarray(pc.index_in(batch["point"], value_set=names).drop_null())
+            counts += np.bincount(places, minlength=len(points))
+        return counts
+
+
+def _points(tags: Sequence[Tag]) -> list[Point]:
+    """One a tag or element, and one for the cycles of each connection and group."""
+    found = [_point(tag, name) for tag in tags for name in tag.names]
+    for connection, group in dict.fromkeys((tag.connection, tag.group) for tag in tags):
+        name = f"{CYCLES}{connection}.{group}"
+        about = "how late a cycle was read, or why it was missed"
+        found.append(Point(point_id(name), name, "number", name, f"{connection}/{group}", "cycle", "s", about))
+    return found
+
+
+def _point(tag: Tag, name: str) -> Point:
+    attributes = {"connection": tag.connection, "group": tag.group}
+    if (tag.scale, tag.offset) != (1.0, 0.0):
+        attributes |= {"scale": repr(tag.scale), "offset": repr(tag.offset)}
+    return Point(
+        point_id(name), name, tag.kind, source_key=name, address=tag.address, source_type=tag.type or "as read",
+        unit=tag.unit, description=tag.description, step=tag.kind != "number" or tag.deadband is not None,
+        attributes=attributes,
+    )  # fmt: skip
