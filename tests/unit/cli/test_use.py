@@ -50,14 +50,6 @@ def test_help_loads_nothing_heavy() -> None:
     assert not loaded & {"dagster", "pyarrow", "pydantic", "httpx", "psycopg", "duckdb", "numpy", "asyncio"}
 
 
-@pytest.mark.parametrize("command", ["collect"])
-def test_commands_of_later_versions_say_so(capsys: pytest.CaptureFixture[str], command: str) -> None:
-    code, out, err = called(capsys, command, "--source", "pi1", "--follow", "--json")
-    assert code == 2
-    assert "not in this version" in err
-    assert json.loads(out)["exit"] == 2
-
-
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("demo", "simulate", "doctor")])
 def test_a_missing_plant_file(capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str) -> None:
     missing = tmp_path / "none.toml"
