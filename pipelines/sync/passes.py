@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.landing import DamagedLanding
@@ -60,6 +60,7 @@ class SyncPass(Ground):
         listen: bool = True,
         on_slice: Callable[[SliceResult], None] = lambda _: None,
     ) -> None:
+        transfer = replace(transfer, turn=asyncio.Lock())
         super().__init__(
             transfer, points_by_group, windows, handover_ns=reach.start_ns, now_ns=now_ns, on_slice=on_slice
         )

@@ -17,6 +17,9 @@ from pipelines.samples import UNCERTAIN, empty, ordered
 from pipelines.samples.events import codes_of
 from pipelines.timeline import Interval
 
+_FEW_EVENTS = 10
+"""So many may go from an open slice without a doubt: edits there are everyday."""
+
 
 def current_events(
     landing: Landing,
@@ -80,6 +83,12 @@ def shrunk(before: pa.Table, now: pa.Table, whole: Collection[str], share: float
             if loss.before and (loss.now == 0 or loss.gone > share * loss.before):
                 lost.setdefault(point, loss)
     return lost
+
+
+def too_much_gone(before: pa.Table, now: pa.Table, points: Collection[str], share: float) -> dict[str, Loss]:
+    """Of an open slice: the points that lost events, when these are too many together to be believed."""
+    lost = shrunk(before, now, points, 0.0)
+    return lost if sum(loss.gone for loss in lost.values()) > max(_FEW_EVENTS, share * len(before)) else {}
 
 
 def _sizes(events: pa.Table) -> dict[str, tuple[int, int]]:

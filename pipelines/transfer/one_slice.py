@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
 
 from pipelines.landing import Landing
 from pipelines.points import Point
@@ -30,6 +32,8 @@ class Transfer:
     """Slices that end later are open: what late edits do to them is believed more easily (design.md, rule 3)."""
     known: Known | None = None
     """The catalogue that the points of all slices are of; None where it cannot change meanwhile."""
+    turn: AbstractAsyncContextManager[Any] = field(default_factory=nullcontext)
+    """Held by a slice while it pulls: those that begin together else ask the source together, and then the store."""
 
     async def run(
         self,

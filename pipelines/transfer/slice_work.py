@@ -19,11 +19,21 @@ from pipelines import reconcile
 from pipelines.landing import Manifest
 from pipelines.ledger import current, rewrites
 from pipelines.points import Point
-from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord, SourceTally, Split, State
+from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord, SourceTally, State
 from pipelines.samples import coarsen, empty, ordered
 from pipelines.timeline import Interval
-from pipelines.transfer.generations import Loss, changed, current_events, joined, of_points, shrunk, within
+from pipelines.transfer.generations import (
+    Loss,
+    changed,
+    current_events,
+    joined,
+    of_points,
+    shrunk,
+    too_much_gone,
+    within,
+)
 from pipelines.transfer.proving import Look, Proven, look, only_landed, prove
+from pipelines.transfer.reading import pull
 from pipelines.transfer.results import SliceResult
 
 if TYPE_CHECKING:
@@ -33,8 +43,6 @@ T = TypeVar("T")
 FORGOTTEN = "older than the store keeps: landed only"
 NOT_ASKED = "not asked for yet: a run was limited to other points"
 PROVISIONAL = "followed: proofs are kept point by point when it settles"
-_FEW_EVENTS = 10
-"""So many may go from an open slice without a doubt: edits there are everyday."""
 
 
 class SliceWork:
@@ -63,11 +71,10 @@ class SliceWork:
         """Pulls the span (and the overlap before it), lands, writes, proves."""
         wanted = [point for point in self.points if asked is None or point.id in asked]
         history = await self._history()
-        said_task = asyncio.ensure_future(self._timed("count", lambda: self.t.source.tally(wanted, self.span)))
-        said_task.add_done_callback(lambda task: task.cancelled() or task.exception())  # seen, even if never awaited
+        reach = Interval(overlap.start_ns, self.span.end_ns) if overlap else self.span
+        async with self.t.turn:
+            events, failed, said_task = await self._pull_and_count(wanted, reach)
         try:
-            reach = Interval(overlap.start_ns, self.span.end_ns) if overlap else self.span
-            events, failed = await self._timed("pull", lambda: self._pull(wanted, reach))
             if overlap:
                 got = [point.id for point in wanted if point.id not in failed]
                 self.differing = await self._threaded("compare", self._differing, within(events, overlap), overlap, got)
@@ -82,6 +89,19 @@ class SliceWork:
         finally:
             said_task.cancel()
         return await self._all_over(events, manifest, said, rewriting=rewrites(history, self.span))
+
+    async def _pull_and_count(
+        self, points: Sequence[Point], reach: Interval
+    ) -> tuple[pa.Table, dict[str, str], asyncio.Future[SourceTally]]:
+        """What was pulled; the count was begun with it and may not be over."""
+        said = asyncio.ensure_future(self._timed("count", lambda: self.t.source.tally(points, self.span)))
+        said.add_done_callback(lambda task: task.cancelled() or task.exception())  # seen, even if never awaited
+        try:
+            events, failed = await self._timed("pull", lambda: self._pull(points, reach))
+        except BaseException:
+            said.cancel()
+            raise
+        return events, failed, said
 
     async def from_landing(self, generation: str) -> SliceResult:
         """Goes on with what a killed run landed."""
@@ -107,35 +127,13 @@ class SliceWork:
         landed, _ = current_events(self.t.landing, self.t.store, slice_id, self.window, self.ids, history)
         return frozenset(changed(of_points(landed, got), of_points(early, got), got))
 
-    def too_much_gone(self, before: pa.Table, now: pa.Table, points: Collection[str]) -> dict[str, Loss]:
-        """Of an open slice: the points that lost events, when these are too many together to be believed."""
-        lost = shrunk(before, now, points, 0.0)
-        events = sum(loss.gone for loss in lost.values())
-        return lost if events > max(_FEW_EVENTS, self.t.bounds.believe_shrink * len(before)) else {}
-
     async def _pull_some(self, points: Collection[str]) -> tuple[pa.Table, dict[str, str]]:
         if not points:
             return empty(), {}
         return await self._pull([point for point in self.points if point.id in points], self.span)
 
     async def _pull(self, points: Sequence[Point], span: Interval) -> tuple[pa.Table, dict[str, str]]:
-        """Everything the source holds of the points in the span, ordered. Raises Split above twice the target."""
-        most = 2 * self.t.bounds.slice_events
-        parts: list[pa.Table] = []
-        failed: dict[str, str] = {}
-        seen: set[str] = set()
-        total = 0
-        async for pulled in self.t.source.pull(points, span, most):
-            total += len(pulled.samples)
-            if total > most:
-                raise Split(f"{self.slice_id} holds more than {most:,} events")
-            parts.append(pulled.samples)
-            failed.update(pulled.failed)
-            seen.update(pulled.points)
-        for point in points:
-            if point.id not in seen and point.id not in failed:
-                failed[point.id] = "the source's answers left it out"
-        return await asyncio.to_thread(joined, parts), failed
+        return await pull(self.t.source, points, span, 2 * self.t.bounds.slice_events, str(self.slice_id))
 
     async def _land(self, events: pa.Table, failed: dict[str, str]) -> Manifest:
         whole = [identifier for identifier in self.ids if identifier not in failed]
@@ -251,9 +249,8 @@ class SliceWork:
             return {}
         if before is None:
             before, _ = await asyncio.to_thread(self._current_events, history)
-        if self.open:
-            return await asyncio.to_thread(self.too_much_gone, before, events, whole)
-        return await asyncio.to_thread(shrunk, before, events, whole, self.t.bounds.believe_shrink)
+        rule = too_much_gone if self.open else shrunk
+        return await asyncio.to_thread(rule, before, events, whole, self.t.bounds.believe_shrink)
 
     def _current_events(self, history: list[SliceRecord]) -> tuple[pa.Table, dict[str, str]]:
         return current_events(self.t.landing, self.t.store, self.slice_id, self.window, self.ids, history)

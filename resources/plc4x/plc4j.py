@@ -22,7 +22,8 @@ _QUALITIES = {
     "REMOTE_ERROR": Quality.BAD_DEVICE,
 }
 """By the name of PLC4X's response code; BAD for the others. `detail` of a reading is the code's number."""
-_ALONE = frozenset({"INVALID_ADDRESS", "INTERNAL_ERROR", "UNSUPPORTED"})
+_OUT_OF_RANGE = "INVALID_ADDRESS"
+_ALONE = frozenset({_OUT_OF_RANGE, "INTERNAL_ERROR", "UNSUPPORTED"})
 """Codes that PLC4X gives to the neighbours of the tag that has earned them, too."""
 
 
@@ -33,7 +34,7 @@ class Plc4jConnection:
         self._java, self._url, self._timeout_s = java, url, timeout_s
         self._connection: Any = None
         self._requests: dict[tuple[Tag, ...], tuple[Any, dict[int, Reading]]] = {}
-        self._lonely: set[Tag] = set()
+        self._lonely: dict[Tag, str] = {}  # read alone from now on, and why
 
     def read(self, tags: Sequence[Tag]) -> list[Reading]:
         """A reading for each tag. Raises Retry when the connection fails, Stop for a url that no driver takes."""
@@ -43,10 +44,13 @@ class Plc4jConnection:
                 self._connection = self._java.connect(self._url, self._timeout_s)
             together = tuple(tag for tag in tags if tag not in self._lonely)
             found = dict(zip(together, self._answers(together), strict=True))
-            self._lonely |= {tag for tag in together if found[tag].reason in _ALONE and len(together) > 1}
+            if len(together) > 1:
+                self._lonely |= {tag: found[tag].reason for tag in together if found[tag].reason in _ALONE}
             for tag in tags:
                 if tag in self._lonely:
                     [found[tag]] = self._answers((tag,))
+                    if found[tag].values and self._lonely[tag] == _OUT_OF_RANGE:  # it was a neighbour's fault
+                        del self._lonely[tag]
         except Retry:
             self.close()
             raise
