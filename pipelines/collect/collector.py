@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pipelines.collect.breaker import Breaker
 from pipelines.collect.cadence import Cadence
 from pipelines.collect.readings import Recorder
-from pipelines.ports import CYCLES, PlcConnection, Retry, Spool, Tag
+from pipelines.ports import PlcConnection, Retry, Spool, Tag
 from pipelines.timeline import SECOND_NS
 
 SPOOL_EVERY_S = 0.2
@@ -30,7 +30,7 @@ class Scan:
 
     @property
     def cycle(self) -> str:
-        return f"{CYCLES}{self.connection}.{self.group}"
+        return self.tags[0].cycle
 
 
 @dataclass(slots=True)

@@ -106,7 +106,7 @@ def _row(name: str, tag: Tag, value: _Value | None, reading: Reading, received_n
         return (name, time_ns, None, reading.reason, NO_CODE, *rest)
     if isinstance(value, str):
         return (name, time_ns, None, value, NO_CODE, *rest)
-    if (tag.scale, tag.offset) != (1.0, 0.0):
+    if tag.scaled:
         return (name, time_ns, value * tag.scale + tag.offset, None, None, *rest)
     if isinstance(value, int) and abs(value) > EXACT:
         fits = -(2**63) <= value < 2**63

@@ -52,6 +52,16 @@ class Tag:
         """The points that it makes, in the order of its elements."""
         return (self.name,) if self.length == 1 else tuple(f"{self.name}[{place}]" for place in range(self.length))
 
+    @property
+    def cycle(self) -> str:
+        """The point that tells of the cycles in which it is read."""
+        return f"{CYCLES}{self.connection}.{self.group}"
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the value is another than the raw one."""
+        return (self.scale, self.offset) != (1.0, 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

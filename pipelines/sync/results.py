@@ -26,7 +26,7 @@ class Troubles(dict[str, list[str]]):
 
 @dataclass(slots=True)
 class PassResult:
-    """What a pass did. `behind_ns` is how far the coverage of the slowest group ends before the pass's own end."""
+    """What a pass did."""
 
     seconds: float = 0.0
     events: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import pyarrow as pa
 
@@ -29,7 +29,8 @@ class SliceRefresh(SliceWork):
         pieces = current(history, self.span)
         events, failed = await asyncio.to_thread(self._current_events, history)
         said = await self._timed("count", lambda: self._asked_again(deep=deep))
-        suspects = await self._threaded("compare", self._suspects, events, said, failed)
+        excepted = await asyncio.to_thread(self._excepted)
+        suspects = await self._threaded("compare", self._suspects, events, said, excepted.keys() | failed.keys())
         suspects |= set(doubted) & set(self.ids)
         fresh, lost = await self._timed("pull", lambda: self._pull_some(suspects))
         got = suspects - lost.keys()
@@ -41,7 +42,7 @@ class SliceRefresh(SliceWork):
         unproved = {**failed, **lost, **gone}
         loose = any(piece.record.note == PROVISIONAL for piece in pieces)
         merging = one_piece and loose and (len(pieces) > 1 or not self.provisional)
-        if not got and not merging and gone.items() <= self._excepted().items():
+        if not got and not merging and gone.items() <= excepted.items():
             return self._result("verified", empty(), 0, {point: unproved[point] for point in suspects})
         events = ordered(reconcile.replaced(events, got, of_points(fresh, got))) if got else events
         manifest = await self._land(events, {p: why for p, why in unproved.items() if p not in got})
@@ -54,13 +55,12 @@ class SliceRefresh(SliceWork):
             )
         return await self.t.source.tally(self.points, self.span)
 
-    def _suspects(self, events: pa.Table, said: SourceTally, failed: Mapping[str, str]) -> set[str]:
+    def _suspects(self, events: pa.Table, said: SourceTally, waiting: Collection[str]) -> set[str]:
         """Points whose landed events are not what the source says, and those that wait for being mended."""
         landed = reconcile.deep_rows([events])
         told = said.table["point"].to_pylist()
         drift = reconcile.against_source(landed, reconcile.usable_totals(events), said, told)
-        waiting = self._excepted().keys() | set(failed)
-        return {each.point for each in drift} | (waiting & set(self.ids))
+        return {each.point for each in drift} | (set(waiting) & set(self.ids))
 
     def _excepted(self) -> dict[str, str]:
         """The open exceptions of the span: reasons by point."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.points import Point, point_id, selected
-from pipelines.ports import CYCLES, SPOOL_SCHEMA, Pulled, SourceTally, Split, Tag
+from pipelines.ports import SPOOL_SCHEMA, Pulled, SourceTally, Split, Tag
 from pipelines.samples import empty, number_ties, ordered, samples_table, times_ns
 from pipelines.timeline import Interval
 from resources.plc4x.spool import SpoolReader
@@ -95,16 +95,15 @@ class SpoolSource:
 def _points(tags: Sequence[Tag]) -> list[Point]:
     """One a tag or element, and one for the cycles of each connection and group."""
     found = [_point(tag, name) for tag in tags for name in tag.names]
-    for connection, group in dict.fromkeys((tag.connection, tag.group) for tag in tags):
-        name = f"{CYCLES}{connection}.{group}"
-        about = "how late a cycle was read, or why it was missed"
-        found.append(Point(point_id(name), name, "number", name, f"{connection}/{group}", "cycle", "s", about))
+    about = "how late a cycle was read, or why it was missed"
+    for name, place in {tag.cycle: f"{tag.connection}/{tag.group}" for tag in tags}.items():
+        found.append(Point(point_id(name), name, "number", name, place, "cycle", "s", about))
     return found
 
 
 def _point(tag: Tag, name: str) -> Point:
     attributes = {"connection": tag.connection, "group": tag.group}
-    if (tag.scale, tag.offset) != (1.0, 0.0):
+    if tag.scaled:
         attributes |= {"scale": repr(tag.scale), "offset": repr(tag.offset)}
     return Point(
         point_id(name), name, tag.kind, source_key=name, address=tag.address, source_type=tag.type or "as read",

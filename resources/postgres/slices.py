@@ -27,9 +27,9 @@ PROVING_STATES = frozenset({"verified", "settled"})
 def commit(
     connection: Connection, record: SliceRecord, table: pa.Table, given: Sequence[Exclusion], keep_proofs: bool
 ) -> None:
-    """Appends a slice, what it proves, its coverage and its point exceptions, in the caller's transaction."""
+    """Appends a slice, what it proves, its coverage and its point exceptions, in the caller's transaction and under its
+    lock on the group."""
     of_slice = slice_row(record.slice)
-    lock_group(connection, record.slice.source, record.slice.group)
     proves = record.state in PROVING_STATES
     older = standing(connection, of_slice) if proves else []
     seq = one(connection, STATEMENTS["append"], record_row(record, proves))
