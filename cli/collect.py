@@ -32,17 +32,20 @@ def collect(session: Session, source_name: str | None, no_forward: bool) -> int:
     from pipelines.collect import Collector, scans_of
     from pipelines.plant import load_tags
     from resources.outside import Outside
-    from resources.plc4x import SpoolReader, SpoolWriter, last_cycles
+    from resources.plc4x import SpoolReader, SpoolWriter, last_cycles, last_told
     from resources.plc4x.connections import connections
 
     settings, screen = _plcs(session, source_name), session.screen
     tags = load_tags(settings, session.plant.folder)
     folder = Outside(session.plant).spool(settings)
     scans = scans_of(tags)
-    plcs = connections(settings, session.plant.folder)
+    plcs = connections(session.plant, settings, tags)
     writer = SpoolWriter(folder)
     reader = SpoolReader(folder)
-    collector = Collector(scans, plcs, writer, last_cycles(reader, max(scan.interval_ns for scan in scans)))
+    opc_ua = {each.name for each in settings.connection if each.opc_ua}
+    stamped = {name for tag in tags if tag.connection in opc_ua for name in tag.names}
+    since = last_cycles(reader, max(scan.interval_ns for scan in scans))
+    collector = Collector(scans, plcs, writer, since, last_told(reader, stamped))
     forwarder = None if no_forward else Forwarder(session.plant_file, settings.name, session.plant.state_dir)
     screen.note(f"{settings.name}: {len(tags):,} tags over {len(plcs):,} connections, spooled in {folder}")
     teller = threading.Thread(target=_tell, args=(session, settings, collector, reader), daemon=True)

@@ -96,9 +96,10 @@ def _plcs(outside: Outside, settings: SourceSettings) -> str:
     """Reads one tag of every PLC. Raises Unreachable naming those that do not answer, Stop for a wrong tag map."""
     from resources.plc4x.connections import connections
 
-    first = {tag.connection: tag for tag in reversed(load_tags(settings, outside.plant.folder))}
+    tags = load_tags(settings, outside.plant.folder)
+    first = {tag.connection: tag for tag in reversed(tags)}
     silent = {}
-    for name, connection in connections(settings, outside.plant.folder).items():
+    for name, connection in connections(outside.plant, settings, tags).items():
         try:
             connection.read([first[name]] if name in first else [])
         except Retry as error:

@@ -110,7 +110,9 @@ class Outside:
         if settings.kind == "wonderware":
             return WonderwareSource.from_settings(settings, self.url(settings), budget=budget)
         tags = load_tags(settings, self.plant.folder)
-        return SpoolSource(settings.name, tags, SpoolReader(self.spool(settings)), settings.points, settings.exclude)
+        clocks = [each.name for each in settings.connection if each.opc_ua]
+        spool = SpoolReader(self.spool(settings))
+        return SpoolSource(settings.name, tags, spool, settings.points, settings.exclude, clocks)
 
     def spool(self, settings: SourceSettings) -> Path:
         """Where the readings of a source of PLCs are kept first."""

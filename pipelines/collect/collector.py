@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pipelines.collect.breaker import Breaker
 from pipelines.collect.cadence import Cadence
 from pipelines.collect.readings import Recorder
-from pipelines.ports import PlcConnection, Retry, Spool, Tag
+from pipelines.ports import PlcConnection, Retry, Spool, Tag, Told
+from pipelines.samples import UNCERTAIN
 from pipelines.timeline import SECOND_NS
 
 SPOOL_EVERY_S = 0.2
@@ -54,7 +55,8 @@ def scans_of(tags: Sequence[Tag]) -> list[Scan]:
 
 
 class Collector:
-    """Runs until `stop`. `since` has the last cycle of each scan that the spool knows: what lies between was missed."""
+    """Runs until `stop`. `since` has the last cycle of each scan that the spool knows: what lies between was missed;
+    `told` what it knows of the points that their sources stamp (see Recorder)."""
 
     def __init__(
         self,
@@ -62,13 +64,14 @@ class Collector:
         connections: Mapping[str, PlcConnection],
         spool: Spool,
         since: Mapping[str, int],
+        told: Mapping[str, Told] | None = None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._spool, self._now_ns = spool, now_ns
         self._connections = connections
         self._stopped = threading.Event()
         self._failure: BaseException | None = None
-        self._recorder = Recorder()
+        self._recorder = Recorder(told)
         self.counts = {name: Count() for name in connections}
         self._threads = [
             threading.Thread(target=self._guarded, args=(self._poll, name), name=f"poll-{name}") for name in connections
@@ -147,9 +150,9 @@ class Collector:
         breaker.succeeded()
         count.trouble = ""
         count.cycles += 1
-        count.bad += sum(not reading.values for reading in readings)
+        count.bad += sum(reading.quality < UNCERTAIN for _, reading in readings)
         count.slowest_s = max(count.slowest_s, time.monotonic() - began_s)
-        self._recorder.cycle(scan.cycle, due_ns, self._now_ns(), scan.tags, readings)
+        self._recorder.cycle(scan.cycle, due_ns, self._now_ns(), readings)
 
     def _missed(self, scan: Scan, due: Sequence[int], reason: str) -> None:
         self.counts[scan.connection].missed += len(due)

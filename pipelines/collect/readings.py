@@ -4,13 +4,13 @@ missed."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipelines.ports import SPOOL_SCHEMA, Reading, Tag
-from pipelines.samples import NO_CODE, Quality
+from pipelines.ports import SPOOL_SCHEMA, Reading, Tag, Told, told
+from pipelines.samples import NO_CODE, UNCERTAIN, Quality
 from pipelines.timeline import SECOND_NS
 
 EXACT = 2**53
@@ -29,23 +29,29 @@ class _Last:
 
 
 class Recorder:
-    """Turns cycles into rows and gathers them until `take`. Safe for many threads."""
+    """Turns cycles into rows and gathers them until `take`. Safe for many threads, each with points of its own.
 
-    def __init__(self) -> None:
+    `told` has the last usable event of each point that its source stamped: told again, it is nothing new.
+    """
+
+    def __init__(self, told: Mapping[str, Told] | None = None) -> None:
         self._rows: list[_Row] = []
         self._last: dict[str, _Last] = {}
+        self._told = {(name, True): event for name, event in (told or {}).items()}
+        self._bad: set[str] = set(told or {})
         self._guard = threading.Lock()
 
-    def cycle(
-        self, cycle: str, due_ns: int, received_ns: int, tags: Sequence[Tag], readings: Sequence[Reading]
-    ) -> None:
+    def cycle(self, cycle: str, due_ns: int, received_ns: int, readings: Sequence[tuple[Tag, Reading]]) -> None:
         """One cycle of a scan: `cycle` is its own point, whose value is how late all was read, in seconds."""
         rows: list[_Row] = [_number(cycle, due_ns, (received_ns - due_ns) / SECOND_NS, received_ns)]
-        for tag, reading in zip(tags, readings, strict=True):
+        for tag, reading in readings:
+            came_ns = received_ns if reading.received_ns is None else reading.received_ns
             for place, name in enumerate(tag.names):
                 value = reading.values[place] if place < len(reading.values) else None
-                if self._worth(name, tag, value, reading):
-                    rows.append(_row(name, tag, value, reading, received_ns))
+                row = self._new(_row(name, tag, value, reading, came_ns), reading.source_ns)
+                deadband = None if tag.deadband is None else tag.deadband / abs(tag.scale)
+                if row and self._moved(name, value, reading, deadband):
+                    rows.append(row)
         self._add(rows)
 
     def missed(self, cycle: str, due: Sequence[int], now_ns: int, tags: Sequence[Tag], reason: str) -> None:
@@ -56,7 +62,8 @@ class Recorder:
         rows = [_bad(cycle, due_ns, bad, now_ns) for due_ns in due]
         for tag in tags:
             for name in tag.names:
-                if self._changed(name, None, bad):
+                self._bad.add(name)
+                if self._moved(name, None, bad, 0.0):
                     rows.append(_bad(name, due[0], bad, now_ns))
         self._add(rows)
 
@@ -74,25 +81,36 @@ class Recorder:
         with self._guard:
             self._rows += rows
 
-    def _worth(self, name: str, tag: Tag, value: _Value | None, reading: Reading) -> bool:
+    def _new(self, row: _Row, source_ns: int | None) -> _Row | None:
+        """None for an event that its source told before. After cycles that were missed, or a reading of the other
+        sort (bad, usable), that it is told again says that it holds again: now."""
+        name, usable, received_ns = row[0], row[5] >= UNCERTAIN, row[7]
+        turned = (name in self._bad) == usable
+        (self._bad.discard if usable else self._bad.add)(name)
+        if source_ns is None:
+            return row
+        event = told(row)
+        again = self._told.get((name, usable)) == event
+        self._told[name, usable] = event
+        if not again:
+            return row
+        return (name, received_ns, *row[2:]) if turned else None
+
+    def _moved(self, name: str, value: _Value | None, reading: Reading, deadband: float | None) -> bool:
         """Whether the reading is stored: always without a deadband, else when it moved by more."""
         last = self._last.get(name)
         small = (
-            tag.deadband is not None
+            deadband is not None
             and last is not None
             and (last.quality, last.reason) == (reading.quality, reading.reason)
-            and not _moved(last.value, value, tag.deadband / abs(tag.scale))
+            and not _differs(last.value, value, deadband)
         )
         if not small:
             self._last[name] = _Last(value, reading.quality, reading.reason)
         return not small
 
-    def _changed(self, name: str, value: _Value | None, reading: Reading) -> bool:
-        last, self._last[name] = self._last.get(name), _Last(value, reading.quality, reading.reason)
-        return last is None or (last.quality, last.reason) != (reading.quality, reading.reason)
 
-
-def _moved(last: _Value | None, value: _Value | None, deadband: float) -> bool:
+def _differs(last: _Value | None, value: _Value | None, deadband: float) -> bool:
     """Compared with what was stored, not with the reading before: a slow drift is stored, too."""
     if isinstance(last, int | float) and isinstance(value, int | float) and not isinstance(last, bool):
         return not abs(value - last) <= deadband if value != last else False  # NaN has always moved

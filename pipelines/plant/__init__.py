@@ -7,6 +7,7 @@ from pipelines.plant.reading import load_plant, secret
 from pipelines.plant.sections import (
     PARTITIONS_MAX,
     Auth,
+    Channel,
     Connection,
     Email,
     Notify,
@@ -23,6 +24,7 @@ from pipelines.plant.tag_map import load_tags
 __all__ = [
     "PARTITIONS_MAX",
     "Auth",
+    "Channel",
     "Connection",
     "Email",
     "Notify",

@@ -14,6 +14,8 @@ from pipelines.ports import Stop
 from pipelines.timeline import DAY_NS, MINUTE_NS, SECOND_NS, Interval, days, months
 
 PARTITIONS_MAX = 100_000
+OPC_UA = "opc.tcp://"
+"""What the urls of OPC UA servers begin with."""
 
 
 class Section(BaseModel):
@@ -74,14 +76,52 @@ class Sweep(Section):
     """Whether drift is mended at once, or named and left to `ferry backfill`."""
 
 
-class Connection(Section):
+class Channel(Section):
+    """How an OPC UA server is spoken with: OPC 10000-7, security policies; files are relative to the plant file."""
+
+    security: str = Field(
+        "None", pattern=r"^(None|(Basic256Sha256|Aes128Sha256RsaOaep|Aes256Sha256RsaPss)(:Sign|:SignAndEncrypt)?)$"
+    )
+    certificate: str = ""
+    """Ours, with `private_key` (PEM or DER); without it one is made below `state_dir` at the first start."""
+    private_key: str = ""
+    server_certificate: str = ""
+    """The server's own, which it must prove to have; `ferry discover --trust` writes it."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Channel:
+        if self.security != "None" and not self.server_certificate:
+            raise ValueError(
+                f"security {self.security!r} needs server_certificate, the file with the server's certificate "
+                "(`ferry discover --trust` writes it)"
+            )
+        if bool(self.certificate) != bool(self.private_key):
+            raise ValueError("certificate and private_key go together")
+        return self
+
+
+class Connection(Channel):
     """One PLC of a source of kind plc4x."""
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")
     url: str = Field(pattern=r"^[a-z][a-z0-9+.:-]*://\S+$")
-    """PLC4X: `modbus-tcp:tcp://host:502?…`, `s7://host`, …"""
+    """PLC4X: `modbus-tcp:tcp://host:502?…`, `s7://host`, …; OPC UA: `opc.tcp://host:4840/path`."""
     timeout: Duration = 2 * SECOND_NS
     """A cycle that is not answered by then is missed, and the connection is made anew."""
+    auth: Auth = Auth()
+    """OPC UA: `none` (anonymous) or `basic`."""
+    subscribe: bool = False
+    """OPC UA: changes as the server tells them, instead of a read each interval."""
+
+    @property
+    def opc_ua(self) -> bool:
+        return self.url.startswith(OPC_UA)
+
+    @model_validator(mode="after")
+    def _of_opc_ua(self) -> Connection:
+        if not self.opc_ua and (self.subscribe or self.security != "None" or self.auth.kind != "none"):
+            raise ValueError(f"connection {self.name!r}: subscribe, security and auth are for {OPC_UA}… only")
+        return self
 
 
 class SourceSettings(Section):

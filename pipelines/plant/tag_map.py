@@ -11,7 +11,7 @@ from pathlib import Path
 from pipelines.plant.sections import SourceSettings, nearest
 from pipelines.plant.spans import duration_ns
 from pipelines.points import Kind
-from pipelines.ports import CYCLES, Stop, Tag
+from pipelines.ports import CLOCKS, CYCLES, Stop, Tag
 from pipelines.timeline import MILLISECOND_NS
 
 COLUMNS = (
@@ -106,7 +106,8 @@ def _tag(row: _Row, settings: SourceSettings, wrong: _Wrong) -> Tag:
     known = [connection.name for connection in settings.connection]
     connection = row.get("connection") or (known[0] if len(known) == 1 else "")
     wrong.unless(bool(row["name"]), "no name")
-    wrong.unless(not row["name"].startswith(CYCLES), f"names that begin with {CYCLES!r} tell of cycles")
+    for ours, what in ((CYCLES, "cycles"), (CLOCKS, "clocks")):
+        wrong.unless(not row["name"].startswith(ours), f"names that begin with {ours!r} tell of {what}")
     wrong.unless(bool(row["address"]), "no address")
     wrong.unless(
         connection in known,

@@ -15,11 +15,23 @@ from pipelines.ports.ledger import (
     State,
     Watch,
 )
-from pipelines.ports.plc import CYCLES, SPOOL_SCHEMA, PlcConnection, Reading, Spool, Tag
+from pipelines.ports.plc import (
+    CLOCKS,
+    CYCLES,
+    SPOOL_SCHEMA,
+    PlcConnection,
+    Reading,
+    Spool,
+    Tag,
+    Told,
+    clock_tags,
+    told,
+)
 from pipelines.ports.source import ChangeFeed, Changes, Origin, Pulled, Source, SourceTally
 from pipelines.ports.store import Store
 
 __all__ = [
+    "CLOCKS",
     "CYCLES",
     "NEWCOMER",
     "PROOF_SCHEMA",
@@ -50,6 +62,9 @@ __all__ = [
     "Stop",
     "Store",
     "Tag",
+    "Told",
     "Unreachable",
     "Watch",
+    "clock_tags",
+    "told",
 ]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
 from pipelines.points import Kind
 from pipelines.samples import SCHEMA
+from pipelines.timeline import MINUTE_NS
 
 CYCLES = "cycle."
 """What the names of the points begin with that tell of cycles: how late each was, or why it was missed."""
+CLOCKS = "clock."
+"""What the names of the points begin with that tell how far another clock is ahead of ours."""
 
 _TIME = SCHEMA.field("time").type
 SPOOL_SCHEMA = pa.schema(
@@ -23,6 +27,9 @@ SPOOL_SCHEMA = pa.schema(
         pa.field("server", _TIME),  # the server's own stamp, where the protocol has one (OPC UA)
     ]
 )
+
+Told = tuple[int, float | str | None, str | None, int | None, int, int]
+"""Time, value, text, code, quality and detail of an event that its source stamped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +70,24 @@ class Tag:
         return (self.scale, self.offset) != (1.0, 0.0)
 
 
+def clock_tags(connection: str) -> tuple[Tag, Tag]:
+    """The points that tell how far the clocks of a connection are ahead of ours, in s: its server's, its source's."""
+    server, source = (
+        Tag(
+            f"{CLOCKS}{connection}.{whose}", connection, whose, "LREAL", "number", MINUTE_NS, "clock", unit="s",
+            description=f"how far the {whose}'s clock is ahead of the collector's",
+        )
+        for whose in ("server", "source")
+    )  # fmt: skip
+    return server, source
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a PLC answered for one tag. `values` are raw, one an element; none of them where it is bad.
+    """What a PLC answered for one tag. `values` are raw, one an element; none of them where it has none.
 
     `quality` is OPC classic, `detail` the protocol's own code, `reason` says why it is bad. `source_ns` and `server_ns`
-    (UTC) are None where the protocol tells no time.
+    (UTC) are None where the protocol tells no time, `received_ns` where it came with the others of its cycle.
     """
 
     values: tuple[bool | int | float | str, ...]
@@ -77,6 +96,13 @@ class Reading:
     reason: str = ""
     source_ns: int | None = None
     server_ns: int | None = None
+    received_ns: int | None = None
+
+
+def told(row: Sequence[Any]) -> Told:
+    """What of a row in SPOOL_SCHEMA makes it the same event as another; every NaN is one."""
+    time_ns, value, text, code, quality, detail = row[1:7]
+    return time_ns, "NaN" if isinstance(value, float) and math.isnan(value) else value, text, code, quality, detail
 
 
 class Spool(Protocol):
@@ -90,11 +116,12 @@ class Spool(Protocol):
 class PlcConnection(Protocol):
     """One connection to one PLC, used by one thread."""
 
-    def read(self, tags: Sequence[Tag]) -> list[Reading]:
-        """A reading for each tag, in their order; connects first where it is not connected.
+    def read(self, tags: Sequence[Tag]) -> list[tuple[Tag, Reading]]:
+        """A reading for each tag, or, where it is subscribed, all that came since; connects first where it must.
 
-        A tag that cannot be read is a bad reading with a reason. Returns or raises within the connection's deadline,
-        whatever the PLC does: Retry where the connection as a whole fails, Stop where it never can work.
+        A tag that cannot be read is a bad reading with a reason; a protocol that tells the time adds readings of
+        `clock_tags`. Returns or raises within the connection's deadline, whatever the PLC does: Retry where the
+        connection as a whole fails, Stop where it never can work.
         """
         ...
 

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
-from pipelines.plant import SourceSettings
-from pipelines.ports import PlcConnection
+from pipelines.plant import Connection, Plant, SourceSettings
+from pipelines.ports import PlcConnection, Stop, Tag
 from pipelines.timeline import SECOND_NS
+from resources.opcua.client import Login, address_error
+from resources.opcua.connection import OpcUaConnection
 from resources.plc4x.jvm import plc4j
 from resources.plc4x.plc4j import Plc4jConnection
 
+_SESSION_S = 60.0
+"""A session that nobody ended, after a kill, is a session less of those that a server has: not for long."""
 
-def connections(settings: SourceSettings, folder: Path) -> dict[str, PlcConnection]:
-    """By name; nothing is connected yet. `folder` is the plant file's. Raises Stop, Unreachable."""
-    java = plc4j([folder / jar for jar in settings.jars])
-    return {each.name: Plc4jConnection(java, each.url, each.timeout / SECOND_NS) for each in settings.connection}
+
+def connections(plant: Plant, settings: SourceSettings, tags: Sequence[Tag]) -> dict[str, PlcConnection]:
+    """By name; nothing is connected yet. Raises Stop naming each address that no server can know, Unreachable."""
+    opc_ua = {each.name for each in settings.connection if each.opc_ua}
+    wrong = [f"{tag.name}: {said}" for tag in tags if tag.connection in opc_ua and (said := address_error(tag.address))]
+    if wrong:
+        raise Stop("\n".join(f"{settings.tags}: {each}" for each in wrong))
+    found: dict[str, PlcConnection] = {}
+    for each in settings.connection:
+        if each.opc_ua:
+            longest_ns = max((tag.interval_ns for tag in tags if tag.connection == each.name), default=0)
+            session_s = max(_SESSION_S, 4 * longest_ns / SECOND_NS)
+            found[each.name] = OpcUaConnection(each.name, login(plant, each, session_s), subscribe=each.subscribe)
+        else:
+            java = plc4j([plant.folder / jar for jar in settings.jars])
+            found[each.name] = Plc4jConnection(java, each.url, each.timeout / SECOND_NS)
+    return found
+
+
+def login(plant: Plant, each: Connection, session_s: float = _SESSION_S) -> Login:
+    """What it takes to open a session with an OPC UA server."""
+    own = plant.state_dir / "pki" / "ferry.der"
+    return Login(each.url, each.timeout / SECOND_NS, each.auth, each, plant.folder, own, session_s)

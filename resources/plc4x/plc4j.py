@@ -36,7 +36,7 @@ class Plc4jConnection:
         self._requests: dict[tuple[Tag, ...], tuple[Any, dict[int, Reading]]] = {}
         self._lonely: dict[Tag, str] = {}  # read alone from now on, and why
 
-    def read(self, tags: Sequence[Tag]) -> list[Reading]:
+    def read(self, tags: Sequence[Tag]) -> list[tuple[Tag, Reading]]:
         """A reading for each tag. Raises Retry when the connection fails, Stop for a url that no driver takes."""
         try:
             if self._connection is None or not self._connection.isConnected():
@@ -57,7 +57,7 @@ class Plc4jConnection:
         except jpype.JException as error:
             self.close()
             raise Retry(said(error)) from None
-        return [found[tag] for tag in tags]
+        return [(tag, found[tag]) for tag in tags]
 
     def close(self) -> None:
         """Gives the connection up; may be called twice."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.points import Point, point_id, selected
-from pipelines.ports import SPOOL_SCHEMA, Pulled, SourceTally, Split, Tag
+from pipelines.ports import SPOOL_SCHEMA, Pulled, SourceTally, Split, Tag, clock_tags
 from pipelines.samples import empty, number_ties, ordered, samples_table, times_ns
 from pipelines.timeline import Interval
 from resources.plc4x.spool import SpoolReader
@@ -20,7 +20,7 @@ _UNKNOWN = "not in the tag map"
 
 
 class SpoolSource:
-    """One source of kind plc4x. Safe for many tasks."""
+    """One source of kind plc4x. `clocks` are the connections that tell the time. Safe for many tasks."""
 
     def __init__(
         self,
@@ -29,10 +29,11 @@ class SpoolSource:
         spool: SpoolReader,
         include: Sequence[str] = ("*",),
         exclude: Sequence[str] = (),
+        clocks: Sequence[str] = (),
     ) -> None:
         self.name = name
         self._spool = spool
-        self._points = sorted(selected(_points(tags), include, exclude), key=lambda point: point.id)
+        self._points = sorted(selected(_points(tags, clocks), include, exclude), key=lambda point: point.id)
         self._names = {point.name for point in self._points}
 
     async def discover(self) -> list[Point]:
@@ -92,9 +93,10 @@ class SpoolSource:
         return counts
 
 
-def _points(tags: Sequence[Tag]) -> list[Point]:
-    """One a tag or element, and one for the cycles of each connection and group."""
-    found = [_point(tag, name) for tag in tags for name in tag.names]
+def _points(tags: Sequence[Tag], clocks: Sequence[str]) -> list[Point]:
+    """One a tag or element, one for the cycles of each connection and group, and those of the clocks."""
+    clocked = [tag for name in clocks for tag in clock_tags(name)]
+    found = [_point(tag, name) for tag in (*tags, *clocked) for name in tag.names]
     about = "how late a cycle was read, or why it was missed"
     for name, place in {tag.cycle: f"{tag.connection}/{tag.group}" for tag in tags}.items():
         found.append(Point(point_id(name), name, "number", name, place, "cycle", "s", about))

@@ -127,6 +127,16 @@ class SpoolReader:
                 for entry in entries:
                     yield _within(_read(file.fileno(), entry), entry, span)
 
+    def newest_first(self, most_bytes: int) -> Iterator[pa.RecordBatch]:
+        """Whole records from the last written on, until they are `most_bytes` on disk."""
+        for path in reversed(segments(self.folder)):
+            with path.open("rb") as file:
+                for entry in reversed(self._entries(path)):
+                    if most_bytes <= 0:
+                        return
+                    most_bytes -= entry.length
+                    yield _read(file.fileno(), entry)
+
     def last_ns(self) -> int | None:
         """The latest time in the spool; None where it is empty."""
         return max((each.last_ns for path in segments(self.folder) for each in self._entries(path)), default=None)

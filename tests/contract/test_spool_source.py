@@ -53,7 +53,7 @@ def spooled(folder: Path) -> pa.Table:
         if second == 30:
             recorder.missed("cycle.plc1.fast", [due_ns], due_ns + 5, TAGS, "no answer within 2 s")
         else:
-            recorder.cycle("cycle.plc1.fast", due_ns, due_ns + 1_000_003, TAGS, readings)
+            recorder.cycle("cycle.plc1.fast", due_ns, due_ns + 1_000_003, list(zip(TAGS, readings, strict=True)))
         batch = recorder.take()
         assert batch is not None
         writer.append(batch)

@@ -75,6 +75,10 @@ def connection(java: Plc4j, port: int) -> Iterator[Plc4jConnection]:
     found.close()
 
 
+def read(connection: Plc4jConnection, tags: list[Tag]) -> list[Reading]:
+    return [reading for _, reading in connection.read(tags)]
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_type_in_every_word_order(connection: Plc4jConnection, order: str) -> None:
     first = 1 + 100 * ORDERS.index(order)
@@ -82,7 +86,7 @@ def test_every_type_in_every_word_order(connection: Plc4jConnection, order: str)
         tag(kind, f"holding-register:{first + 4 * place}{{byte-order: '{NAMES[order]}'}}", kind)
         for place, kind in enumerate(VALUES)
     ]
-    found = connection.read(tags)
+    found = read(connection, tags)
     assert [reading.values for reading in found] == [(value,) for _, value in VALUES.values()]
     assert {reading.quality for reading in found} == {int(Quality.GOOD)}
     assert all(type(reading.values[0]) in (int, float) for reading in found)
@@ -93,7 +97,7 @@ def test_bits_arrays_and_numbers_that_are_none(connection: Plc4jConnection) -> N
         tag("coil", "coil:1", "BOOL"), tag("clear", "coil:2", "BOOL"),
         tag("array", "holding-register:511", "INT[5]", 5), tag("infinite", "holding-register:503", "REAL"),
     ]  # fmt: skip
-    found = connection.read(tags)
+    found = read(connection, tags)
     assert [reading.values for reading in found] == [(True,), (False,), (1, 2, 3, 4, 5), (math.inf,)]
 
 
@@ -104,7 +108,7 @@ def test_a_bad_tag_is_bad_alone(connection: Plc4jConnection) -> None:
         tag("just beyond", "holding-register:2010", "INT"), tag("text", "holding-register:511", "STRING"),
     ]  # fmt: skip
     for _ in range(2):
-        found = {each.name: reading for each, reading in zip(tags, connection.read(tags), strict=True)}
+        found = {each.name: reading for each, reading in zip(tags, read(connection, tags), strict=True)}
         assert found["good"].values == (1,)
         assert found["neighbour"].values == (0,)
         bad = {name: reading.reason for name, reading in found.items() if not reading.values}
@@ -116,13 +120,13 @@ def test_a_bad_tag_is_bad_alone(connection: Plc4jConnection) -> None:
 
 
 def test_only_malformed_tags(connection: Plc4jConnection) -> None:
-    [found] = connection.read([tag("malformed", "nothing")])
+    [found] = read(connection, [tag("malformed", "nothing")])
     assert (found.values, found.reason) == ((), "INVALID_ADDRESS")
 
 
 def test_the_simulated_driver(java: Plc4j) -> None:
     connection = Plc4jConnection(java, "simulated://x", 5.0)
-    [found] = connection.read([tag("random", "RANDOM/foo", "DINT")])
+    [found] = read(connection, [tag("random", "RANDOM/foo", "DINT")])
     assert isinstance(found.values[0], int)
     connection.close()
 
@@ -162,12 +166,12 @@ def test_a_plc_that_is_killed_and_comes_back(java: Plc4j) -> None:
 
     def answers() -> list[Reading] | str:
         try:
-            return connection.read(one)
+            return read(connection, one)
         except Retry as error:
             return str(error)
 
     with modbus(port) as child:
-        assert connection.read(one)[0].values == (1,)
+        assert read(connection, one)[0].values == (1,)
         os.kill(child.pid, signal.SIGSTOP)
         assert answers() == "no answer within 1 s"
         os.kill(child.pid, signal.SIGKILL)

@@ -40,14 +40,14 @@ class Plc:
     def __init__(self) -> None:
         self.does, self.go, self.reads = "answers", threading.Event(), 0
 
-    def read(self, tags: Sequence[Tag]) -> list[Reading]:
+    def read(self, tags: Sequence[Tag]) -> list[tuple[Tag, Reading]]:
         self.reads += 1
         if self.does == "hangs":
             self.go.wait(0.1)
             raise Retry("no answer within 0.1 s")
         if self.does == "fails":
             raise Retry("reset by peer")
-        return [Reading((float(self.reads),), 192) for _ in tags]
+        return [(tag, Reading((float(self.reads),), 192)) for tag in tags]
 
     def close(self) -> None:
         return None
