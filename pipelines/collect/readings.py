@@ -10,11 +10,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipelines.ports import SPOOL_SCHEMA, Reading, Tag, Told, told
-from pipelines.samples import NO_CODE, UNCERTAIN, Quality
+from pipelines.samples import NO_CODE, UNCERTAIN, Quality, fields_of
 from pipelines.timeline import SECOND_NS
 
-EXACT = 2**53
-"""Integers beyond it are no doubles: they go as text and code."""
 _Value = bool | int | float | str
 _Row = tuple[str, int, float | None, str | None, int | None, int, int, int, int | None]
 
@@ -119,17 +117,10 @@ def _differs(last: _Value | None, value: _Value | None, deadband: float) -> bool
 
 def _row(name: str, tag: Tag, value: _Value | None, reading: Reading, received_ns: int) -> _Row:
     time_ns = received_ns if reading.source_ns is None else reading.source_ns
-    rest = (reading.quality, reading.detail, received_ns, reading.server_ns)
-    if value is None:
-        return (name, time_ns, None, reading.reason, NO_CODE, *rest)
-    if isinstance(value, str):
-        return (name, time_ns, None, value, NO_CODE, *rest)
-    if tag.scaled:
-        return (name, time_ns, value * tag.scale + tag.offset, None, None, *rest)
-    if isinstance(value, int) and abs(value) > EXACT:
-        fits = -(2**63) <= value < 2**63
-        return (name, time_ns, None, str(value), value if fits else NO_CODE, *rest)
-    return (name, time_ns, float(value), None, None, *rest)
+    if tag.scaled and isinstance(value, int | float):
+        value = value * tag.scale + tag.offset
+    fields = fields_of(value, reading.reason)
+    return (name, time_ns, *fields, reading.quality, reading.detail, received_ns, reading.server_ns)
 
 
 def _number(name: str, time_ns: int, value: float, received_ns: int) -> _Row:

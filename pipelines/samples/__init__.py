@@ -25,11 +25,13 @@ from pipelines.samples.events import (
     samples_table,
     times_ns,
 )
+from pipelines.samples.fields import EXACT, fields_of
 from pipelines.samples.quality import BAD, GOOD, GOOD_EDITED, GOOD_FLOOR, UNCERTAIN, Quality
 from pipelines.samples.tally import TALLY_SCHEMA, tally
 
 __all__ = [
     "BAD",
+    "EXACT",
     "GOOD",
     "GOOD_EDITED",
     "GOOD_FLOOR",
@@ -40,6 +42,7 @@ __all__ = [
     "Quality",
     "coarsen",
     "empty",
+    "fields_of",
     "is_number",
     "number_ties",
     "ordered",

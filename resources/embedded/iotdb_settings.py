@@ -66,6 +66,9 @@ def properties(host: str, ports: Mapping[str, int]) -> str:
         "schema_region_ratis_rpc_leader_election_timeout_max_ms": 600,
         # Two small machines' worth: compaction beside a backfill on two cores.
         "compaction_thread_count": 2,
+        # Each pass of sync loads small files; looked for once a minute, one merge of 30 of them is all that is found,
+        # and reads slow down with thousands of files.
+        "compaction_schedule_interval_in_ms": 5_000,
         "query_timeout_threshold": 600_000,
         # Read-only below this share of free disk; ensure() refuses to start a little earlier and says so.
         "disk_space_warning_threshold": 0.01,

@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -147,7 +147,7 @@ async def session(login: Login) -> AsyncIterator[Session]:
             await asyncio.wait_for(client.disconnect(), 1.0)
 
 
-async def meant(work: Callable[[], Any], url: str) -> Any:
+async def meant(work: Callable[[], Coroutine[Any, Any, T]], url: str) -> T:
     """Awaits `work()`; what asyncua raises becomes Retry or Stop."""
     try:
         return await work()
@@ -165,8 +165,7 @@ async def server_certificate(login: Login) -> bytes:
         chain = bytes(Client.find_endpoint(endpoints, mode, policy.URI).ServerCertificate)
         return chain[: int.from_bytes(chain[2:4], "big") + 4]  # DER: a sequence and its length; the first is its own
 
-    found: bytes = await meant(shown, login.url)
-    return found
+    return await meant(shown, login.url)
 
 
 def fingerprint(certificate: bytes) -> str:

@@ -6,26 +6,22 @@ long to decode holds up another.
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
-import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 from asyncua import ua
 
-from pipelines.ports import Reading, Retry, Stop, Tag, clock_tags
+from pipelines.ports import Reading, Tag, clock_tags
 from pipelines.samples import GOOD, Quality
 from pipelines.timeline import MINUTE_NS, SECOND_NS
-from resources.opcua.client import Login, Session, meant, session, wanted
+from resources.opcua.client import Login, Session, wanted
+from resources.opcua.link import Link
 from resources.opcua.stamps import ns_of
 from resources.opcua.subscribing import Subscribed
 from resources.opcua.values import reading_of
 
 _CURRENT_TIME = ua.NodeId(ua.Int32(2_258))  # Server_ServerStatus_CurrentTime
 Readings = list[tuple[Tag, Reading]]
-T = TypeVar("T")
 
 
 class OpcUaConnection:
@@ -34,15 +30,15 @@ class OpcUaConnection:
     def __init__(self, name: str, login: Login, *, subscribe: bool = False) -> None:
         self._login, self._subscribe = login, subscribe
         self._clock = _Clock(name)
-        self._link: _Link | None = None
+        self._link: Link | None = None
+        self._scans: dict[tuple[Tag, ...], _Scan] = {}
 
     def read(self, tags: Sequence[Tag]) -> Readings:
         """See ports.PlcConnection; connecting may take three deadlines. Raises Retry, Stop."""
         try:
             if self._link is None:
-                self._link = _Link(self._login)
-            link = self._link
-            return link.does(lambda: self._read(link, tuple(tags)), self._login.timeout_s)
+                self._link = Link(self._login)
+            return self._link.does(lambda opened: self._read(opened, tuple(tags)), self._login.timeout_s)
         except BaseException:
             self.close()
             raise
@@ -52,13 +48,14 @@ class OpcUaConnection:
         if self._link is not None:
             self._link.end()
         self._link = None
+        self._scans = {}
 
-    async def _read(self, link: _Link, tags: tuple[Tag, ...]) -> Readings:
-        if tags not in link.scans:
-            link.scans[tags] = await _Scan.of(link.session, tags, subscribe=self._subscribe)
-        scan = link.scans[tags]
+    async def _read(self, opened: Session, tags: tuple[Tag, ...]) -> Readings:
+        if tags not in self._scans:
+            self._scans[tags] = await _Scan.of(opened, tags, subscribe=self._subscribe)
+        scan = self._scans[tags]
         asked_ns = time.time_ns()
-        clock, *values = await meant(lambda: link.session.read([wanted(_CURRENT_TIME), *scan.polled]), self._login.url)
+        clock, *values = await opened.read([wanted(_CURRENT_TIME), *scan.polled])
         answered_ns = time.time_ns()
         found = scan.found(values)
         return found + self._clock.told(clock, asked_ns, answered_ns, found)
@@ -123,57 +120,3 @@ class _Clock:
     def _ahead(self, place: int, by_ns: int) -> None:
         before = self._ahead_ns[place]
         self._ahead_ns[place] = by_ns if before is None else max(before, by_ns)
-
-
-class _Link(threading.Thread):
-    """A session and the event loop that it lives in."""
-
-    def __init__(self, login: Login) -> None:
-        super().__init__(name=f"opcua {login.url}", daemon=True)
-        self._login = login
-        self._loop = asyncio.new_event_loop()
-        self._ended = asyncio.Event()
-        self._opened: concurrent.futures.Future[Session] = concurrent.futures.Future()
-        self.scans: dict[tuple[Tag, ...], _Scan] = {}
-        self.start()
-
-    @property
-    def session(self) -> Session:
-        return self._opened.result(0)
-
-    def run(self) -> None:
-        """Until `end`."""
-        try:
-            self._loop.run_until_complete(self._live())
-        finally:
-            self._loop.close()
-
-    def does(self, work: Callable[[], Coroutine[Any, Any, T]], timeout_s: float) -> T:
-        """The result of `work` in our loop, as soon as the session is open. Raises Retry, Stop."""
-        try:
-            self._opened.result(3 * timeout_s)
-            return asyncio.run_coroutine_threadsafe(work(), self._loop).result(timeout_s)
-        except (TimeoutError, concurrent.futures.TimeoutError):
-            raise Retry(f"no answer within {timeout_s:g} s") from None
-
-    def end(self) -> None:
-        """Ends it, without waiting."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._ended.set)
-
-    async def _live(self) -> None:
-        opening = asyncio.ensure_future(self._serve())
-        ending = asyncio.ensure_future(self._ended.wait())
-        await asyncio.wait({opening, ending}, return_when=asyncio.FIRST_COMPLETED)
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-        await asyncio.gather(opening, ending, return_exceptions=True)
-
-    async def _serve(self) -> None:
-        try:
-            async with session(self._login) as opened:
-                self._opened.set_result(opened)
-                await self._ended.wait()
-        except (Retry, Stop) as error:
-            if not self._opened.done():
-                self._opened.set_exception(error)

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.points import Point
-from pipelines.samples import GOOD, SCHEMA
-from resources.pi_web_api.states import EXACT, quality_of, reading
+from pipelines.samples import EXACT, GOOD, SCHEMA
+from resources.pi_web_api.states import quality_of, reading
 from resources.pi_web_api.wire import Event
 
 TIME_TYPE = SCHEMA.field("time").type

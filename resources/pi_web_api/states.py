@@ -12,10 +12,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pipelines.points import NUMERIC_KINDS, Point
-from pipelines.samples import BAD, GOOD, GOOD_EDITED, NO_CODE, UNCERTAIN, Quality
+from pipelines.samples import BAD, EXACT, GOOD, GOOD_EDITED, NO_CODE, UNCERTAIN, Quality
 from resources.pi_web_api.wire import Event
 
-EXACT = 2**53  # a double holds every integer up to here
 _INT64 = 2**63
 _INT32 = 2**31
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
