@@ -19,9 +19,10 @@ from pipelines.plant.sections import (
     Sync,
 )
 from pipelines.plant.spans import duration_ns, expiry_ns, quiet_span
-from pipelines.plant.tag_map import load_tags
+from pipelines.plant.tag_map import KINDS, load_tags
 
 __all__ = [
+    "KINDS",
     "PARTITIONS_MAX",
     "Auth",
     "Channel",

@@ -124,13 +124,13 @@ class Connection(Channel):
         return self
 
 
-class SourceSettings(Section):
+class SourceSettings(Channel):
     """One historian, or the PLCs of one collector."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
-    kind: Literal["pi_web_api", "wonderware", "plc4x"]
+    kind: Literal["pi_web_api", "wonderware", "opcua", "plc4x"]
     url: str = ""
-    """Of a PI Web API."""
+    """Of a PI Web API, or of an OPC UA server whose history is wanted (`opc.tcp://…`)."""
     address: str = ""
     """host or host:port of a Historian's SQL Server."""
     database: str = ""
@@ -181,6 +181,11 @@ class SourceSettings(Section):
         if not self.place and self.simulate is None:
             key = "address" if self.kind == "wonderware" else "url"
             raise ValueError(f"source {self.name!r} needs {key} (or simulate, for a stand-in)")
+        if self.kind == "opcua":
+            if self.url and not self.url.startswith(OPC_UA):
+                raise ValueError(f"source {self.name!r}: url {self.url!r} must begin with {OPC_UA}")
+            if self.auth.kind not in ("none", "basic"):
+                raise ValueError(f'source {self.name!r}: OPC UA takes auth of kind "none" or "basic"')
         if self.kind == "wonderware" and self.auth.kind != "basic":
             raise ValueError(f'source {self.name!r} needs auth = {{ kind = "basic", username, password_env }}')
         for hours in self.quiet_hours:

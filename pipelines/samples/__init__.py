@@ -27,7 +27,7 @@ from pipelines.samples.events import (
 )
 from pipelines.samples.fields import EXACT, fields_of
 from pipelines.samples.quality import BAD, GOOD, GOOD_EDITED, GOOD_FLOOR, UNCERTAIN, Quality
-from pipelines.samples.tally import TALLY_SCHEMA, tally
+from pipelines.samples.tally import TALLY_SCHEMA, merged, tally
 
 __all__ = [
     "BAD",
@@ -44,6 +44,7 @@ __all__ = [
     "empty",
     "fields_of",
     "is_number",
+    "merged",
     "number_ties",
     "ordered",
     "samples_table",

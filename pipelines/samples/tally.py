@@ -7,10 +7,12 @@ detail); it ignores `tie` and order and counts duplicates, and moves with every 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.samples.events import codes_of, is_number, times_ns
 from pipelines.samples.quality import GOOD_FLOOR
@@ -30,6 +32,7 @@ TALLY_SCHEMA = pa.schema(
     ]
 )
 
+_SUMS = ("events", "numbers", "finite", "good", "total", "magnitude")
 _U64 = np.uint64
 _MIX = (_U64(0x9E3779B97F4A7C15), _U64(0xBF58476D1CE4E5B9), _U64(0x94D049BB133111EB))
 _BLOCK_ROWS = 16_384  # hashing goes over the same words a dozen times: blocks of them stay in the core's cache
@@ -80,6 +83,34 @@ def tally(table: pa.Table) -> pa.Table:
         schema=TALLY_SCHEMA,
     )
     return result.filter(pa.array(events > 0)).sort_by("point")
+
+
+def merged(tallies: Iterable[pa.Table], points: Sequence[str]) -> pa.Table:
+    """Tallies (TALLY_SCHEMA) of parts of the time → one row a point of `points`, of zeros where it has no events."""
+    rows = pa.concat_tables([TALLY_SCHEMA.empty_table(), *tallies])
+    rows = rows.filter(pc.is_in(rows["point"], pa.array(points, pa.string()))).combine_chunks()
+    places = {point: place for place, point in enumerate(points)}
+    owners = np.array([places[name] for name in rows["point"].to_pylist()], dtype=np.int64)
+    columns: dict[str, np.ndarray] = {}
+    for name in _SUMS:
+        kind = np.float64 if name in ("total", "magnitude") else np.int64
+        columns[name] = np.zeros(len(points), dtype=kind)
+        np.add.at(columns[name], owners, np.asarray(rows[name]))
+    digests = np.zeros(len(points), dtype=np.uint64)
+    with np.errstate(over="ignore"):  # a digest is a sum modulo 2^64
+        np.add.at(digests, owners, np.asarray(rows["digest"]).astype(np.int64).view(np.uint64))
+    columns["digest"] = digests.view(np.int64)
+    first = np.full(len(points), np.iinfo(np.int64).max)
+    last = np.full(len(points), np.iinfo(np.int64).min)
+    np.minimum.at(first, owners, np.asarray(rows["first_ns"]))
+    np.maximum.at(last, owners, np.asarray(rows["last_ns"]))
+    held = columns["events"] > 0
+    columns["first_ns"], columns["last_ns"] = np.where(held, first, 0), np.where(held, last, 0)
+    names = pa.array(points, pa.string())
+    arrays = [
+        names if column.name == "point" else pa.array(columns[column.name], column.type) for column in TALLY_SCHEMA
+    ]
+    return pa.table(arrays, schema=TALLY_SCHEMA)
 
 
 def _counts(

@@ -19,7 +19,12 @@ from resources.embedded.secret import password
 
 _START_S = 60.0
 _STOP = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
-_MODULES = {"pi_web_api": "simulators.pi_web_api", "wonderware": "simulators.wonderware"}
+_MODULES = {
+    "pi_web_api": "simulators.pi_web_api",
+    "wonderware": "simulators.wonderware",
+    "opcua": "simulators.opcua",
+}
+_URLS = {"pi_web_api": "http://{}/piwebapi", "wonderware": "{}", "opcua": "opc.tcp://{}/plant"}
 
 
 class StandIn:
@@ -40,8 +45,7 @@ class StandIn:
         known = ports.recall(self._home / "ports", ["http"])
         if not known:
             return ""
-        place = f"{ports.HOST}:{known['http']}"
-        return place if self.settings.kind == "wonderware" else f"http://{place}/piwebapi"
+        return _URLS[self.settings.kind].format(f"{ports.HOST}:{known['http']}")
 
     def ensure(self) -> str:
         """Starts it when needed and returns its base URL. Raises ServerNotReady."""

@@ -15,14 +15,7 @@ from typing import Any, TypeVar
 from asyncua import Client, ua
 from asyncua.crypto import security_policies
 from asyncua.crypto.uacrypto import load_certificate
-from asyncua.ua.uaerrors import (
-    BadCertificateInvalid,
-    BadCertificateUntrusted,
-    BadIdentityTokenInvalid,
-    BadIdentityTokenRejected,
-    BadSecurityChecksFailed,
-    BadUserAccessDenied,
-)
+from asyncua.ua import uaerrors
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pipelines.plant import Auth, Channel, secret
@@ -35,17 +28,28 @@ _LIMITS = {"read": 11_705, "history": 12_165, "subscribe": 11_714, "browse": 11_
 _NODES_PER_REQUEST = 1_000
 _URI = re.compile(r"nsu=([^;]+);(.+)")
 _REFUSED = (
-    BadCertificateInvalid,
-    BadCertificateUntrusted,
-    BadIdentityTokenInvalid,
-    BadIdentityTokenRejected,
-    BadSecurityChecksFailed,
-    BadUserAccessDenied,
+    uaerrors.BadCertificateInvalid,
+    uaerrors.BadCertificateUntrusted,
+    uaerrors.BadIdentityTokenInvalid,
+    uaerrors.BadIdentityTokenRejected,
+    uaerrors.BadSecurityChecksFailed,
+    uaerrors.BadUserAccessDenied,
+)
+_TOO_MUCH = (
+    uaerrors.BadEncodingLimitsExceeded,
+    uaerrors.BadRequestTooLarge,
+    uaerrors.BadResponseTooLarge,
+    uaerrors.BadTcpMessageTooLarge,
+    uaerrors.BadTooManyOperations,
 )
 T = TypeVar("T")
 
 keep_ticks()
 logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # what it would say there is raised, too
+
+
+class TooMuch(Retry):
+    """The server wants to be asked for less at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,8 @@ def address_error(address: str) -> str:
 @contextlib.asynccontextmanager
 async def session(login: Login) -> AsyncIterator[Session]:
     """A session that is closed in the end, without waiting long. Raises Retry, Stop (login, certificates)."""
-    client = Client(login.url, timeout=login.timeout_s)
+    # It asks now and then whether the server lives, which keeps the session; one that is busy is not given up for that.
+    client = Client(login.url, timeout=login.timeout_s, watchdog_intervall=login.session_s / 2)
     client.application_uri = APPLICATION
     client.name = client.description = "Historian Ferry"
     client.session_timeout = int(login.session_s * 1_000)
@@ -228,6 +233,8 @@ def _meant(error: BaseException, url: str) -> BaseException:
         return error
     if isinstance(error, _REFUSED):
         return Stop(f"{url} refuses us: {_said(error)}; look at its list of trusted clients, and at auth")
+    if isinstance(error, _TOO_MUCH):
+        return TooMuch(_said(error))
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return Retry("no answer in time")
     if isinstance(error, ua.UaError) and "No matching endpoints" in str(error):

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pipelines.ports import Retry, Stop
 from resources.opcua.client import Login, Session, meant, session
 
+_OVER = "the session has ended"
 T = TypeVar("T")
 Work = Callable[[Session], Coroutine[Any, Any, T]]
 
@@ -41,6 +42,8 @@ class Link(threading.Thread):
             return self._begun(work, opened).result(timeout_s)
         except (TimeoutError, concurrent.futures.TimeoutError):
             raise Retry(f"no answer within {timeout_s:g} s") from None
+        except concurrent.futures.CancelledError:
+            raise Retry(_OVER) from None
 
     async def gives(self, work: Work[T], timeout_s: float) -> T:
         """The same for a task of another loop."""
@@ -49,6 +52,11 @@ class Link(threading.Thread):
             return await asyncio.wait_for(asyncio.wrap_future(self._begun(work, opened)), timeout_s)
         except TimeoutError:
             raise Retry(f"no answer within {timeout_s:g} s") from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise Retry(_OVER) from None
 
     def end(self) -> None:
         """Ends it, without waiting."""
@@ -59,7 +67,7 @@ class Link(threading.Thread):
         try:
             return asyncio.run_coroutine_threadsafe(meant(lambda: work(opened), self._login.url), self._loop)
         except RuntimeError:
-            raise Retry("the session has ended") from None
+            raise Retry(_OVER) from None
 
     async def _live(self) -> None:
         opening = asyncio.ensure_future(self._serve())

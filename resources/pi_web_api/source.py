@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
-import pyarrow as pa
-
 from pipelines.plant import SourceSettings
 from pipelines.points import NUMERIC_KINDS, Point
-from pipelines.ports import Changes, Pulled, SourceTally, Split
-from pipelines.samples import tally as tally_of
+from pipelines.ports import Changes, Pulled, SourceTally
 from pipelines.timeline import Interval
 from resources.budget import Budget
 from resources.pi_web_api.auth import login
@@ -22,8 +18,9 @@ from resources.pi_web_api.pace import Bounds, Pace
 from resources.pi_web_api.pulling import Pulling
 from resources.pi_web_api.specimens import Specimens
 from resources.pi_web_api.streams import Streams
-from resources.pi_web_api.tallies import combined, merged
+from resources.pi_web_api.tallies import combined
 from resources.pi_web_api.transport import Patience, Transport
+from resources.rereading import read_again
 
 _REREAD_EVENTS = 400_000
 
@@ -96,14 +93,11 @@ class PiWebApiSource:
         trusted = [p for p in points if self._specimens.counts_bad(p.kind in NUMERIC_KINDS)]
         doubted = [p for p in points if not self._specimens.counts_bad(p.kind in NUMERIC_KINDS)]
         tallied = await self._counting.count(trusted, span)
-        failed: dict[str, str] = {}
-        again = doubted + tallied.unable
-        parts = await self._read_again(again, span, failed) if again else []
-        read = merged(parts, [point for point in again if point.id not in failed])
+        again = await read_again(self.pull, doubted + tallied.unable, span, _REREAD_EVENTS)
         counts = tallied.counts
         if not self._specimens.sums_usable:
             counts = {name: each if each.pure else each._replace(total=None) for name, each in counts.items()}
-        return combined(points, counts, read, failed)
+        return combined(points, counts, again.table, again.failed)
 
     async def changes(self, points: Sequence[Point], markers: Mapping[str, str]) -> Changes:
         """What PI's stream updates tell (ports.ChangeFeed). Raises Retry, Stop."""
@@ -119,29 +113,3 @@ class PiWebApiSource:
             counted = (await self._counting.count([specimen.point], specimen.span)).counts.get(specimen.point.id)
             if counted is not None:
                 self._specimens.answer(specimen, counted.events, counted.total)
-
-    async def _read_again(self, points: Sequence[Point], span: Interval, failed: dict[str, str]) -> list[pa.Table]:
-        """Tallies of what a pull gives; in halves of the points, then of the time, where it is too much at once."""
-        tallies: list[pa.Table] = []
-        try:
-            async for batch in self.pull(points, span, _REREAD_EVENTS):
-                tallies.append(await asyncio.to_thread(tally_of, batch.samples))
-                failed.update(batch.failed)
-        except Split as error:
-            if len(points) > 1:
-                half = len(points) // 2
-                halves = [(points[:half], span), (points[half:], span)]
-            else:
-                halves = [(points, part) for part in _halves(span, error)]
-            tallies = []
-            for some, part in halves:
-                tallies += await self._read_again(some, part, failed)
-        return tallies
-
-
-def _halves(span: Interval, error: Split) -> tuple[Interval, Interval]:
-    """Two halves of the span; raises `error` where it is too short to cut."""
-    try:
-        return span.halves()
-    except ValueError:
-        raise error from None

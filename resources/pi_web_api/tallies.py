@@ -2,45 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.points import Point
 from pipelines.ports import Origin, SourceTally
-from pipelines.samples import TALLY_SCHEMA
 from resources.pi_web_api.counting import Counted
-
-_SUMS = ("events", "numbers", "finite", "good", "total", "magnitude")
-
-
-def merged(tallies: Iterable[pa.Table], points: Sequence[Point]) -> pa.Table:
-    """Tallies (TALLY_SCHEMA) of parts of the time → one row a point; points with no events are rows of 0."""
-    rows = pa.concat_tables([TALLY_SCHEMA.empty_table(), *tallies]).combine_chunks()
-    places = {point.id: place for place, point in enumerate(points)}
-    owners = np.array([places[name] for name in rows["point"].to_pylist()], dtype=np.int64)
-    columns: dict[str, np.ndarray] = {}
-    for name in _SUMS:
-        kind = np.float64 if name in ("total", "magnitude") else np.int64
-        columns[name] = np.zeros(len(points), dtype=kind)
-        np.add.at(columns[name], owners, np.asarray(rows[name]))
-    digests = np.zeros(len(points), dtype=np.uint64)
-    with np.errstate(over="ignore"):  # a digest is a sum modulo 2^64
-        np.add.at(digests, owners, np.asarray(rows["digest"]).astype(np.int64).view(np.uint64))
-    columns["digest"] = digests.view(np.int64)
-    first = np.full(len(points), np.iinfo(np.int64).max)
-    last = np.full(len(points), np.iinfo(np.int64).min)
-    np.minimum.at(first, owners, np.asarray(rows["first_ns"]))
-    np.maximum.at(last, owners, np.asarray(rows["last_ns"]))
-    held = columns["events"] > 0
-    columns["first_ns"], columns["last_ns"] = np.where(held, first, 0), np.where(held, last, 0)
-    names = pa.array([point.id for point in points], pa.string())
-    arrays = [
-        names if column.name == "point" else pa.array(columns[column.name], column.type) for column in TALLY_SCHEMA
-    ]
-    return pa.table(arrays, schema=TALLY_SCHEMA)
 
 
 def combined(

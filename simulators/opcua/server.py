@@ -1,4 +1,4 @@
-"""The server: variables below Objects/Plant, written as their signals rise; history of [start, now) on demand."""
+"""The server: variables below Objects/Plant, written as their signals rise; history on demand."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from asyncua.common.node import Node
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.history import HistoryManager
 from asyncua.server.user_managers import UserManager
+from asyncua.ua import uaerrors
 
 from simulators.opcua.signals import ARRAY, STATES, Event, Signal, plant
 from simulators.opcua.ticks import Moment, install, moment
@@ -42,11 +43,20 @@ def data_value(each: Signal, event: Event) -> ua.DataValue:
 class History(HistoryManager):
     """Reads the signals; at most `page` values of a node in one answer."""
 
-    def __init__(self, iserver: Any, start_ns: int, page: int) -> None:
+    def __init__(self, iserver: Any, given: argparse.Namespace) -> None:
         super().__init__(iserver)
-        self._start_ns, self._page = start_ns, page
+        self._start_ns, self._end_ns, self._page = given.start_ns, given.end_ns, given.page
+        self._most_nodes, self._most_values = given.most_nodes, given.most_values
         self.signals: dict[ua.NodeId, Signal] = {}
-        self.left_ns: dict[ua.NodeId, int] = {}
+
+    async def read_history(self, params: ua.HistoryReadParameters) -> list[ua.HistoryReadResult]:
+        """Refuses more nodes, or more values in one answer, than it was told to give."""
+        if len(params.NodesToRead) > self._most_nodes:
+            raise uaerrors.BadTooManyOperations
+        results = await super().read_history(params)
+        if sum(len(each.HistoryData.DataValues) for each in results) > self._most_values:
+            raise uaerrors.BadResponseTooLarge
+        return results
 
     async def _read_history(self, details: Any, rv: ua.HistoryReadValueId) -> ua.HistoryReadResult:
         result = ua.HistoryReadResult(HistoryData=ua.HistoryData(DataValues=[]))
@@ -57,7 +67,7 @@ class History(HistoryManager):
         given = int(rv.ContinuationPoint) if rv.ContinuationPoint else 0
         most = min(details.NumValuesPerNode or self._page, self._page)
         start_ns = max(_ns(details.StartTime), self._start_ns)
-        end_ns = min(_ns(details.EndTime), time.time_ns(), self.left_ns.get(rv.NodeId, 1 << 62))
+        end_ns = min(_ns(details.EndTime), self._end_ns or time.time_ns())
         events = list(islice(asked.events(start_ns, end_ns), given, given + most + 1))
         result.HistoryData.DataValues = [data_value(asked, each) for each in events[:most]]
         if len(events) > most:
@@ -92,7 +102,7 @@ async def serve(given: argparse.Namespace) -> None:
         server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
     else:
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-    history = History(server.iserver, given.start_ns, given.page)
+    history = History(server.iserver, given)
     server.iserver.history_manager = history
     nodes = await _built(server, plant(given.points, given.seed, int(given.every * 1e9)), history)
     stopped = asyncio.Event()
@@ -115,19 +125,30 @@ async def _built(server: Server, signals: list[Signal], history: History) -> lis
     found = []
     now_ns = time.time_ns()
     for each in signals:
-        unit = each.name.partition(".")[0]
-        if unit not in folders:
-            folders[unit] = await root.add_folder(space, unit)
+        folder = each.name.partition(".")[0]
+        if folder not in folders:
+            folders[folder] = await root.add_folder(space, folder)
         node_id = ua.NodeId(ua.String(each.name), ua.Int16(space))
         newest = each.last(now_ns)
         value = data_value(each, newest)
         kind = _VARIANTS.get(each.kind) or ua.VariantType[each.kind]
         started: Any = [0.0] * ARRAY if each.kind == "Array" else _ZERO.get(each.kind, 0)
-        node = await folders[unit].add_variable(node_id, each.name.partition(".")[2], started, varianttype=kind)
+        node = await folders[folder].add_variable(node_id, each.name.partition(".")[2], started, varianttype=kind)
         if each.kind == "State":
             texts = [ua.LocalizedText(text) for text in STATES]
             place = ua.NodeId(ua.String(f"{each.name}.EnumStrings"), ua.Int16(space))
             await node.add_property(place, ua.QualifiedName("EnumStrings"), texts)
+        if each.kind == "Array":
+            await node.write_value_rank(ua.ValueRank.OneDimension)
+            await node.write_attribute(
+                ua.AttributeIds.ArrayDimensions, ua.DataValue(ua.Variant([ARRAY], ua.VariantType.UInt32))
+            )
+        if each.kind in ("Double", "Float"):
+            place = ua.NodeId(ua.String(f"{each.name}.EngineeringUnits"), ua.Int16(space))
+            unit: Any = ua.EUInformation(
+                DisplayName=ua.LocalizedText("°C"), Description=ua.LocalizedText("degree Celsius")
+            )
+            await node.add_property(place, ua.QualifiedName("EngineeringUnits"), unit)
         access = ua.AccessLevel.CurrentRead.mask | ua.AccessLevel.HistoryRead.mask
         for attribute in (ua.AttributeIds.AccessLevel, ua.AttributeIds.UserAccessLevel):
             await node.write_attribute(attribute, ua.DataValue(ua.Variant(access, ua.VariantType.Byte)))
@@ -163,12 +184,16 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--every", type=float, default=0.0, help="seconds between events; 0: 1, 2, 5 or 10")
     options.add_argument("--start", default="2026-01-01T00:00:00Z", help="of the history")
+    options.add_argument("--hours", type=float, default=0.0, help="of history; 0: up to now")
     options.add_argument("--page", type=int, default=10_000, help="values of a node in one answer of history")
+    options.add_argument("--most-nodes", type=int, default=1_000, help="that one question about history may name")
+    options.add_argument("--most-values", type=int, default=1_000_000, help="that one answer of history may hold")
     options.add_argument("--username", default="")
     options.add_argument("--password", default="")
     options.add_argument("--certificate", type=Path)
     options.add_argument("--private-key", type=Path)
     given = options.parse_args()
     given.start_ns = int(datetime.fromisoformat(given.start).timestamp()) * 1_000_000_000
+    given.end_ns = given.start_ns + int(given.hours * 3600e9) if given.hours else 0
     asyncio.run(serve(given))
     return 0

@@ -30,7 +30,7 @@ def _packed(time: Any) -> bytes:
 
 def _unpacked(source: Any) -> datetime:
     ticks = Primitives.Int64.unpack(source)
-    if not _1970 <= ticks < _1970 + 2**63 // 1_000:
+    if not _1970 <= ticks < _1970 + 2**63 // 100:
         return ua.win_epoch_to_datetime(ticks)
     return moment((ticks - _1970) * 100)
 

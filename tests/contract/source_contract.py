@@ -228,7 +228,7 @@ class SourceContract:
             expected = usable_totals(case.truth(case.span))
             found = dict(zip(*(counted.table[name].to_pylist() for name in ("point", "events")), strict=True))
             assert found == counts_of(case.truth(case.span), points)
-            if "total" in counted.table.column_names:
+            if {"total", "origin"} <= set(counted.table.column_names):
                 rows = (counted.table[key].to_pylist() for key in ("point", "total", "origin"))
                 for name, total, origin in zip(*rows, strict=True):
                     if total is not None and (sums := expected.get(name)) and origin == "independent":
