@@ -101,9 +101,10 @@ def _python() -> Iterator[Finding]:
 def _secrets(plant: Plant) -> Iterator[Finding]:
     wanted: dict[str, str] = {}
     for source in plant.source:
-        name = source.auth.password_env or source.auth.token_env
-        if name and source.simulate is None:
-            wanted[name] = f"source {source.name}"
+        for auth in (source.auth, *(each.auth for each in source.connection)):
+            name = auth.password_env or auth.token_env
+            if name and source.simulate is None:
+                wanted[name] = f"source {source.name}"
     if plant.store.password_env:
         wanted[plant.store.password_env] = "the store"
     if isinstance(plant.ledger.postgres, dict):

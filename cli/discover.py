@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -20,9 +21,17 @@ if TYPE_CHECKING:
 @click.command(short_help="Read the source's point catalogue.")
 @framed
 @source
-def discover(session: Session, source_name: str | None) -> None:
+@click.option("--browse", is_flag=True, help="PLCs: write a tag map of what the OPC UA servers have.")
+@click.option("--out", type=click.Path(path_type=Path), help="With --browse: the file. Default: the source's `tags`.")
+@click.option("--trust", is_flag=True, help="OPC UA: save the certificates that the servers show now as theirs.")
+def discover(session: Session, source_name: str | None, browse: bool, out: Path | None, trust: bool) -> None:
     """Read the source's point catalogue and record what changed."""
     settings, screen = session.source(source_name), session.screen
+    if browse or trust:
+        from cli import opcua
+
+        opcua.trust(session, settings) if trust else opcua.tag_map(session, settings, out)
+        return
     with session.line() as line:
         start(session, line)
         with screen.busy(f"asking {settings.name} for its points"):

@@ -13,6 +13,8 @@ from pipelines.plant import SourceSettings, load_tags
 from pipelines.ports import Retry, Stop, Unreachable
 from pipelines.timeline import SECOND_NS, parse
 from resources.budget import Budget
+from resources.opcua.browsing import browse
+from resources.opcua.client import Login, own_certificate, session
 from resources.outside import Outside
 from resources.pi_web_api import Patience
 from resources.pi_web_api.auth import login
@@ -69,6 +71,9 @@ def source_probe(outside: Outside, settings: SourceSettings, url: str) -> tuple[
         return said, skew_s, not settings.tls and address(settings.name, url)[0] not in _LOCAL
     if settings.kind == "plc4x":
         return _plcs(outside, settings), None, False
+    if settings.kind == "opcua":
+        points, skew_s = asyncio.run(_opc_ua(outside, settings, url))
+        return f"{url} answers, {points:,} variables", skew_s, False
     status, user = asyncio.run(_asked(settings, url))
     said = f"{url} answers, {status.get('State', 'state unknown')}"
     if user.get("Name"):
@@ -109,6 +114,15 @@ def _plcs(outside: Outside, settings: SourceSettings) -> str:
     if silent:
         raise Unreachable("; ".join(f"{name}: {why}" for name, why in silent.items()))
     return f"{len(settings.connection)} connections answer"
+
+
+async def _opc_ua(outside: Outside, settings: SourceSettings, url: str) -> tuple[int, float | None]:
+    login = Login(url, 10.0, settings.auth, settings, outside.plant.folder, own_certificate(outside.plant))
+    async with session(login) as opened:
+        asked_s = time.time()
+        server_ns = await opened.time_ns()
+        skew_s = server_ns / SECOND_NS - (asked_s + time.time()) / 2 if server_ns is not None else None
+        return len(await browse(opened)), skew_s
 
 
 async def _asked(settings: SourceSettings, url: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,6 +12,7 @@ from resources import embedded
 from resources.budget import Budget, used_share
 from resources.embedded.stand_in import StandIn
 from resources.iotdb import IoTDBStore
+from resources.opcua.client import own_certificate
 from resources.opcua.source import OpcUaSource
 from resources.pi_web_api import PiWebApiSource
 from resources.plc4x import SpoolReader, SpoolSource
@@ -111,7 +112,7 @@ class Outside:
         if settings.kind == "wonderware":
             return WonderwareSource.from_settings(settings, self.url(settings), budget=budget)
         if settings.kind == "opcua":
-            own = self.plant.state_dir / "pki" / "ferry.der"
+            own = own_certificate(self.plant)
             return OpcUaSource.from_settings(settings, self.url(settings), self.plant.folder, own, budget)
         tags = load_tags(settings, self.plant.folder)
         clocks = [each.name for each in settings.connection if each.opc_ua]

@@ -71,13 +71,13 @@ class Collector:
         self._connections = connections
         self._stopped = threading.Event()
         self._failure: BaseException | None = None
-        self._recorder = Recorder(told)
+        began_ns = now_ns()
+        self._recorder = Recorder(told, began_ns)
         self.counts = {name: Count() for name in connections}
         self._threads = [
             threading.Thread(target=self._guarded, args=(self._poll, name), name=f"poll-{name}") for name in connections
         ]
         self._by_connection: dict[str, list[tuple[Scan, Cadence]]] = {name: [] for name in connections}
-        began_ns = now_ns()
         for scan in scans:
             self._by_connection[scan.connection].append((scan, Cadence(scan.interval_ns, began_ns)))
             if scan.cycle in since:

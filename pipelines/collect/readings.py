@@ -14,7 +14,7 @@ from pipelines.samples import NO_CODE, UNCERTAIN, Quality, fields_of
 from pipelines.timeline import SECOND_NS
 
 _Value = bool | int | float | str
-_Row = tuple[str, int, float | None, str | None, int | None, int, int, int, int | None]
+_Row = tuple[str, int, float | None, str | None, int | None, int, int, int, int | None, int | None]
 
 
 @dataclass(slots=True)
@@ -29,10 +29,12 @@ class _Last:
 class Recorder:
     """Turns cycles into rows and gathers them until `take`. Safe for many threads, each with points of its own.
 
-    `told` has the last usable event of each point that its source stamped: told again, it is nothing new.
+    `told` has the last usable event of each point that its source stamped: told again, it is nothing new. What is told
+    for the first time, and had happened before `began_ns`, held when collecting began: that is when it is stored.
     """
 
-    def __init__(self, told: Mapping[str, Told] | None = None) -> None:
+    def __init__(self, told: Mapping[str, Told] | None = None, began_ns: int = 0) -> None:
+        self._began_ns = began_ns
         self._rows: list[_Row] = []
         self._last: dict[str, _Last] = {}
         self._told = {(name, True): event for name, event in (told or {}).items()}
@@ -88,11 +90,11 @@ class Recorder:
         if source_ns is None:
             return row
         event = told(row)
-        again = self._told.get((name, usable)) == event
+        before = self._told.get((name, usable))
         self._told[name, usable] = event
-        if not again:
-            return row
-        return (name, received_ns, *row[2:]) if turned else None
+        if before == event:
+            return (name, received_ns, *row[2:]) if turned else None
+        return row if before or source_ns >= self._began_ns else (name, received_ns, *row[2:])
 
     def _moved(self, name: str, value: _Value | None, reading: Reading, deadband: float | None) -> bool:
         """Whether the reading is stored: always without a deadband, else when it moved by more."""
@@ -120,12 +122,14 @@ def _row(name: str, tag: Tag, value: _Value | None, reading: Reading, received_n
     if tag.scaled and isinstance(value, int | float):
         value = value * tag.scale + tag.offset
     fields = fields_of(value, reading.reason)
-    return (name, time_ns, *fields, reading.quality, reading.detail, received_ns, reading.server_ns)
+    return (
+        name, time_ns, *fields, reading.quality, reading.detail, received_ns, reading.source_ns, reading.server_ns,
+    )  # fmt: skip
 
 
 def _number(name: str, time_ns: int, value: float, received_ns: int) -> _Row:
-    return (name, time_ns, value, None, None, int(Quality.GOOD), 0, received_ns, None)
+    return (name, time_ns, value, None, None, int(Quality.GOOD), 0, received_ns, None, None)
 
 
 def _bad(name: str, time_ns: int, reading: Reading, received_ns: int) -> _Row:
-    return (name, time_ns, None, reading.reason, NO_CODE, reading.quality, reading.detail, received_ns, None)
+    return (name, time_ns, None, reading.reason, NO_CODE, reading.quality, reading.detail, received_ns, None, None)

@@ -19,7 +19,7 @@ from pipelines.plant.sections import (
     Sync,
 )
 from pipelines.plant.spans import duration_ns, expiry_ns, quiet_span
-from pipelines.plant.tag_map import KINDS, load_tags
+from pipelines.plant.tag_map import KINDS, load_tags, write_tags
 
 __all__ = [
     "KINDS",
@@ -41,4 +41,5 @@ __all__ = [
     "load_tags",
     "quiet_span",
     "secret",
+    "write_tags",
 ]

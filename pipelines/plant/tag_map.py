@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pipelines.plant.sections import SourceSettings, nearest
@@ -70,6 +70,17 @@ def load_tags(settings: SourceSettings, folder: Path) -> list[Tag]:
     if mistakes:
         raise Stop("\n".join(f"{path}: {each}" for each in mistakes))
     return tags
+
+
+def write_tags(path: Path, rows: Iterable[_Row]) -> None:
+    """Writes a tag map with all columns. Raises Stop where the file is there already, or cannot be written."""
+    try:
+        with path.open("x", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    except OSError as error:
+        raise Stop(f"{path}: cannot be written: {error.strerror}") from None
 
 
 class _Wrong(list[str]):

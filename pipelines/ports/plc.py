@@ -24,6 +24,7 @@ SPOOL_SCHEMA = pa.schema(
         pa.field("point", pa.string(), nullable=False),  # its name
         *(SCHEMA.field(name) for name in ("time", "value", "text", "code", "quality", "detail")),
         pa.field("received", _TIME, nullable=False),  # when the answer came, by the collector's clock
+        pa.field("source", _TIME),  # the source's own stamp, where the protocol has one
         pa.field("server", _TIME),  # the server's own stamp, where the protocol has one (OPC UA)
     ]
 )

@@ -18,9 +18,9 @@ from asyncua.crypto.uacrypto import load_certificate
 from asyncua.ua import uaerrors
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pipelines.plant import Auth, Channel, secret
+from pipelines.plant import Auth, Channel, Plant, secret
 from pipelines.ports import Retry, Stop
-from resources.opcua.stamps import keep_ticks
+from resources.opcua.stamps import keep_ticks, ns_of
 
 APPLICATION = "urn:historian-ferry:client"
 _LIMITS = {"read": 11_705, "history": 12_165, "subscribe": 11_714, "browse": 11_710}
@@ -46,6 +46,11 @@ T = TypeVar("T")
 
 keep_ticks()
 logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # what it would say there is raised, too
+
+
+def own_certificate(plant: Plant) -> Path:
+    """Where our certificate is made, with its key beside it, if the plant file names none."""
+    return plant.state_dir / "pki" / "ferry.der"
 
 
 class TooMuch(Retry):
@@ -99,6 +104,11 @@ class Session:
         """How many nodes the server takes in one request."""
         return self._limits[service]
 
+    async def time_ns(self) -> int | None:
+        """The server's clock, ns UTC."""
+        [clock] = await self.read([CURRENT_TIME])
+        return ns_of(clock.Value.Value) if clock.Value is not None else None
+
     async def read(self, ids: Sequence[ua.ReadValueId]) -> list[ua.DataValue]:
         """Attributes as the device has them now, with both times, in as few requests as the server allows."""
         found: list[ua.DataValue] = []
@@ -114,6 +124,10 @@ class Session:
 def wanted(node: ua.NodeId, attribute: ua.AttributeIds = ua.AttributeIds.Value) -> ua.ReadValueId:
     """One attribute to read."""
     return ua.ReadValueId(NodeId=node, AttributeId=attribute)
+
+
+CURRENT_TIME = wanted(ua.NodeId(ua.Int32(2_258)))
+"""Server_ServerStatus_CurrentTime (OPC 10000-6, NodeIds)."""
 
 
 def address_error(address: str) -> str:

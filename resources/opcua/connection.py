@@ -14,13 +14,12 @@ from asyncua import ua
 from pipelines.ports import Reading, Tag, clock_tags
 from pipelines.samples import GOOD, Quality
 from pipelines.timeline import MINUTE_NS, SECOND_NS
-from resources.opcua.client import Login, Session, wanted
+from resources.opcua.client import CURRENT_TIME, Login, Session, wanted
 from resources.opcua.link import Link
 from resources.opcua.stamps import ns_of
 from resources.opcua.subscribing import Subscribed
 from resources.opcua.values import reading_of
 
-_CURRENT_TIME = ua.NodeId(ua.Int32(2_258))  # Server_ServerStatus_CurrentTime
 Readings = list[tuple[Tag, Reading]]
 
 
@@ -55,7 +54,7 @@ class OpcUaConnection:
             self._scans[tags] = await _Scan.of(opened, tags, subscribe=self._subscribe)
         scan = self._scans[tags]
         asked_ns = time.time_ns()
-        clock, *values = await opened.read([wanted(_CURRENT_TIME), *scan.polled])
+        clock, *values = await opened.read([CURRENT_TIME, *scan.polled])
         answered_ns = time.time_ns()
         found = scan.found(values)
         return found + self._clock.told(clock, asked_ns, answered_ns, found)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pipelines.plant import Connection, Plant, SourceSettings
 from pipelines.ports import PlcConnection, Stop, Tag
 from pipelines.timeline import SECOND_NS
-from resources.opcua.client import Login, address_error
+from resources.opcua.client import Login, address_error, own_certificate
 from resources.opcua.connection import OpcUaConnection
 from resources.plc4x.jvm import plc4j
 from resources.plc4x.plc4j import Plc4jConnection
@@ -36,5 +36,5 @@ def connections(plant: Plant, settings: SourceSettings, tags: Sequence[Tag]) -> 
 
 def login(plant: Plant, each: Connection, session_s: float = _SESSION_S) -> Login:
     """What it takes to open a session with an OPC UA server."""
-    own = plant.state_dir / "pki" / "ferry.der"
+    own = own_certificate(plant)
     return Login(each.url, each.timeout / SECOND_NS, each.auth, each, plant.folder, own, session_s)

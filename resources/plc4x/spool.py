@@ -197,7 +197,10 @@ def _packed(batch: pa.RecordBatch) -> bytes:
 def _read(file: int, entry: Entry) -> pa.RecordBatch:
     payload = os.pread(file, entry.length, entry.offset + _HEAD.size)
     with pa.ipc.open_stream(pa.py_buffer(payload)) as stream:
-        return stream.read_next_batch()
+        batch = stream.read_next_batch()
+    known = set(batch.schema.names)  # an older version may have written fewer columns
+    columns = [batch[each.name] if each.name in known else pa.nulls(len(batch), each.type) for each in SPOOL_SCHEMA]
+    return pa.RecordBatch.from_arrays(columns, schema=SPOOL_SCHEMA)
 
 
 def _within(batch: pa.RecordBatch, entry: Entry, span: Interval) -> pa.RecordBatch:

@@ -101,6 +101,6 @@ class TestSpoolSource(SourceContract):
     pass
 
 
-def test_the_schema_of_the_spool_is_that_of_events_and_two_more_times() -> None:
-    assert set(SPOOL_SCHEMA.names) - set(samples.SCHEMA.names) == {"received", "server"}
+def test_the_schema_of_the_spool_is_that_of_events_and_three_more_times() -> None:
+    assert set(SPOOL_SCHEMA.names) - set(samples.SCHEMA.names) == {"received", "source", "server"}
     assert set(samples.SCHEMA.names) - set(SPOOL_SCHEMA.names) == {"tie"}

@@ -43,7 +43,7 @@ def rows(recorder: Recorder) -> list[dict[str, Any]]:
     assert batch.schema == SPOOL_SCHEMA
     found = batch.to_pylist()
     for row in found:
-        for name in ("time", "received", "server"):
+        for name in ("time", "received", "source", "server"):
             row[name] = None if row[name] is None else row[name].value
     return found
 
@@ -173,3 +173,11 @@ def test_what_was_told_before_a_restart_is_not_told_again() -> None:
             one_cycle(recorder, at, at + 1, [tag()], [good(1.5, source_ns=90)])
     assert [row["time"] for row in rows(first) if row["point"] == "A"] == [90]
     assert [row["time"] for row in rows(second) if row["point"] == "A"] == [101], "it still holds, once"
+
+
+def test_what_held_when_collecting_began_is_stored_then_and_what_happens_later_when_it_happens() -> None:
+    recorder = Recorder(began_ns=100)
+    for at, stamp in ((100, 20), (200, 20), (300, 290), (400, 280)):
+        one_cycle(recorder, at, at + 1, [tag()], [good(stamp, source_ns=stamp)])
+    found = [(row["time"], row["source"]) for row in rows(recorder) if row["point"] == "A"]
+    assert found == [(101, 20), (290, 290), (280, 280)]

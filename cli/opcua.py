@@ -1,0 +1,84 @@
+"""What `ferry discover` does with OPC UA besides history: a tag map by browsing, certificates that are trusted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.session import Session
+from pipelines.plant import Connection, SourceSettings, write_tags
+from pipelines.ports import Stop
+from resources.opcua.browsing import Variable, browse
+from resources.opcua.client import Login, fingerprint, server_certificate, session
+from resources.plc4x.connections import login
+
+if TYPE_CHECKING:
+    from pipelines.plant import Plant
+
+
+def tag_map(given: Session, settings: SourceSettings, out: Path | None) -> None:
+    """Browses the servers of a source of PLCs into its tag map; a file that is there is never written over."""
+    plant, screen = given.plant, given.screen
+    servers = [each for each in settings.connection if each.opc_ua]
+    if not servers:
+        raise Stop(f"source {settings.name!r} has no connection that can be browsed: only OPC UA (opc.tcp://…) can")
+    path = out or plant.folder / settings.tags
+    if path.exists():
+        raise Stop(f"{path} is there already: name another file with --out")
+    rows: list[dict[str, str]] = []
+    for each in servers:
+        with screen.busy(f"browsing {each.url}"):
+            found = asyncio.run(_browsed(login(plant, each)))
+        readable = [variable for variable in found if variable.readable]
+        screen.say(f"{each.name}: {len(readable):,} variables that may be read, of {len(found):,}")
+        rows += [_row(each, variable) for variable in readable]
+    write_tags(path, rows)
+    screen.say(f"{path} holds {len(rows):,} tags: delete the lines that nobody wants, set intervals and deadbands")
+    screen.emit({"source": settings.name, "tags": len(rows), "file": str(path)})
+
+
+def trust(given: Session, settings: SourceSettings) -> None:
+    """Saves the certificates that the servers show now as theirs; a person compares the fingerprints."""
+    saved = {}
+    for who, each in _secured(given.plant, settings):
+        shown = asyncio.run(server_certificate(each))
+        path = each.file(each.channel.server_certificate)
+        before = fingerprint(path.read_bytes()) if path.is_file() else ""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(shown)
+        saved[who] = fingerprint(shown)
+        changed = f"; it was {before}" if before and before != saved[who] else ""
+        given.screen.say(f"{who}: {path} holds the certificate with SHA-256 {saved[who]}{changed}")
+        given.screen.note("trust it only if the server's own administration shows the same fingerprint")
+    if not saved:
+        raise Stop(f"source {settings.name!r} has no OPC UA server with security: there is nothing to trust")
+    given.screen.emit({"source": settings.name, "certificates": saved})
+
+
+async def _browsed(where: Login) -> list[Variable]:
+    async with session(where) as opened:
+        return await browse(opened)
+
+
+def _row(connection: Connection, each: Variable) -> dict[str, str]:
+    length = f"[{each.length}]" if each.length > 1 else ""
+    return {
+        "name": each.name, "connection": connection.name, "address": each.address, "type": each.type + length,
+        "unit": each.unit, "description": " ".join(each.description.split()),
+    }  # fmt: skip
+
+
+def _secured(plant: Plant, settings: SourceSettings) -> Iterator[tuple[str, Login]]:
+    """The servers of a source whose certificate is needed: its own, or those of its connections."""
+    if settings.kind == "opcua" and settings.security != "None":
+        yield settings.name, login(plant, Connection(name="x", **_channel(settings)))
+    for each in settings.connection:
+        if each.security != "None":
+            yield each.name, login(plant, each)
+
+
+def _channel(settings: SourceSettings) -> dict[str, object]:
+    keys = ("url", "auth", "security", "certificate", "private_key", "server_certificate")
+    return {key: getattr(settings, key) for key in keys}
