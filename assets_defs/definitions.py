@@ -15,6 +15,7 @@ from assets_defs.journal import KINDS, build_journal
 from assets_defs.marts_assets import build_marts, build_report
 from assets_defs.samples import build_samples
 from assets_defs.schedules import build_following
+from assets_defs.snapshots import build_snapshots
 from assets_defs.watch import build_watch
 from pipelines.plant import load_plant
 
@@ -31,7 +32,7 @@ def build_defs(path: Path | None = None, ferry: FerryResource | None = None) -> 
     """
     path = path or plant_file()
     plant = load_plant(path)
-    assets: list[dg.AssetsDefinition] = []
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
     checks: list[dg.AssetChecksDefinition] = []
     jobs: list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition] = []
     schedules: list[dg.ScheduleDefinition] = []
@@ -47,6 +48,11 @@ def build_defs(path: Path | None = None, ferry: FerryResource | None = None) -> 
             following, timed = build_following(settings)
             jobs += [*build_jobs(settings), *following]
             schedules += timed
+            if settings.kind == "plc4x":
+                snapshot, job, schedule = build_snapshots(settings)
+                assets.append(snapshot)
+                jobs.append(job)
+                schedules.append(schedule)
     return dg.Definitions(
         assets=assets,
         asset_checks=checks,

@@ -47,6 +47,7 @@ def build_samples(settings: SourceSettings) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=samples_key(settings),
+        deps=_upstream(settings),
         partitions_def=partitions_of(settings, time.time_ns()),
         backfill_policy=dg.BackfillPolicy.multi_run(settings.point_groups * WINDOWS_PER_RUN[settings.window]),
         pool=source_pool(settings),
@@ -77,6 +78,17 @@ def build_samples(settings: SourceSettings) -> dg.AssetsDefinition:
                     _tell(events, line, settings, each)
 
     return samples
+
+
+def snapshot_key(settings: SourceSettings) -> dg.AssetKey:
+    """The key of the snapshots of PLCs, of which their samples are made."""
+    return dg.AssetKey([settings.name, "snapshot"])
+
+
+def _upstream(settings: SourceSettings) -> list[dg.AssetDep]:
+    if settings.kind != "plc4x":
+        return []
+    return [dg.AssetDep(snapshot_key(settings), partition_mapping=dg.IdentityPartitionMapping())]
 
 
 def _know_points(context: dg.AssetExecutionContext, line: Line, settings: SourceSettings) -> None:

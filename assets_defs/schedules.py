@@ -53,10 +53,12 @@ def build_following(settings: SourceSettings) -> tuple[list[dg.JobDefinition], l
     """Jobs and schedules that keep one source in sync."""
     jobs = [_sync(settings), _discover(settings), _sweep(settings)]
     crons = (settings.sync.cron, DISCOVER_CRON, settings.sweep.cron)
-    return jobs, [_schedule(job, cron) for job, cron in zip(jobs, crons, strict=True)]
+    return jobs, [build_schedule(job, cron) for job, cron in zip(jobs, crons, strict=True)]
 
 
-def _schedule(job: dg.JobDefinition, cron: str) -> dg.ScheduleDefinition:
+def build_schedule(job: dg.JobDefinition, cron: str) -> dg.ScheduleDefinition:
+    """The schedule of a job (UTC), off until somebody switches it on; a tick during a run is left out."""
+
     def launch(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         running = context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=_UNFINISHED))
         if running:
@@ -74,7 +76,9 @@ def _schedule(job: dg.JobDefinition, cron: str) -> dg.ScheduleDefinition:
     )
 
 
-def _job(op: dg.OpDefinition, name: str, description: str) -> dg.JobDefinition:
+def build_job(op: dg.OpDefinition, name: str, description: str) -> dg.JobDefinition:
+    """A job of one op."""
+
     @dg.job(name=name, description=description, executor_def=dg.in_process_executor, tags=NO_RETRIES)
     def job() -> None:
         op()
@@ -102,7 +106,7 @@ def _sync(settings: SourceSettings) -> dg.JobDefinition:
                 context.log.warning(problem)
             materialize_followed(line, context.instance, settings, found)
 
-    return _job(one_pass, name, description)
+    return build_job(one_pass, name, description)
 
 
 def _discover(settings: SourceSettings) -> dg.JobDefinition:
@@ -115,7 +119,7 @@ def _discover(settings: SourceSettings) -> dg.JobDefinition:
             found = line.discover(settings)
         context.add_output_metadata({"points": found.points, "changed": found.changed, "newcomers": found.newcomers})
 
-    return _job(discover, name, description)
+    return build_job(discover, name, description)
 
 
 def _sweep(settings: SourceSettings) -> dg.JobDefinition:
@@ -140,7 +144,7 @@ def _sweep(settings: SourceSettings) -> dg.JobDefinition:
         for problem in found.problems:
             context.log.warning(problem)
 
-    return _job(settled, name, description)
+    return build_job(settled, name, description)
 
 
 def pass_metadata(found: PassResult, now_ns: int) -> dict[str, Any]:

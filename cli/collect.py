@@ -28,39 +28,26 @@ def collect(session: Session, source_name: str | None, no_forward: bool) -> int:
 
     A cycle that could not be read is recorded as missed, with the reason. Servers that are away cost nothing but time.
     """
+    from assets_defs.collecting import collecting
     from cli.forwarding import Forwarder
-    from pipelines.collect import Collector, scans_of
-    from pipelines.plant import load_tags
-    from resources.outside import Outside
-    from resources.plc4x import SpoolReader, SpoolWriter, last_cycles, last_told
-    from resources.plc4x.connections import connections
 
     settings, screen = _plcs(session, source_name), session.screen
-    tags = load_tags(settings, session.plant.folder)
-    folder = Outside(session.plant).spool(settings)
-    scans = scans_of(tags)
-    plcs = connections(session.plant, settings, tags)
-    writer = SpoolWriter(folder)
-    reader = SpoolReader(folder)
-    opc_ua = {each.name for each in settings.connection if each.opc_ua}
-    stamped = {name for tag in tags if tag.connection in opc_ua for name in tag.names}
-    since = last_cycles(reader, max(scan.interval_ns for scan in scans))
-    collector = Collector(scans, plcs, writer, since, last_told(reader, stamped))
     forwarder = None if no_forward else Forwarder(session.plant_file, settings.name, session.plant.state_dir)
-    screen.note(f"{settings.name}: {len(tags):,} tags over {len(plcs):,} connections, spooled in {folder}")
-    teller = threading.Thread(target=_tell, args=(session, settings, collector, reader), daemon=True)
-    try:
-        if forwarder:
-            forwarder.start()
-        teller.start()
-        collector.run()
-    except KeyboardInterrupt:
-        screen.note("stopped; what is spooled goes on to IoTDB with the next start")
-    finally:
-        writer.close()
-        if forwarder:
-            forwarder.stop()
-    screen.emit({"source": settings.name, **_figures(collector), "spool_bytes": reader.size_bytes()})
+    with collecting(session.plant, settings) as ready:
+        plcs = len(settings.connection)
+        screen.note(f"{settings.name}: {len(ready.tags):,} tags over {plcs:,} connections, spooled in {ready.folder}")
+        teller = threading.Thread(target=_tell, args=(session, settings, ready.collector, ready.spool), daemon=True)
+        try:
+            if forwarder:
+                forwarder.start()
+            teller.start()
+            ready.collector.run()
+        except KeyboardInterrupt:
+            screen.note("stopped; what is spooled goes on to IoTDB with the next start")
+        finally:
+            if forwarder:
+                forwarder.stop()
+    screen.emit({"source": settings.name, **_figures(ready.collector), "spool_bytes": ready.spool.size_bytes()})
     return PROVED
 
 

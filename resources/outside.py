@@ -12,8 +12,6 @@ from resources import embedded
 from resources.budget import Budget, used_share
 from resources.embedded.stand_in import StandIn
 from resources.iotdb import IoTDBStore
-from resources.opcua.client import own_certificate
-from resources.opcua.source import OpcUaSource
 from resources.pi_web_api import PiWebApiSource
 from resources.plc4x import SpoolReader, SpoolSource
 from resources.postgres import PostgresLedger
@@ -112,8 +110,9 @@ class Outside:
         if settings.kind == "wonderware":
             return WonderwareSource.from_settings(settings, self.url(settings), budget=budget)
         if settings.kind == "opcua":
-            own = own_certificate(self.plant)
-            return OpcUaSource.from_settings(settings, self.url(settings), self.plant.folder, own, budget)
+            from resources.opcua.source import OpcUaSource  # noqa: PLC0415 - asyncua takes 0.3 s: only where it is used
+
+            return OpcUaSource.from_settings(self.plant, settings, self.url(settings), budget)
         tags = load_tags(settings, self.plant.folder)
         clocks = [each.name for each in settings.connection if each.opc_ua]
         spool = SpoolReader(self.spool(settings))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pipelines.collect.breaker import Breaker
 from pipelines.collect.cadence import Cadence
 from pipelines.collect.readings import Recorder
-from pipelines.ports import PlcConnection, Retry, Spool, Tag, Told
+from pipelines.ports import PlcConnection, Reading, Retry, Spool, Tag, Told
 from pipelines.samples import UNCERTAIN
 from pipelines.timeline import SECOND_NS
 
@@ -102,6 +103,15 @@ class Collector:
         if self._failure is not None:
             raise self._failure
 
+    def once(self) -> dict[str, list[tuple[Tag, Reading]]]:
+        """Every scan once, now; by connection what was read of it, nothing of what was missed. Raises what the spool
+        raises."""
+        names = list(self._connections)
+        with ThreadPoolExecutor(max(1, len(names))) as pool:
+            found = dict(zip(names, pool.map(self._all_of, names), strict=True))
+        self._flush()
+        return found
+
     def stop(self) -> None:
         """Ends `run` soon; may be called from a signal handler."""
         self._stopped.set()
@@ -118,6 +128,15 @@ class Collector:
             self._failure = error
             self._stopped.set()
 
+    def _all_of(self, name: str) -> list[tuple[Tag, Reading]]:
+        breaker = Breaker()
+        try:
+            return [
+                each for scan, _ in self._by_connection[name] for each in self._cycle(scan, self._now_ns(), breaker)
+            ]
+        finally:
+            self._connections[name].close()
+
     def _poll(self, name: str) -> None:
         """All scans of one connection, one after another: whichever is due first."""
         mine, breaker = self._by_connection[name], Breaker()
@@ -133,11 +152,11 @@ class Collector:
             if due_ns is not None:
                 self._cycle(scan, due_ns, breaker)
 
-    def _cycle(self, scan: Scan, due_ns: int, breaker: Breaker) -> None:
+    def _cycle(self, scan: Scan, due_ns: int, breaker: Breaker) -> list[tuple[Tag, Reading]]:
         count = self.counts[scan.connection]
         if breaker.open(self._now_ns()):
             self._missed(scan, [due_ns], breaker.reason)
-            return
+            return []
         began_s = time.monotonic()
         try:
             readings = self._connections[scan.connection].read(scan.tags)
@@ -146,13 +165,14 @@ class Collector:
             breaker.failed(self._now_ns(), str(error))
             count.trouble = str(error)
             self._missed(scan, [due_ns], str(error))
-            return
+            return []
         breaker.succeeded()
         count.trouble = ""
         count.cycles += 1
         count.bad += sum(reading.quality < UNCERTAIN for _, reading in readings)
         count.slowest_s = max(count.slowest_s, time.monotonic() - began_s)
         self._recorder.cycle(scan.cycle, due_ns, self._now_ns(), readings)
+        return readings
 
     def _missed(self, scan: Scan, due: Sequence[int], reason: str) -> None:
         self.counts[scan.connection].missed += len(due)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from pathlib import Path
 
-from pipelines.plant import SourceSettings
+from pipelines.plant import Plant, SourceSettings
 from pipelines.points import Point
 from pipelines.ports import Pulled, SourceTally
 from pipelines.timeline import Interval
 from resources.budget import Budget
 from resources.opcua.catalogue import discover
-from resources.opcua.client import Login
+from resources.opcua.client import Login, own_certificate
 from resources.opcua.pulling import Pace, Pulling
 from resources.opcua.server import Patience, Server
 from resources.rereading import read_again
@@ -34,16 +33,12 @@ class OpcUaSource:
 
     @classmethod
     def from_settings(
-        cls,
-        settings: SourceSettings,
-        url: str,
-        folder: Path,
-        own: Path,
-        budget: Budget,
-        patience: Patience | None = None,
+        cls, plant: Plant, settings: SourceSettings, url: str, budget: Budget, patience: Patience | None = None
     ) -> OpcUaSource:
-        """As the plant file in `folder` says; our certificate is `own` where it names none."""
-        login = Login(url, _TIMEOUT_S, settings.auth, settings, folder, own, session_s=2 * _TIMEOUT_S)
+        """As the plant file says; `url` takes the place of its url (for a stand-in)."""
+        login = Login(
+            url, _TIMEOUT_S, settings.auth, settings, plant.folder, own_certificate(plant), session_s=2 * _TIMEOUT_S
+        )
         return cls(Server(settings.name, login, budget, patience), settings.points, settings.exclude)
 
     async def discover(self) -> list[Point]:

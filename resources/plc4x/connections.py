@@ -16,8 +16,13 @@ _SESSION_S = 60.0
 """A session that nobody ended, after a kill, is a session less of those that a server has: not for long."""
 
 
-def connections(plant: Plant, settings: SourceSettings, tags: Sequence[Tag]) -> dict[str, PlcConnection]:
-    """By name; nothing is connected yet. Raises Stop naming each address that no server can know, Unreachable."""
+def connections(
+    plant: Plant, settings: SourceSettings, tags: Sequence[Tag], *, subscribe: bool = True
+) -> dict[str, PlcConnection]:
+    """By name; nothing is connected yet, and without `subscribe` all is polled.
+
+    Raises Stop naming each address that no server can know, Unreachable where PLC4X cannot be had.
+    """
     opc_ua = {each.name for each in settings.connection if each.opc_ua}
     wrong = [f"{tag.name}: {said}" for tag in tags if tag.connection in opc_ua and (said := address_error(tag.address))]
     if wrong:
@@ -27,7 +32,9 @@ def connections(plant: Plant, settings: SourceSettings, tags: Sequence[Tag]) -> 
         if each.opc_ua:
             longest_ns = max((tag.interval_ns for tag in tags if tag.connection == each.name), default=0)
             session_s = max(_SESSION_S, 4 * longest_ns / SECOND_NS)
-            found[each.name] = OpcUaConnection(each.name, login(plant, each, session_s), subscribe=each.subscribe)
+            found[each.name] = OpcUaConnection(
+                each.name, login(plant, each, session_s), subscribe=each.subscribe and subscribe
+            )
         else:
             java = plc4j([plant.folder / jar for jar in settings.jars])
             found[each.name] = Plc4jConnection(java, each.url, each.timeout / SECOND_NS)
