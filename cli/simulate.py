@@ -11,8 +11,12 @@ from cli.options import framed
 from cli.outcome import INTERRUPTED
 from cli.session import Session
 
-_MODULES = {"pi_web_api": "simulators.pi_web_api", "wonderware": "simulators.wonderware"}
-_LATER = ("modbus", "opcua")
+_MODULES = {
+    "pi_web_api": "simulators.pi_web_api",
+    "wonderware": "simulators.wonderware",
+    "opcua": "simulators.opcua",
+}
+_LATER = ("modbus",)
 
 
 @click.command()

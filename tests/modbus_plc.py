@@ -1,4 +1,4 @@
-"""A Modbus TCP server as a process of its own, so that it can be killed: `python -m tests.modbus_plc PORT`.
+"""Modbus TCP servers as a process of its own, so that it can be killed: `python -m tests.modbus_plc PORT…`.
 
 Holding registers from 1, 100 for each word order (ABCD, CDAB, BADC, DCBA) with the values of VALUES, four registers a
 value; texts at 501, five numbers at 511; register 601 counts up with every answer. Coils: every third is set.
@@ -50,6 +50,11 @@ def _words(raw: bytes, order: str) -> list[int]:
     return [int.from_bytes(pair, "big") for pair in pairs]
 
 
+async def serve_all(ports: list[int]) -> None:
+    """Until killed; says so when each listens."""
+    await asyncio.gather(*(serve(port) for port in ports))
+
+
 async def serve(port: int) -> None:
     """Until killed."""
     bits = [place % 3 == 0 for place in range(64)]
@@ -70,4 +75,4 @@ async def serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1])))
+    asyncio.run(serve_all([int(port) for port in sys.argv[1:]]))

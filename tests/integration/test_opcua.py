@@ -8,12 +8,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from pipelines.collect import Collector, scans_of
 from pipelines.plant import Auth, Channel
 from pipelines.ports import CLOCKS, Reading, Retry, Stop, Tag
 from pipelines.timeline import SECOND_NS
@@ -22,6 +24,7 @@ from resources.opcua.connection import OpcUaConnection
 from resources.opcua.values import detail_of, quality_of
 from simulators.opcua.signals import Event, Signal, plant
 from tests.opcua_plc import free_port, login, opcua, tag_of
+from tests.unit.pipelines.collect.test_collector import MemorySpool, run
 
 EVERY_S = 0.5
 SIGNALS = plant(36, every_ns=int(EVERY_S * SECOND_NS))
@@ -202,3 +205,22 @@ def test_a_secured_server_with_a_password(tmp_path: Path, monkeypatch: pytest.Mo
             read(auth, Channel(security="Basic256Sha256", server_certificate="nothing.der"))
         with pytest.raises(Stop, match="does not offer the security"):
             read(auth, Channel(security="Aes256Sha256RsaPss", server_certificate=certificate.name))
+
+
+def test_a_silent_server_delays_no_other_connection(port: int, tmp_path: Path) -> None:
+    beat_ns = SECOND_NS // 5
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        plcs = {
+            "kiln": OpcUaConnection("kiln", login(port, tmp_path)),
+            "silent": OpcUaConnection("silent", login(silent.getsockname()[1], tmp_path, timeout_s=0.5)),
+        }
+        tags = [replace(tag, interval_ns=beat_ns) for tag in TAGS[:6]]
+        tags += [replace(tag, connection="silent", name=f"silent {tag.name}") for tag in tags]
+        spool = MemorySpool(lambda rows: sum(row["point"] == "cycle.kiln.all" for row in rows) > 25)
+        run(Collector(scans_of(tags), plcs, spool, {}), spool)
+    kiln = [row for row in spool.rows if row["point"] == "cycle.kiln.all"]
+    assert all(row["value"] is not None and row["value"] < beat_ns / SECOND_NS for row in kiln), (
+        "none was missed or late"
+    )
+    dead = [row for row in spool.rows if row["point"] == "cycle.silent.all"]
+    assert dead and all("no answer" in row["text"] for row in dead)
