@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -12,17 +13,19 @@ from assets_defs.failures import readable
 from assets_defs.ferry_resource import FerryResource
 from assets_defs.line import Line
 from assets_defs.markdown import table
-from assets_defs.marts_assets import mart_key
+from assets_defs.marts_assets import mart_key, tells_time
 from assets_defs.reach import covered_reach, newest_window
 from assets_defs.samples import samples_key, source_pool
 from pipelines.ledger import Standing
-from pipelines.marts import QUALITY_SCHEMA, mart_files
+from pipelines.marts import CLOCKS_SCHEMA, QUALITY_SCHEMA, mart_files
 from pipelines.plant import SourceSettings
+from pipelines.points import point_name
 from pipelines.sync.sweeping import DRIFT
 from pipelines.timeline import SECOND_NS, iso
 
 _DRIFT_POINTS = 50
 _DRIFT_ROWS = 200
+CLOCK_OFF_S = 2.0
 FRESH = "fresh"
 SWEPT = "swept"
 GOOD_ENOUGH_PERCENT = 90.0
@@ -31,7 +34,8 @@ GOOD_ENOUGH_PERCENT = 90.0
 
 def build_checks(settings: SourceSettings) -> list[dg.AssetChecksDefinition]:
     """All checks of one source."""
-    return [_coverage(settings), _drift(settings), _swept(settings), _fresh(settings), _quality(settings)]
+    checks = [_coverage(settings), _drift(settings), _swept(settings), _fresh(settings), _quality(settings)]
+    return [*checks, _clocks(settings)] if tells_time(settings) else checks
 
 
 def report_check(instance: dg.DagsterInstance, result: dg.AssetCheckResult) -> None:
@@ -205,6 +209,39 @@ def _quality(settings: SourceSettings) -> dg.AssetChecksDefinition:
         )
 
     return quality
+
+
+def _clocks(settings: SourceSettings) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=mart_key(settings, "clocks"),
+        name="clocks",
+        description=f"On its newest day no clock was more than {CLOCK_OFF_S:g} s off, and no server's jumped.",
+    )
+    def clocks(ferry: FerryResource) -> dg.AssetCheckResult:
+        files = mart_files(ferry.plant().state_dir / "marts", "clocks", settings.name)
+        figures = pa.concat_tables([CLOCKS_SCHEMA.empty_table(), *(pq.ParquetFile(file).read() for file in files)])
+        newest = {row["point"]: row for row in figures.sort_by("time").to_pylist()}
+        off = [row for row in newest.values() if _is_off(row)]
+        columns = ["least_s", "most_s", "drift_s_per_day", "jumps"]
+        rows = [(point_name(row["point"]), *(f"{row[name]:.3g}" for name in columns)) for row in newest.values()]
+        return dg.AssetCheckResult(
+            passed=not off,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=(
+                f"{', '.join(sorted(point_name(row['point']) for row in off))} cannot be relied on"
+                if off
+                else f"{len(newest)} clocks go with the collector's"
+            ),
+            metadata={"clocks": dg.MetadataValue.md(table(["clock", *columns], sorted(rows)))},
+        )
+
+    return clocks
+
+
+def _is_off(row: dict[str, Any]) -> bool:
+    """A source that tells little looks late, though its clock is right: only that it is ahead is sure."""
+    server = row["point"].endswith(".server")
+    return bool(row["most_s"] > CLOCK_OFF_S or (server and (row["least_s"] < -CLOCK_OFF_S or row["jumps"] > 0)))
 
 
 def _good(figures: pa.Table) -> pa.ChunkedArray:

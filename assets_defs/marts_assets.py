@@ -13,7 +13,7 @@ from assets_defs.ferry_resource import FerryResource
 from assets_defs.instance import mark_process
 from assets_defs.line import Line
 from assets_defs.markdown import table
-from assets_defs.marts_line import MartResult, make_aggregates, make_quality, write_exports, write_report
+from assets_defs.marts_line import MartResult, make_aggregates, make_clocks, make_quality, write_exports, write_report
 from assets_defs.partitions import pairs_of, partitions_of
 from assets_defs.reach import covered_reach
 from assets_defs.samples import WINDOWS_PER_RUN, samples_key
@@ -32,12 +32,20 @@ def mart_key(settings: SourceSettings, name: str) -> dg.AssetKey:
 
 
 def build_marts(settings: SourceSettings) -> list[dg.AssetsDefinition]:
-    """The three partitioned assets of one source."""
-    return [
+    """The partitioned assets of one source: three, and the audit of clocks where its servers tell the time."""
+    made = [
         _mart(settings, "aggregates", make_aggregates, "1-minute, 1-hour and 1-day aggregates, in Parquet and IoTDB."),
         _mart(settings, "quality", make_quality, "Quality figures a point and day: gaps, stuck runs, bad states."),
         _mart(settings, "exports", _exported, "The events themselves as Hive-style Parquet with names and units."),
     ]
+    if tells_time(settings):
+        made.append(_mart(settings, "clocks", make_clocks, "Offset, drift and jumps of clocks, a day."))
+    return made
+
+
+def tells_time(settings: SourceSettings) -> bool:
+    """Whether clocks of the source are told: those of PLCs behind OPC UA."""
+    return any(each.opc_ua for each in settings.connection)
 
 
 def build_report(settings: SourceSettings) -> dg.AssetsDefinition:

@@ -54,9 +54,12 @@ def make_aggregates(line: Line, settings: SourceSettings, group: str, window: In
 
 def make_quality(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
     """Quality figures of a pair, Parquet."""
-    began = time.monotonic()
-    made = _build(marts.build_quality, line, settings, group, window)
-    return MartResult(group, window, {name: file.rows for name, file in made.items()}, time.monotonic() - began)
+    return _made(marts.build_quality, line, settings, group, window)
+
+
+def make_clocks(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
+    """The audit of the clocks of a pair, Parquet."""
+    return _made(marts.build_clocks, line, settings, group, window)
 
 
 def write_exports(
@@ -93,6 +96,14 @@ def write_report(line: Line, settings: SourceSettings, span: Interval, destinati
     )
     render_report(context, target)
     return target
+
+
+def _made(
+    build: Callable[..., dict[str, marts.MartFile]], line: Line, settings: SourceSettings, group: str, window: Interval
+) -> MartResult:
+    began = time.monotonic()
+    made = _build(build, line, settings, group, window)
+    return MartResult(group, window, {name: file.rows for name, file in made.items()}, time.monotonic() - began)
 
 
 def _build(

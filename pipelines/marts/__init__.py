@@ -5,6 +5,7 @@ Statements are in sql/marts and sql/quality.
 """
 
 from pipelines.marts.aggregates import AGGREGATE_SCHEMA, INTERVALS, build_aggregates, for_store
+from pipelines.marts.clocks import CLOCKS_SCHEMA, JUMP_S, build_clocks
 from pipelines.marts.exports import EXPORT_SCHEMA, ExportResult, export
 from pipelines.marts.files import MartFile, mart_files, mart_path
 from pipelines.marts.quality import BAD_STATES_SCHEMA, QUALITY_SCHEMA, build_quality
@@ -12,12 +13,15 @@ from pipelines.marts.quality import BAD_STATES_SCHEMA, QUALITY_SCHEMA, build_qua
 __all__ = [
     "AGGREGATE_SCHEMA",
     "BAD_STATES_SCHEMA",
+    "CLOCKS_SCHEMA",
     "EXPORT_SCHEMA",
     "INTERVALS",
+    "JUMP_S",
     "QUALITY_SCHEMA",
     "ExportResult",
     "MartFile",
     "build_aggregates",
+    "build_clocks",
     "build_quality",
     "export",
     "for_store",
