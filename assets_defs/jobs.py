@@ -6,7 +6,7 @@ import dagster as dg
 
 from assets_defs.ferry_resource import PARTITIONS_TAG
 from assets_defs.journal import KINDS, journal_key
-from assets_defs.marts_assets import mart_key
+from assets_defs.marts_assets import mart_key, tells_time
 from assets_defs.samples import samples_key
 from pipelines.plant import SourceSettings
 
@@ -40,7 +40,8 @@ def build_jobs(settings: SourceSettings) -> list[dg.UnresolvedAssetJobDefinition
     Without the checks: a backfill of many runs would recount the newest window in every one of them.
     """
     told = [_journal(settings)] if settings.kind in KINDS else []
-    marts = dg.AssetSelection.assets(*(mart_key(settings, name) for name in ("aggregates", "quality", "exports")))
+    names = ["aggregates", "quality", "exports", *(["clocks"] if tells_time(settings) else [])]
+    marts = dg.AssetSelection.assets(*(mart_key(settings, name) for name in names))
     return [
         dg.define_asset_job(
             backfill_job(settings.name),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets_defs.partitions import RANGE_END, RANGE_START
 from pipelines.plant import load_tags
-from pipelines.timeline import Interval
+from pipelines.timeline import MINUTE_NS, Interval
 from resources.plc4x import SpoolReader, SpoolSource, SpoolWriter
 from simulators.opcua.signals import plant
 from tests.dagster.conftest import MemoryPlant, in_memory
@@ -90,3 +92,19 @@ def test_samples_are_made_of_snapshots(snapshots: MemoryPlant) -> None:
     samples = dg.AssetKey(["line1", "samples"])
     assert graph.get(samples).parent_keys == {SNAPSHOT}
     assert "snapshot_line1_schedule" in {each.name for each in snapshots.defs.schedules or []}
+
+
+def test_clocks_are_audited(snapshots: MemoryPlant, instance: Any) -> None:
+    assert snapshots.run(instance, "snapshot_line1").success
+    snapshots.line.now_ns = lambda: time.time_ns() + MINUTE_NS
+    assert snapshots.run(instance, "sync_line1").success
+    [key] = {each for each, _ in materializations(instance, SNAPSHOT) if each and each.startswith("g000")}
+    other = key.replace("g000", "g001")
+    job, audit = snapshots.defs.resolve_implicit_global_asset_job_def(), dg.AssetKey(["line1", "clocks"])
+    made = job.get_subset(asset_selection={audit}, asset_check_selection=set())
+    assert made.execute_in_process(instance=instance, tags={RANGE_START: key, RANGE_END: other}).success
+    told = [found["dagster/row_count"] for _, found in materializations(instance, audit)]
+    assert sum(told) == 2, "of the server and of the source"
+    check = job.get_subset(asset_selection=set(), asset_check_selection={dg.AssetCheckKey(audit, "clocks")})
+    [evaluation] = check.execute_in_process(instance=instance).get_asset_check_evaluations()
+    assert evaluation.passed, evaluation.description
