@@ -136,12 +136,6 @@ def test_the_plant_file_of_the_environment(
     assert "elsewhere.toml" in err
 
 
-def test_stand_ins_of_later_versions(capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, err = called(capsys, "simulate", "modbus", "--port", "0")
-    assert code == 2
-    assert "not in this version" in err
-
-
 def test_doctor_names_a_missing_secret(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

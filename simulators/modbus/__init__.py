@@ -1,0 +1,1 @@
+"""A stand-in PLC that speaks Modbus TCP: `python -m simulators.modbus --port P`."""
