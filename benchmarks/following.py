@@ -36,11 +36,13 @@ name = "bench"
 name = "pi1"
 kind = "pi_web_api"
 url = "{url}"
-point_groups = 8
+point_groups = {groups}
 window = "month"
 start = {start}
 requests_per_s = {rate}
 sync = {{ every = "1 s", lag = "{lag} s", overlap = "{lag} s", feed = {feed} }}
+[limits]
+slices_at_once = {slices}
 """
 
 _CATCH_UP, _CAUGHT_UP_S = 10, 10.0
@@ -113,6 +115,8 @@ def main() -> int:
     options.add_argument("--seconds", type=float, default=120.0)
     options.add_argument("--lag", type=int, default=2, help="what is younger is not final")
     options.add_argument("--rate", type=int, default=900, help="requests_per_s")
+    options.add_argument("--slices", type=int, default=3, help="slices_at_once")
+    options.add_argument("--groups", type=int, default=8, help="point_groups")
     options.add_argument("--no-feed", action="store_true")
     options.add_argument("--beside-hours", type=int, default=0, help="history that a backfill moves at the same time")
     given = options.parse_args()
@@ -135,7 +139,16 @@ def main() -> int:
         start = iso(start_ns // SECOND_NS * SECOND_NS)
         feed = str(not given.no_feed).lower()
         path.write_text(
-            _PLANT.format(url=url, start=start, rate=given.rate, lag=given.lag, feed=feed), encoding="utf-8"
+            _PLANT.format(
+                url=url,
+                start=start,
+                rate=given.rate,
+                lag=given.lag,
+                feed=feed,
+                slices=given.slices,
+                groups=given.groups,
+            ),
+            encoding="utf-8",
         )
         line = stack.enter_context(open_line(load_plant(path)))
         line.urgent = True

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pipelines.plant import Connection, Plant, SourceSettings
 from pipelines.ports import PlcConnection, Stop, Tag
 from pipelines.timeline import SECOND_NS
-from resources.opcua.client import Login, address_error, own_certificate
+from resources.opcua.client import Login, own_certificate
+from resources.opcua.client import address_error as opcua_address_error
 from resources.opcua.connection import OpcUaConnection
+from resources.plc4x.addresses import address_error
 from resources.plc4x.jvm import plc4j
 from resources.plc4x.plc4j import Plc4jConnection
 
@@ -23,21 +25,22 @@ def connections(
 
     Raises Stop naming each address that no server can know, Unreachable where PLC4X cannot be had.
     """
-    opc_ua = {each.name for each in settings.connection if each.opc_ua}
-    wrong = [f"{tag.name}: {said}" for tag in tags if tag.connection in opc_ua and (said := address_error(tag.address))]
-    if wrong:
-        raise Stop("\n".join(f"{settings.tags}: {each}" for each in wrong))
     found: dict[str, PlcConnection] = {}
+    wrong: list[str] = []
     for each in settings.connection:
+        mine = [tag for tag in tags if tag.connection == each.name]
         if each.opc_ua:
-            longest_ns = max((tag.interval_ns for tag in tags if tag.connection == each.name), default=0)
-            session_s = max(_SESSION_S, 4 * longest_ns / SECOND_NS)
-            found[each.name] = OpcUaConnection(
-                each.name, login(plant, each, session_s), subscribe=each.subscribe and subscribe
-            )
+            longest_ns = max((tag.interval_ns for tag in mine), default=0)
+            opening = login(plant, each, max(_SESSION_S, 4 * longest_ns / SECOND_NS))
+            found[each.name] = OpcUaConnection(each.name, opening, subscribe=each.subscribe and subscribe)
+            errors = [(tag, opcua_address_error(tag.address)) for tag in mine]
         else:
             java = plc4j([plant.folder / jar for jar in settings.jars])
             found[each.name] = Plc4jConnection(java, each.url, each.timeout / SECOND_NS)
+            errors = [(tag, address_error(java, each.url, tag)) for tag in mine]
+        wrong += [f"{plant.folder / settings.tags}: {tag.name!r}: {said}" for tag, said in errors if said]
+    if wrong:
+        raise Stop("\n".join(wrong))
     return found
 
 

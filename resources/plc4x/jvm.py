@@ -40,6 +40,7 @@ class Plc4j:
 
     def __init__(self) -> None:
         find = jpype.JClass
+        self.parsers: dict[str, Any] = {}
         self._milliseconds = find("java.util.concurrent.TimeUnit").MILLISECONDS
         self.manager = find("org.apache.plc4x.java.DefaultPlcDriverManager")()
         daemons = find("java.lang.Thread").ofPlatform().daemon(True).name("plc-", 0).factory()

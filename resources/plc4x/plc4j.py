@@ -9,6 +9,7 @@ import jpype
 
 from pipelines.ports import Reading, Retry, Tag
 from pipelines.samples import Quality
+from resources.plc4x.addresses import address_of
 from resources.plc4x.jvm import Plc4j, said
 
 _QUALITIES = {
@@ -104,14 +105,6 @@ class Plc4jConnection:
             return Reading((), int(Quality.BAD_CONFIG), reason="the driver reads no value of this type")
         items = value.getList() if value.isList() else [value]
         return Reading(tuple(_plain(item.getObject()) for item in items), int(Quality.GOOD))
-
-
-def address_of(tag: Tag) -> str:
-    """The address as PLC4X takes it: the tag map's type goes behind it, before options in braces."""
-    if not tag.type:
-        return tag.address
-    address, brace, options = tag.address.partition("{")
-    return f"{address}:{tag.type}{brace}{options}"
 
 
 def _bad(code: Any) -> Reading:

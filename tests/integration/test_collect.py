@@ -181,7 +181,7 @@ def test_opc_ua_servers_are_browsed_and_collected_to_the_last_event(write_plant:
             edited = [each.replace("Plant/", "Oven/", 1) if ",oven," in each else each for each in lines]
             tags.write_text("\n".join(edited), encoding="utf-8")
             with collecting(plant) as collector:
-                wait_for(lambda: collector.poll() is not None or (spool.is_dir() and len(rows(spool)) > 200))
+                wait_for(lambda: collector.poll() is not None or (spool.is_dir() and len(rows(spool)) > 600))
                 assert collector.poll() is None, collector.communicate()
                 os.kill(collector.pid, signal.SIGKILL)
                 collector.wait()
@@ -218,7 +218,7 @@ def test_opc_ua_servers_are_browsed_and_collected_to_the_last_event(write_plant:
         runs = [event.time_ns for event in signal_.events(min(stamps), max(stamps) + 100)]
         assert set(stamps) <= set(runs), "nothing was invented"
         gone = [row["time"].value for row in spooled if row["point"] == "cycle.kiln.all" and row["quality"] == 24]
-        seen = [each for each in runs if each < min(gone) - SECOND_NS]
+        seen = [each for each in runs if each < min(gone) - 3 * SECOND_NS]  # what was under way is lost with a kill
         assert [each for each in seen if each >= stamps[0]] == [each for each in sorted(stamps) if each <= seen[-1]], (
             path
         )

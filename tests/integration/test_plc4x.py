@@ -20,6 +20,7 @@ from pipelines.ports import Reading, Retry, Stop, Tag
 from pipelines.samples import Quality
 from pipelines.timeline import SECOND_NS
 from resources.embedded.ports import choose
+from resources.plc4x.addresses import address_error
 from resources.plc4x.jvm import Plc4j, plc4j
 from resources.plc4x.plc4j import Plc4jConnection
 from tests.modbus_plc import ORDERS, VALUES
@@ -181,3 +182,34 @@ def test_a_plc_that_is_killed_and_comes_back(java: Plc4j) -> None:
         found: Any = answers()
         assert found[0].values == (1,), found
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("driver", "address", "type_", "said"),
+    [
+        ("modbus-tcp:tcp://h", "holding-register:1", "INT", ""),
+        ("modbus-tcp:tcp://h", "holding-register:1{byte-order: 'LITTLE_ENDIAN'}", "REAL", ""),
+        ("modbus-tcp:tcp://h", "holding-register:1", "CHAR[20]", ""),
+        ("modbus-tcp:tcp://h", "holding-register:1", "INT[4]", ""),
+        ("modbus-tcp:tcp://h", "coil:1", "BOOL", ""),
+        ("modbus-tcp:tcp://h", "coil:1", "BOOL[3]", "only the first element"),
+        ("modbus-tcp:tcp://h", "holding-register:1", "WORD[3]", "only the first element"),
+        ("modbus-tcp:tcp://h", "holding-register:1", "STRING", "CHAR"),
+        ("modbus-tcp:tcp://h", "holding-register:1{byte-order: LITTLE_ENDIAN}", "REAL", "in quotes"),
+        ("modbus-tcp:tcp://h", "holding-register:1{unit-id: 3}", "REAL", "one connection a unit"),
+        ("modbus-tcp:tcp://h", "holding-register:1{byte-order: 'SIDEWAYS'}", "REAL", "SIDEWAYS"),
+        ("modbus-tcp:tcp://h", "holding-register:0", "INT", "greater than zero"),
+        ("modbus-tcp:tcp://h", "%DB1.DBW0", "INT", "invalid"),
+        ("s7://h", "%DB1.DBW0", "INT", ""),
+        ("s7://h", "holding-register:1", "INT", "invalid"),
+        ("eip://h", "holding-register:1", "INT", "not one of driver eip"),
+        ("simulated://h", "RANDOM/foo", "DINT", ""),
+        ("knx:tcp://h", "1/2/3", "", ""),
+    ],
+)
+def test_addresses_are_checked_before_anything_is_connected(
+    java: Plc4j, driver: str, address: str, type_: str, said: str
+) -> None:
+    found = address_error(java, driver, tag("a", address, type_))
+    assert said in found
+    assert bool(found) == bool(said)
