@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets_defs.instance import home_of
-from assets_defs.schedules import discover_job, schedule_name, sweep_job, sync_job
+from assets_defs.schedules import discover_job, schedule_name, snapshot_job, sweep_job, sync_job
 from assets_defs.watch import WATCH
 from pipelines.plant import Plant, SourceSettings
 
@@ -20,7 +20,8 @@ def schedule_states(plant: Plant, settings: SourceSettings) -> dict[str, str]:
         return {}
     with dg.DagsterInstance.from_config(str(home)) as instance:
         known = {state.name: state.is_running for state in instance.all_instigator_state()}
-    names = [schedule_name(job(settings.name)) for job in (sync_job, discover_job, sweep_job)]
+    jobs = [sync_job, discover_job, sweep_job, *([snapshot_job] if settings.kind == "plc4x" else [])]
+    names = [schedule_name(job(settings.name)) for job in jobs]
     unknown = {WATCH: "on" if plant.notify.wanted else "off"}
     return {
         name: unknown.get(name, "off") if name not in known else "on" if known[name] else "paused"

@@ -44,6 +44,11 @@ def discover_job(source: str) -> str:
     return f"discover_{source}"
 
 
+def snapshot_job(source: str) -> str:
+    """Name of the job that reads every tag of PLCs once."""
+    return f"snapshot_{source}"
+
+
 def schedule_name(job: str) -> str:
     """Name of the schedule of a job."""
     return f"{job}_schedule"

@@ -14,7 +14,7 @@ from assets_defs.line import Line
 from assets_defs.markdown import table
 from assets_defs.partitions import multi_key, partitions_of
 from assets_defs.samples import snapshot_key
-from assets_defs.schedules import SCHEDULED_PASS_S, build_job, build_schedule, pass_metadata
+from assets_defs.schedules import SCHEDULED_PASS_S, build_job, build_schedule, pass_metadata, snapshot_job
 from pipelines.plant import SourceSettings
 from pipelines.points import group_label, group_of, point_id
 from pipelines.ports import CLOCKS, Reading, Retry, Tag, Unreachable
@@ -38,7 +38,7 @@ def build_snapshots(settings: SourceSettings) -> tuple[dg.AssetSpec, dg.JobDefin
 
 
 def _job(settings: SourceSettings) -> dg.JobDefinition:
-    name = f"snapshot_{settings.name}"
+    name = snapshot_job(settings.name)
     description = (
         f"Reads every tag of `{settings.name}` once, spools what the PLCs say, and moves it on like a pass of sync. "
         "While `ferry collect` reads them they are not asked twice."

@@ -1,6 +1,7 @@
 """How far behind a followed plant is: from an event at the source to its proof in IoTDB.
 
     python -m benchmarks.following --points 10000 --every 1           passes seconds apart, as `ferry sync --follow`
+    python -m benchmarks.following --points 10000 --every 1 --scheduled   by Dagster's schedule, every minute
     python -m benchmarks.following --points 500 --beside-hours 720    quiet, then with a backfill of a month beside it
 
 A stand-in, IoTDB and PostgreSQL of its own, all on this machine and in real time. Prints one JSON object.
@@ -25,6 +26,8 @@ import numpy as np
 from assets_defs.following import sync_pass
 from assets_defs.line import Line, open_line
 from benchmarks.costs import Costs
+from benchmarks.scheduled import costs as dagster_costs
+from benchmarks.scheduled import dagster_dev, watched
 from pipelines.plant import load_plant
 from pipelines.timeline import DAY_NS, HOUR_NS, SECOND_NS, iso
 from tests.contract.stand_in import running
@@ -68,9 +71,8 @@ class Passes:
     def figures(self) -> dict[str, float]:
         lags = self.lags_s()
         return {
-            "passes": len(self.seconds),
-            "events": self.events,
-            "pass_p50_s": round(float(np.median(self.seconds)), 2),
+            "passes": len(self.proved),
+            **({"events": self.events, "pass_p50_s": round(float(np.median(self.seconds)), 2)} if self.seconds else {}),
             "lag_p50_s": round(float(np.quantile(lags, 0.5)), 2),
             "lag_p95_s": round(float(np.quantile(lags, 0.95)), 2),
             "lag_max_s": round(float(lags.max()), 2),
@@ -118,6 +120,7 @@ def main() -> int:
     options.add_argument("--slices", type=int, default=3, help="slices_at_once")
     options.add_argument("--groups", type=int, default=8, help="point_groups")
     options.add_argument("--no-feed", action="store_true")
+    options.add_argument("--scheduled", action="store_true", help="passes by Dagster's schedule, with a real daemon")
     options.add_argument("--beside-hours", type=int, default=0, help="history that a backfill moves at the same time")
     given = options.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -157,8 +160,16 @@ def main() -> int:
         line.discover(line.plant.source[0])
         costs = Costs({each.name: each.pids for each in line.outside.statuses()})
         before = costs.cpu_s()
-        quiet = follow(line, given.seconds)
+        if given.scheduled:
+            follow(line, 0.0)  # catches up
+            with dagster_dev(path, "pi1", folder / "dagster.log"):
+                quiet = Passes(watched(line, given.seconds))
+            own = dagster_costs(line)
+        else:
+            quiet, own = follow(line, given.seconds), {}
         found: dict[str, object] = {"points": given.points, "load": os.getloadavg()[0], "quiet": quiet.figures()}
+        if own:
+            found["dagster"] = own
         found["cpu_s"] = {name: round(spent - before[name], 1) for name, spent in costs.cpu_s().items()}
         if given.beside_hours:
             until_ns = line.ledger.handover("pi1")
