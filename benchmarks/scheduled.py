@@ -42,11 +42,6 @@ def dagster_dev(path: Path, source: str, log: Path) -> Iterator[subprocess.Popen
             home = path.parent / ".ferry" / "dagster"
             program = str(Path(sys.executable).with_name("dagster"))
             switch = [program, "schedule", "start", schedule_name(sync_job(source))]
-                str(Path(sys.executable).with_name("dagster")),
-                "schedule",
-                "start",
-                schedule_name(sync_job(source)),
-            ]
             subprocess.run(
                 [*switch, "-m", "assets_defs.defs"], env={**environment, "DAGSTER_HOME": str(home)}, cwd=home,
                 stdout=output, stderr=output, check=True,
