@@ -8,6 +8,7 @@ from assets_defs.checks import report_check, swept_result
 from assets_defs.failures import readable
 from assets_defs.ferry_resource import FerryResource
 from assets_defs.following import Busy, alone, sweep, sync_pass
+from assets_defs.line import Line
 from assets_defs.markdown import table
 from assets_defs.materializing import materialize_followed
 from pipelines.landing import window_label
@@ -100,16 +101,7 @@ def _sync(settings: SourceSettings) -> dg.JobDefinition:
     @dg.op(name=f"{name}_pass", pool=name, description=description)
     def one_pass(context: dg.OpExecutionContext, ferry: FerryResource) -> None:
         with readable(), ferry.line(context.run.run_id, urgent=True) as line:
-            try:
-                with alone(line, settings):
-                    found = sync_pass(line, settings, SCHEDULED_PASS_S)
-            except Busy as error:
-                context.log.info(str(error))
-                return
-            context.add_output_metadata(pass_metadata(found, line.now_ns()))
-            for problem in found.problems:
-                context.log.warning(problem)
-            materialize_followed(line, context.instance, settings, found)
+            follow_once(context, line, settings)
 
     return build_job(one_pass, name, description)
 
@@ -150,6 +142,20 @@ def _sweep(settings: SourceSettings) -> dg.JobDefinition:
             context.log.warning(problem)
 
     return build_job(settled, name, description)
+
+
+def follow_once(context: dg.OpExecutionContext, line: Line, settings: SourceSettings) -> None:
+    """One pass of sync and what the UI is told of it; nothing where somebody else follows the source already."""
+    try:
+        with alone(line, settings):
+            found = sync_pass(line, settings, SCHEDULED_PASS_S)
+    except Busy as error:
+        context.log.info(str(error))
+        return
+    context.add_output_metadata(pass_metadata(found, line.now_ns()))
+    for problem in found.problems:
+        context.log.warning(problem)
+    materialize_followed(line, context.instance, settings, found)
 
 
 def pass_metadata(found: PassResult, now_ns: int) -> dict[str, Any]:

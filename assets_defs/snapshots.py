@@ -9,12 +9,11 @@ import dagster as dg
 from assets_defs.collecting import Collecting, collecting
 from assets_defs.failures import readable
 from assets_defs.ferry_resource import FerryResource
-from assets_defs.following import Busy, alone, sync_pass
 from assets_defs.line import Line
 from assets_defs.markdown import table
 from assets_defs.partitions import multi_key, partitions_of
 from assets_defs.samples import snapshot_key
-from assets_defs.schedules import SCHEDULED_PASS_S, build_job, build_schedule, pass_metadata, snapshot_job
+from assets_defs.schedules import build_job, build_schedule, follow_once, snapshot_job
 from pipelines.plant import SourceSettings
 from pipelines.points import group_label, group_of, point_id
 from pipelines.ports import CLOCKS, Reading, Retry, Tag, Unreachable
@@ -55,13 +54,7 @@ def _job(settings: SourceSettings) -> dg.JobDefinition:
                 raise
             except Retry as error:
                 context.log.info(str(error))
-            try:
-                with alone(line, settings):
-                    context.add_output_metadata(
-                        pass_metadata(sync_pass(line, settings, SCHEDULED_PASS_S), line.now_ns())
-                    )
-            except Busy as error:
-                context.log.info(str(error))
+            follow_once(context, line, settings)
 
     return build_job(read, name, description)
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from cli.session import Session
 from pipelines.plant import Connection, SourceSettings, write_tags
 from pipelines.ports import Stop
+from pipelines.timeline import SECOND_NS
 from resources.opcua.browsing import Variable, browse
 from resources.opcua.client import Login, fingerprint, server_certificate, session
-from resources.plc4x.connections import login
 
 if TYPE_CHECKING:
     from pipelines.plant import Plant
+
+_TIMEOUT_S = 2.0
 
 
 def tag_map(given: Session, settings: SourceSettings, out: Path | None) -> None:
@@ -30,7 +32,7 @@ def tag_map(given: Session, settings: SourceSettings, out: Path | None) -> None:
     rows: list[dict[str, str]] = []
     for each in servers:
         with screen.busy(f"browsing {each.url}"):
-            found = asyncio.run(_browsed(login(plant, each)))
+            found = asyncio.run(_browsed(Login.of(plant, each, each.url, each.timeout / SECOND_NS)))
         readable = [variable for variable in found if variable.readable]
         screen.say(f"{each.name}: {len(readable):,} variables that may be read, of {len(found):,}")
         rows += [_row(each, variable) for variable in readable]
@@ -73,12 +75,7 @@ def _row(connection: Connection, each: Variable) -> dict[str, str]:
 def _secured(plant: Plant, settings: SourceSettings) -> Iterator[tuple[str, Login]]:
     """The servers of a source whose certificate is needed: its own, or those of its connections."""
     if settings.kind == "opcua" and settings.security != "None":
-        yield settings.name, login(plant, Connection(name="x", **_channel(settings)))
+        yield settings.name, Login.of(plant, settings, settings.url, _TIMEOUT_S)
     for each in settings.connection:
         if each.security != "None":
-            yield each.name, login(plant, each)
-
-
-def _channel(settings: SourceSettings) -> dict[str, object]:
-    keys = ("url", "auth", "security", "certificate", "private_key", "server_certificate")
-    return {key: getattr(settings, key) for key in keys}
+            yield each.name, Login.of(plant, each, each.url, each.timeout / SECOND_NS)

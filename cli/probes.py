@@ -14,7 +14,7 @@ from pipelines.ports import Retry, Stop, Unreachable
 from pipelines.timeline import SECOND_NS, parse
 from resources.budget import Budget
 from resources.opcua.browsing import browse
-from resources.opcua.client import Login, own_certificate, session
+from resources.opcua.client import Login, session
 from resources.outside import Outside
 from resources.pi_web_api import Patience
 from resources.pi_web_api.auth import login
@@ -117,7 +117,7 @@ def _plcs(outside: Outside, settings: SourceSettings) -> str:
 
 
 async def _opc_ua(outside: Outside, settings: SourceSettings, url: str) -> tuple[int, float | None]:
-    login = Login(url, 10.0, settings.auth, settings, outside.plant.folder, own_certificate(outside.plant))
+    login = Login.of(outside.plant, settings, url, 10.0)
     async with session(login) as opened:
         asked_s = time.time()
         server_ns = await opened.time_ns()

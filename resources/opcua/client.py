@@ -18,7 +18,7 @@ from asyncua.crypto.uacrypto import load_certificate
 from asyncua.ua import uaerrors
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pipelines.plant import Auth, Channel, Plant, secret
+from pipelines.plant import Auth, Channel, Connection, Plant, SourceSettings, secret
 from pipelines.ports import Retry, Stop
 from resources.opcua.stamps import keep_ticks, ns_of
 
@@ -48,11 +48,6 @@ keep_ticks()
 logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # what it would say there is raised, too
 
 
-def own_certificate(plant: Plant) -> Path:
-    """Where our certificate is made, with its key beside it, if the plant file names none."""
-    return plant.state_dir / "pki" / "ferry.der"
-
-
 class TooMuch(Retry):
     """The server wants to be asked for less at once."""
 
@@ -68,6 +63,14 @@ class Login:
     folder: Path
     own: Path
     session_s: float = 60.0
+
+    @classmethod
+    def of(
+        cls, plant: Plant, given: SourceSettings | Connection, url: str, timeout_s: float, session_s: float = 60.0
+    ) -> Login:
+        """As the plant file says; `url` takes the place of its url (for a stand-in)."""
+        own = plant.state_dir / "pki" / "ferry.der"
+        return cls(url, timeout_s, given.auth, given, plant.folder, own, session_s)
 
     def file(self, name: str) -> Path:
         return self.folder / name

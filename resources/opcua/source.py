@@ -11,7 +11,7 @@ from pipelines.ports import Pulled, SourceTally
 from pipelines.timeline import Interval
 from resources.budget import Budget
 from resources.opcua.catalogue import discover
-from resources.opcua.client import Login, own_certificate
+from resources.opcua.client import Login
 from resources.opcua.pulling import Pace, Pulling
 from resources.opcua.server import Patience, Server
 from resources.rereading import read_again
@@ -36,9 +36,7 @@ class OpcUaSource:
         cls, plant: Plant, settings: SourceSettings, url: str, budget: Budget, patience: Patience | None = None
     ) -> OpcUaSource:
         """As the plant file says; `url` takes the place of its url (for a stand-in)."""
-        login = Login(
-            url, _TIMEOUT_S, settings.auth, settings, plant.folder, own_certificate(plant), session_s=2 * _TIMEOUT_S
-        )
+        login = Login.of(plant, settings, url, _TIMEOUT_S, session_s=2 * _TIMEOUT_S)
         return cls(Server(settings.name, login, budget, patience), settings.points, settings.exclude)
 
     async def discover(self) -> list[Point]:

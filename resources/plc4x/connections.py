@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.plant import Connection, Plant, SourceSettings
+from pipelines.plant import Plant, SourceSettings
 from pipelines.ports import PlcConnection, Stop, Tag
 from pipelines.timeline import SECOND_NS
-from resources.opcua.client import Login, own_certificate
+from resources.opcua.client import Login
 from resources.opcua.client import address_error as opcua_address_error
 from resources.opcua.connection import OpcUaConnection
 from resources.plc4x.addresses import address_error
@@ -31,7 +31,8 @@ def connections(
         mine = [tag for tag in tags if tag.connection == each.name]
         if each.opc_ua:
             longest_ns = max((tag.interval_ns for tag in mine), default=0)
-            opening = login(plant, each, max(_SESSION_S, 4 * longest_ns / SECOND_NS))
+            session_s = max(_SESSION_S, 4 * longest_ns / SECOND_NS)
+            opening = Login.of(plant, each, each.url, each.timeout / SECOND_NS, session_s)
             found[each.name] = OpcUaConnection(each.name, opening, subscribe=each.subscribe and subscribe)
             errors = [(tag, opcua_address_error(tag.address)) for tag in mine]
         else:
@@ -42,9 +43,3 @@ def connections(
     if wrong:
         raise Stop("\n".join(wrong))
     return found
-
-
-def login(plant: Plant, each: Connection, session_s: float = _SESSION_S) -> Login:
-    """What it takes to open a session with an OPC UA server."""
-    own = own_certificate(plant)
-    return Login(each.url, each.timeout / SECOND_NS, each.auth, each, plant.folder, own, session_s)
