@@ -48,9 +48,7 @@ def sync_pass(
     """One pass: the newest of every group, then gaps and looks for `seconds` at most. Raises Stop, Unreachable."""
     if not line.catalogue(settings):
         line.discover(settings)
-    handover_ns = line.ledger.handover(settings.name)
-    if handover_ns is None:
-        handover_ns = line.hand_over(settings)
+    handover_ns = line.hand_over(settings)
     reach = line.wanted(settings, Interval(handover_ns, 2**63 - 1))
     if reach is None:
         return PassResult(up_to_ns=handover_ns)

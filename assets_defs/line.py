@@ -21,7 +21,7 @@ from pipelines.ledger import Standing, standing
 from pipelines.planning import Density
 from pipelines.plant import Plant, SourceSettings, expiry_ns
 from pipelines.points import Point, group_label, in_group, merge_catalogue, selected
-from pipelines.ports import Source, Stop, Store
+from pipelines.ports import Kept, Source, Stop, Store
 from pipelines.timeline import HOUR_NS, Interval, merge, subtract
 from pipelines.transfer import Bounds, PairResult, Recount, RectangleRun, SliceResult, Transfer, recount
 from resources.embedded import Progress
@@ -239,8 +239,21 @@ class Line:
         }
 
     def hand_over(self, settings: SourceSettings) -> int:
-        """From when on sync looks after the source: the hour in which it was first asked for its points."""
-        return self.ledger.hand_over(settings.name, self.now_ns() // HOUR_NS * HOUR_NS)
+        """From when on sync looks after the source: the hour in which it was first asked for its points.
+
+        Of what we keep ourselves nobody backfills the time before, so sync has all that may still come late to it.
+        """
+        known = self.ledger.handover(settings.name)
+        if known is not None:
+            return known
+
+        async def begins(source: Source) -> int:
+            if not isinstance(source, Kept):
+                return self.now_ns()
+            first_ns = await source.first_ns()
+            return min(self.now_ns(), self.now_ns() if first_ns is None else first_ns) - settings.lateness
+
+        return self.ledger.hand_over(settings.name, self.with_source(settings, begins) // HOUR_NS * HOUR_NS)
 
     def with_source(self, settings: SourceSettings, work: Callable[[Source], Awaitable[T]]) -> T:
         """Does `work` with a client of the source, which is closed in the end."""

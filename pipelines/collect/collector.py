@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +12,11 @@ from dataclasses import dataclass
 from pipelines.collect.breaker import Breaker
 from pipelines.collect.cadence import Cadence
 from pipelines.collect.readings import Recorder
-from pipelines.ports import PlcConnection, Reading, Retry, Spool, Tag, Told
+from pipelines.ports import FerryError, PlcConnection, Reading, Spool, Stop, Tag, Told
 from pipelines.samples import UNCERTAIN
 from pipelines.timeline import SECOND_NS
 
+_log = logging.getLogger(__name__)
 SPOOL_EVERY_S = 0.2
 """Cycles that end within this are written to disk together."""
 _OVERRUN = "the cycle before it took too long, or this host slept"
@@ -160,11 +162,14 @@ class Collector:
         began_s = time.monotonic()
         try:
             readings = self._connections[scan.connection].read(scan.tags)
-        except Retry as error:
+        except Exception as error:  # whatever it is, it is this PLC's, and costs the others nothing
+            reason = str(error) if isinstance(error, FerryError) else f"{type(error).__name__}: {error}"
+            if not isinstance(error, FerryError):
+                _log.exception("reading %s failed", scan.connection)
             self._connections[scan.connection].close()  # the next try makes it anew
-            breaker.failed(self._now_ns(), str(error))
-            count.trouble = str(error)
-            self._missed(scan, [due_ns], str(error))
+            breaker.failed(self._now_ns(), reason, refused=isinstance(error, Stop))
+            count.trouble = reason
+            self._missed(scan, [due_ns], reason)
             return []
         breaker.succeeded()
         count.trouble = ""

@@ -27,7 +27,7 @@ from pipelines.ports.plc import (
     clock_tags,
     told,
 )
-from pipelines.ports.source import ChangeFeed, Changes, Origin, Pulled, Source, SourceTally
+from pipelines.ports.source import ChangeFeed, Changes, Kept, Origin, Pulled, Source, SourceTally
 from pipelines.ports.store import Store
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Changes",
     "Exclusion",
     "FerryError",
+    "Kept",
     "Known",
     "Lease",
     "LedgerStore",

@@ -69,6 +69,15 @@ class ChangeFeed(Protocol):
 
 
 @runtime_checkable
+class Kept(Protocol):
+    """A source of our own keeping, which knows where it begins: nobody has to backfill it."""
+
+    async def first_ns(self) -> int | None:
+        """The earliest time that it holds, UTC; None where it is empty."""
+        ...
+
+
+@runtime_checkable
 class Source(Protocol):
     """A plant's historian. Nothing here writes to it. All spans are half-open UTC."""
 

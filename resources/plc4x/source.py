@@ -57,6 +57,10 @@ class SpoolSource:
         table = pa.table({"point": pa.array([point.id for point in known], pa.string()), "events": pa.array(counts)})
         return SourceTally(table, "spool", {point.id: _UNKNOWN for point in points if point.name not in self._names})
 
+    async def first_ns(self) -> int | None:
+        """The earliest time in the spool; None where nothing was read yet."""
+        return await asyncio.to_thread(self._spool.first_ns)
+
     async def close(self) -> None:
         """Nothing is open."""
 

@@ -141,6 +141,10 @@ class SpoolReader:
         """The latest time in the spool; None where it is empty."""
         return max((each.last_ns for path in segments(self.folder) for each in self._entries(path)), default=None)
 
+    def first_ns(self) -> int | None:
+        """The earliest time in the spool; None where it is empty."""
+        return min((each.first_ns for path in segments(self.folder) for each in self._entries(path)), default=None)
+
     def size_bytes(self) -> int:
         """What the spool takes on disk."""
         return sum(path.stat().st_size for path in segments(self.folder))

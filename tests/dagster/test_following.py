@@ -54,6 +54,22 @@ def test_a_window_that_the_backfill_has_to_fill_is_not_shown_as_done(followed: M
     assert len(observations(instance)) == 2
 
 
+def test_what_was_kept_before_the_first_pass_is_syncs(
+    memory_plant: MemoryPlant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collector that began in the last seconds of an hour, before anything else was up."""
+
+    async def first_ns() -> int:
+        return parse("2026-01-03T11:59:49Z")
+
+    memory_plant.line.now_ns = lambda: NOW_NS
+    monkeypatch.setattr(memory_plant.source, "first_ns", first_ns, raising=False)
+    settings = memory_plant.line.plant.source[0]
+    assert memory_plant.line.hand_over(settings) == parse("2026-01-03T11:00:00Z") - settings.lateness
+    monkeypatch.delattr(memory_plant.source, "first_ns")
+    assert memory_plant.line.hand_over(settings) == parse("2026-01-03T11:00:00Z") - settings.lateness, "once for ever"
+
+
 def test_a_pass_leaves_history_before_the_handover_alone(followed: MemoryPlant, instance: Any) -> None:
     followed.run(instance, "sync_pi1")
     for group in ("g000", "g001"):

@@ -21,3 +21,12 @@ def test_a_breaker_waits_longer_and_longer_and_forgets_at_the_first_success() ->
     assert not breaker.open(now)
     breaker.failed(now, "dead")
     assert not breaker.open(now - 3600 * SECOND_NS), "the clock was put back by an hour: nobody waits for that"
+
+
+def test_who_refuses_us_is_left_alone_for_ten_minutes() -> None:
+    breaker = Breaker()
+    breaker.failed(0, "wrong password", refused=True)
+    assert breaker.open(599 * SECOND_NS)
+    assert not breaker.open(600 * SECOND_NS)
+    breaker.failed(600 * SECOND_NS, "dead")
+    assert not breaker.open(660 * SECOND_NS)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.collect import Collector, scans_of
-from pipelines.ports import NoRoom, Reading, Retry, Tag
+from pipelines.ports import NoRoom, Reading, Retry, Stop, Tag
 from pipelines.timeline import MILLISECOND_NS
 
 BEAT_NS = 20 * MILLISECOND_NS
@@ -98,6 +98,27 @@ def test_a_plc_that_hangs_costs_nobody_else_a_reading() -> None:
     assert bad[0]["text"] == "no answer within 0.1 s"
     late = [row["value"] for row in spool.rows if row["point"] == "cycle.b.g" and row["value"] is not None]
     assert len(late) > 50
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (Stop("the certificate has changed"), "the certificate has changed"),
+        (KeyError("Wert"), "KeyError: 'Wert'"),
+    ],
+)
+def test_a_plc_that_refuses_us_or_talks_nonsense_costs_nobody_else_a_reading(error: Exception, why: str) -> None:
+    class Refusing(Plc):
+        def read(self, tags: Sequence[Tag]) -> list[tuple[Tag, Reading]]:
+            raise error
+
+    spool = MemorySpool(lambda rows: sum(row["point"] == "cycle.b.g" for row in rows) > 30)
+    collect = collector(spool, {"a": Refusing(), "b": Plc()}, [tag("a", "A"), tag("b", "B")])
+    run(collect, spool)
+    assert {why} == {said for _, said in spool.cycles("a.g")}
+    assert_every_cycle(spool.cycles("a.g"))
+    assert len([said for _, said in spool.cycles("b.g") if said is None]) > 20
+    assert collect.counts["a"].trouble == why
 
 
 def test_a_plc_that_comes_back_is_read_again() -> None:
