@@ -2,13 +2,16 @@
 
 A folder of segments, each a file of records that is only ever appended to by one process and never touched again. A
 record holds readings of some cycles as an Arrow stream of one batch (SPOOL_SCHEMA), with length and checksum before
-it: a process killed in the middle leaves a torn record at the end of a segment, which nobody was told is on disk.
+it: a process killed in the middle leaves a torn record at the end of a segment, which nobody was told is on disk. One
+with whole records behind it was damaged later: it is left out, and told.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import logging
+import mmap
 import os
 import struct
 import threading
@@ -23,8 +26,10 @@ import pyarrow.compute as pc
 from pipelines.ports import SPOOL_SCHEMA, NoRoom, Retry
 from pipelines.timeline import Interval
 
+_log = logging.getLogger(__name__)
 _MAGIC = b"FERRYSP1"
 _HEAD = struct.Struct("<IIqqI")  # payload bytes, CRC-32 of what follows it, first and last time, rows
+_PAYLOAD = b"\xff\xff\xff\xff"  # every Arrow stream begins so (Arrow Columnar Format, "Encapsulated message format")
 _SEGMENT_BYTES = 64 << 20
 _SUFFIX = ".spool"
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
@@ -156,7 +161,7 @@ class SpoolReader:
             size = path.stat().st_size
             if size > done:
                 with path.open("rb") as file:
-                    done, more = _scan(file.fileno(), done, size)
+                    done, more = _scan(path, file.fileno(), done, size)
                 entries = [*entries, *more]
                 self._index[path] = done, entries
             return entries
@@ -171,19 +176,42 @@ def _number(path: Path) -> int:
     return int(path.stem)
 
 
-def _scan(file: int, offset: int, size: int) -> tuple[int, list[Entry]]:
-    """The whole records from `offset` on, and where they end; a torn one ends the segment."""
+def _scan(path: Path, file: int, offset: int, size: int) -> tuple[int, list[Entry]]:
+    """The whole records from `offset` on, and where the last of them ends."""
     found: list[Entry] = []
-    while offset + _HEAD.size <= size:
-        length, checksum, first_ns, last_ns, rows = _HEAD.unpack(os.pread(file, _HEAD.size, offset))
-        if not length or offset + _HEAD.size + length > size:
-            break
-        entry = Entry(offset, length, first_ns, last_ns, rows)
-        if _checksum(file, entry) != checksum:
-            break
+    while True:
+        entry = _entry(file, offset, size) or _next(file, offset, size)
+        if entry is None:
+            return offset, found
+        if entry.offset > offset:
+            _log.warning(
+                "the spool %s is damaged from byte %d to %d: what was read then is lost, unless it was landed before",
+                path, offset, entry.offset,
+            )  # fmt: skip
         found.append(entry)
-        offset += _HEAD.size + length
-    return offset, found
+        offset = entry.offset + _HEAD.size + entry.length
+
+
+def _entry(file: int, offset: int, size: int) -> Entry | None:
+    """The record at `offset`, if a whole one is there."""
+    if offset + _HEAD.size > size:
+        return None
+    length, checksum, first_ns, last_ns, rows = _HEAD.unpack(os.pread(file, _HEAD.size, offset))
+    entry = Entry(offset, length, first_ns, last_ns, rows)
+    whole = length and offset + _HEAD.size + length <= size and _checksum(file, entry) == checksum
+    return entry if whole else None
+
+
+def _next(file: int, offset: int, size: int) -> Entry | None:
+    """The first whole record behind what cannot be read; there is none behind one that is being written, or torn."""
+    with mmap.mmap(file, size, access=mmap.ACCESS_READ) as content:
+        place = content.find(_PAYLOAD, offset + _HEAD.size + 1)
+        while place >= 0:
+            entry = _entry(file, place - _HEAD.size, size)
+            if entry:
+                return entry
+            place = content.find(_PAYLOAD, place + 1)
+    return None
 
 
 def _checksum(file: int, entry: Entry) -> int:

@@ -93,6 +93,41 @@ def test_a_writer_killed_at_any_byte_loses_nothing_that_was_on_disk(cut: int, ju
         assert [len(each) for each in reader.batches(ALL)] == [2, 1, 1]
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_record_that_was_damaged_costs_no_other(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        writer = SpoolWriter(Path(name))
+        ends = [8]
+        for number in range(4):
+            writer.append(batch(number * 10, number * 10 + 1))
+            [path] = segments(Path(name))
+            ends.append(path.stat().st_size)
+        writer.close()
+        hit = data.draw(st.integers(0, 2))
+        place = data.draw(st.integers(ends[hit], ends[hit + 1] - 1))
+        content = bytearray(path.read_bytes())
+        content[place] ^= data.draw(st.integers(1, 255))
+        path.write_bytes(content)
+        kept = [each for number in range(4) for each in (number * 10, number * 10 + 1) if number != hit]
+        assert times(Path(name)) == kept
+
+
+def test_a_damaged_spool_says_where(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    writer = SpoolWriter(tmp_path)
+    writer.append(batch(1))
+    writer.append(batch(2))
+    writer.close()
+    [path] = segments(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[20] ^= 1
+    path.write_bytes(content)
+    reader = SpoolReader(tmp_path)
+    assert [len(each) for each in (*reader.batches(ALL), *reader.batches(ALL))] == [1, 1]
+    [said] = caplog.messages
+    assert said.startswith(f"the spool {path} is damaged from byte 8 to ")
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_a_full_disk_is_one_clear_error_and_what_fits_later_is_kept(
     tmp_path: Path, monkeypatch: Any, half: bool
