@@ -66,7 +66,9 @@ def sync_pass(
             listen=settings.sync.feed,
             on_slice=on_slice,
         )
-        return await run.run(until_s)
+        found = await run.run(until_s)
+        await line.make_room(settings, source)
+        return found
 
     found = line.with_source(settings, work)
     if found.waiting:

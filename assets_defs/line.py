@@ -251,9 +251,29 @@ class Line:
             if not isinstance(source, Kept):
                 return self.now_ns()
             first_ns = await source.first_ns()
-            return min(self.now_ns(), self.now_ns() if first_ns is None else first_ns) - settings.lateness
+            began_ns = min(self.now_ns(), self.now_ns() if first_ns is None else first_ns)
+            return max(began_ns - settings.lateness, settings.start)
 
         return self.ledger.hand_over(settings.name, self.with_source(settings, begins) // HOUR_NS * HOUR_NS)
+
+    async def make_room(self, settings: SourceSettings, source: Source) -> None:
+        """Lets a source of our own keeping go of what is old enough, landed and proved in the store."""
+        if settings.spool_keep is None or not isinstance(source, Kept):
+            return
+        first_ns, before_ns = await source.first_ns(), self.now_ns() - settings.spool_keep
+        if first_ns is None or first_ns >= before_ns:
+            return
+        before_ns = await asyncio.to_thread(self._proved_until, settings, Interval(first_ns, before_ns))
+        await source.let_go(before_ns)
+
+    def _proved_until(self, settings: SourceSettings, span: Interval) -> int:
+        """Up to when all groups are covered without an exception, `span.end_ns` at most."""
+        followed = self.followed_to(settings)
+        if followed.keys() != set(self.groups(settings)):
+            return span.start_ns
+        live = {point.id for point in self.catalogue(settings)}
+        doubted = [each for each in self.ledger.exclusions(settings.name, None, span) if each.point in live]
+        return min([span.end_ns, *followed.values(), *(each.span.start_ns for each in doubted)])
 
     def with_source(self, settings: SourceSettings, work: Callable[[Source], Awaitable[T]]) -> T:
         """Does `work` with a client of the source, which is closed in the end."""

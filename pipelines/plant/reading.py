@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from pipelines.plant.sections import Plant, nearest
+from pipelines.plant.section import nearest
+from pipelines.plant.sections import Plant
 from pipelines.ports import Stop
 
 

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pipelines.plant.sections import SourceSettings, nearest
+from pipelines.plant.section import nearest
+from pipelines.plant.sources import SourceSettings
 from pipelines.plant.spans import duration_ns
 from pipelines.points import Kind
 from pipelines.ports import CLOCKS, CYCLES, Stop, Tag

@@ -73,7 +73,11 @@ class Kept(Protocol):
     """A source of our own keeping, which knows where it begins: nobody has to backfill it."""
 
     async def first_ns(self) -> int | None:
-        """The earliest time that it holds, UTC; None where it is empty."""
+        """The earliest time that it holds, ns UTC; None where it is empty."""
+        ...
+
+    async def let_go(self, before_ns: int) -> None:
+        """Need not keep what is older, which was landed and proved in the store."""
         ...
 
 

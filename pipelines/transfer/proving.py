@@ -60,11 +60,23 @@ def only_landed(events: pa.Table) -> Look:
     return Look(reconcile.deep_rows([events]), {}, frozenset(), (), asked=False)
 
 
-def prove(events: pa.Table, seen: Look, manifest: Manifest, said: SourceTally, points: Sequence[str]) -> Proven:
-    """Proofs of all `points` of the group from one look at the store and what the source said."""
+def prove(
+    events: pa.Table,
+    seen: Look,
+    manifest: Manifest,
+    said: SourceTally,
+    points: Sequence[str],
+    standing: Collection[str] = (),
+) -> Proven:
+    """Proofs of all `points` of the group from one look at the store and what the source said.
+
+    Of points that are `standing`, proved before and as they were, the source need not tell anything any more.
+    """
     whole = manifest.points
     drift = reconcile.against_source(seen.landed, reconcile.usable_totals(events), said, whole)
-    unproved = {**manifest.failed, **dict(said.failed)}
+    failed = {point: why for point, why in said.failed.items() if point not in standing}
+    points = [point for point in points if point in failed or point not in standing]
+    unproved = {**manifest.failed, **failed}
     for each in seen.torn:
         unproved[each.point] = f"the store holds {each.stored} of {each.landed} events ({each.what} differs)"
     for each in drift:
@@ -79,5 +91,5 @@ def prove(events: pa.Table, seen: Look, manifest: Manifest, said: SourceTally, p
     if not seen.asked:
         place = table.schema.get_field_index("stored_events")
         table = table.set_column(place, PROOF_SCHEMA.field(place), pa.nulls(len(table), pa.int64()))
-    suspects = {each.point for each in drift} | (set(said.failed) & set(whole))
+    suspects = {each.point for each in drift} | (failed.keys() & set(whole))
     return Proven(table, unproved, frozenset(suspects))

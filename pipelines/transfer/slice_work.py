@@ -160,10 +160,11 @@ class SliceWork:
         over: Collection[str],
         again: bool = True,
         anew: bool = False,
+        standing: Collection[str] = (),
     ) -> SliceResult:
         """Writes the points of `write`, clears and reads back those of `over`, proves all and commits.
 
-        `anew` where all of the slice goes to the store, also an empty one.
+        `anew` where all of the slice goes to the store, also an empty one; `standing`: see prove.
         """
         lost = await self._shrunk(events, manifest.points) if write or anew else {}
         if lost:
@@ -181,7 +182,7 @@ class SliceWork:
         if seen.torn:  # accepted is not stored: once more over the same rows, then it counts as lost
             await self._write(stored, stored, whole)
             seen = await self._look(stored, whole, whole)
-        proven = await self._threaded("verify", prove, events, seen, manifest, said, self.ids)
+        proven = await self._threaded("verify", prove, events, seen, manifest, said, self.ids, standing)
         if proven.suspects and again:
             return await self._second_look(events, manifest, proven.suspects)
         return await self._commit(events, manifest, proven, rounded, PROVISIONAL if self.provisional else "")

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.points import Point, point_id, selected
-from pipelines.ports import SPOOL_SCHEMA, Pulled, SourceTally, Split, Tag, clock_tags
+from pipelines.ports import SPOOL_SCHEMA, Pulled, Retry, SourceTally, Split, Tag, clock_tags
 from pipelines.samples import empty, number_ties, ordered, samples_table, times_ns
 from pipelines.timeline import Interval
 from resources.plc4x.spool import SpoolReader
 
+T = TypeVar("T")
 _COLUMNS = ("time", "value", "text", "code", "quality", "detail")
 _UNKNOWN = "not in the tag map"
+_GONE = "the spool has let go of what it held there; what was landed of it stands"
 
 
 class SpoolSource:
@@ -42,27 +45,51 @@ class SpoolSource:
 
     async def pull(self, points: Sequence[Point], span: Interval, max_events: int) -> AsyncIterator[Pulled]:
         """All that was spooled of the points in the span, each whole. Raises Split where one holds too much."""
-        known = [point for point in points if point.name in self._names]
-        failed = {point.id: _UNKNOWN for point in points if point.name not in self._names}
+        known, failed = self._told(points, span)
         if failed:
             yield Pulled(empty(), (), failed)
-        for some in await asyncio.to_thread(self._packed, known, span, max_events):
-            events = await asyncio.to_thread(self._events, some, span)
+        for some in await self._read(self._packed, known, span, max_events):
+            events = await self._read(self._events, some, span)
+            if self._told(points, span)[1] != failed:
+                raise Retry(f"the spool of {self.name} let go of some of {span} meanwhile")
             yield Pulled(events, tuple(point.id for point in some))
 
     async def tally(self, points: Sequence[Point], span: Interval) -> SourceTally:
         """How many events of each point the spool holds."""
-        known = [point for point in points if point.name in self._names]
-        counts = await asyncio.to_thread(self._counts, known, span)
-        table = pa.table({"point": pa.array([point.id for point in known], pa.string()), "events": pa.array(counts)})
-        return SourceTally(table, "spool", {point.id: _UNKNOWN for point in points if point.name not in self._names})
+        counts = await self._read(self._counts, points, span)
+        known, failed = self._told(points, span)
+        told = {point.id for point in known}
+        here = [place for place, point in enumerate(points) if point.id in told]
+        table = pa.table(
+            {"point": pa.array([points[place].id for place in here], pa.string()), "events": pa.array(counts[here])}
+        )
+        return SourceTally(table, "spool", failed)
 
     async def first_ns(self) -> int | None:
         """The earliest time in the spool; None where nothing was read yet."""
-        return await asyncio.to_thread(self._spool.first_ns)
+        return await self._read(self._spool.first_ns)
+
+    async def let_go(self, before_ns: int) -> None:
+        """Makes room on disk: what is older goes, as far as whole segments are."""
+        older = await self._read(self._spool.older, before_ns)
+        if older:
+            await self._read(self._spool.let_go, older)
 
     async def close(self) -> None:
         """Nothing is open."""
+
+    async def _read(self, work: Callable[..., T], *given: Any) -> T:
+        try:
+            return await asyncio.to_thread(work, *given)
+        except FileNotFoundError as error:
+            raise Retry(f"the spool of {self.name} let go of {error.filename} meanwhile") from None
+
+    def _told(self, points: Sequence[Point], span: Interval) -> tuple[list[Point], dict[str, str]]:
+        """The points of which the spool has everything there, and what is wrong with the others."""
+        lost = self._spool.lost(span)
+        failed = {point.id: _GONE for point in points if point.name in lost}
+        failed |= {point.id: _UNKNOWN for point in points if point.name not in self._names}
+        return [point for point in points if point.id not in failed], failed
 
     def _packed(self, points: Sequence[Point], span: Interval, most: int) -> list[list[Point]]:
         """The points in groups of at most `most` events each. Raises Split."""

@@ -1,49 +1,38 @@
 """The spool: what a collector read, on disk before anything else. For a PLC it is the source.
 
-A folder of segments, each a file of records that is only ever appended to by one process and never touched again. A
-record holds readings of some cycles as an Arrow stream of one batch (SPOOL_SCHEMA), with length and checksum before
-it: a process killed in the middle leaves a torn record at the end of a segment, which nobody was told is on disk. One
-with whole records behind it was damaged later: it is left out, and told.
+A folder of segments, each a file of records that is only ever appended to by one process and never touched again. When
+the plant file says how long it is kept, what is older and proved in IoTDB goes, whole segments at a time.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import logging
-import mmap
+import json
 import os
-import struct
 import threading
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.ports import SPOOL_SCHEMA, NoRoom, Retry
+from pipelines.ports import NoRoom, Retry
 from pipelines.timeline import Interval
+from resources.plc4x import segment
+from resources.plc4x.segment import MAGIC, SUFFIX, Bounds, Entry, segments
 
-_log = logging.getLogger(__name__)
-_MAGIC = b"FERRYSP1"
-_HEAD = struct.Struct("<IIqqI")  # payload bytes, CRC-32 of what follows it, first and last time, rows
-_PAYLOAD = b"\xff\xff\xff\xff"  # every Arrow stream begins so (Arrow Columnar Format, "Encapsulated message format")
 _SEGMENT_BYTES = 64 << 20
-_SUFFIX = ".spool"
-_OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
+_GONE = "gone.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a record is, and the times that it holds, both ends included."""
+class _Gone:
+    """What was let go: events of these points, all of them before this time."""
 
-    offset: int
-    length: int
-    first_ns: int
-    last_ns: int
-    rows: int
+    before_ns: int = -(2**63)
+    points: Sequence[str] = ()
 
 
 class SpoolWriter:
@@ -58,17 +47,14 @@ class SpoolWriter:
         except OSError as error:
             os.close(self._lock)
             raise Retry(f"another collector is writing the spool {folder}") from error
-        self._number = max((_number(path) for path in segments(folder)), default=0)
+        self._number = max((int(path.stem) for path in segments(folder)), default=0)
         self._file = -1
         self._size = 0
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Writes readings (SPOOL_SCHEMA, at least one); on disk when this returns. Raises NoRoom; then nothing was
         written, and what was half-written is never read."""
-        payload = _packed(batch)
-        ends = pc.min_max(batch["time"].cast(pa.int64())).as_py()
-        rest = _HEAD.pack(len(payload), 0, ends["min"], ends["max"], len(batch))[8:]
-        record = struct.pack("<II", len(payload), zlib.crc32(payload, zlib.crc32(rest))) + rest + payload
+        record = segment.packed(batch)
         try:
             self._open()
             written = os.pwrite(self._file, record, self._size)
@@ -96,15 +82,11 @@ class SpoolWriter:
         if self._file >= 0:
             return
         self._number += 1
-        path = self.folder / f"{self._number:010d}{_SUFFIX}"
+        path = self.folder / f"{self._number:010d}{SUFFIX}"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        os.pwrite(self._file, _MAGIC, 0)
-        self._size = len(_MAGIC)
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        os.pwrite(self._file, MAGIC, 0)
+        self._size = len(MAGIC)
+        segment.sync_folder(self.folder)
 
     def _seal(self) -> None:
         if self._file >= 0:
@@ -113,126 +95,112 @@ class SpoolWriter:
 
 
 class SpoolReader:
-    """Reads a spool while somebody writes it. Safe for many threads."""
+    """Reads a spool while somebody writes it. Raises FileNotFoundError when a segment is let go meanwhile. Safe for
+    many threads."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._index: dict[Path, tuple[int, list[Entry]]] = {}
+        self._sealed: dict[Path, Bounds] = {}
+        self._growing: tuple[Path, int, list[Entry]] = (folder, 0, [])
         self._guard = threading.Lock()
 
     def batches(self, span: Interval) -> Iterator[pa.RecordBatch]:
         """The records that touch the span, in the order in which they were written, each cut to the span."""
-        for path in segments(self.folder):
-            entries = [
-                each for each in self._entries(path) if each.first_ns < span.end_ns and each.last_ns >= span.start_ns
-            ]
-            if not entries:
-                continue
-            with path.open("rb") as file:
-                for entry in entries:
-                    yield _within(_read(file.fileno(), entry), entry, span)
+        for path, entries in self._touching(span):
+            for entry, batch in self._read(path, entries):
+                yield _within(batch, entry, span)
 
     def newest_first(self, most_bytes: int) -> Iterator[pa.RecordBatch]:
         """Whole records from the last written on, until they are `most_bytes` on disk."""
-        for path in reversed(segments(self.folder)):
-            with path.open("rb") as file:
-                for entry in reversed(self._entries(path)):
-                    if most_bytes <= 0:
-                        return
-                    most_bytes -= entry.length
-                    yield _read(file.fileno(), entry)
+        paths = segments(self.folder)
+        for path in reversed(paths):
+            entries = self._grown(path) if path == paths[-1] else segment.entries(path)
+            for entry, batch in self._read(path, reversed(entries)):
+                if most_bytes <= 0:
+                    return
+                most_bytes -= entry.length
+                yield batch
 
     def last_ns(self) -> int | None:
         """The latest time in the spool; None where it is empty."""
-        return max((each.last_ns for path in segments(self.folder) for each in self._entries(path)), default=None)
+        return max((each.last_ns for each in self._bounds()), default=None)
 
     def first_ns(self) -> int | None:
         """The earliest time in the spool; None where it is empty."""
-        return min((each.first_ns for path in segments(self.folder) for each in self._entries(path)), default=None)
+        return min((each.first_ns for each in self._bounds()), default=None)
 
     def size_bytes(self) -> int:
         """What the spool takes on disk."""
         return sum(path.stat().st_size for path in segments(self.folder))
 
-    def _entries(self, path: Path) -> list[Entry]:
-        """The whole records of a segment; what was known of it is not read again."""
+    def lost(self, span: Interval) -> frozenset[str]:
+        """Points of which some events of the span may have been let go; to be asked again after reading."""
+        gone = self._gone()
+        return frozenset(gone.points if span.start_ns < gone.before_ns else ())
+
+    def older(self, before_ns: int) -> list[Path]:
+        """The segments that nobody writes any more and that hold nothing from `before_ns` on."""
+        return [path for path in segments(self.folder)[:-1] if self._sealed_bounds(path).last_ns < before_ns]
+
+    def let_go(self, paths: Sequence[Path]) -> None:
+        """Removes segments of `older`; what goes with them is written down before."""
+        gone = self._gone()
+        points = set(gone.points)
+        for path in paths:
+            for _, batch in self._read(path, segment.entries(path)):
+                points.update(pc.unique(batch["point"]).to_pylist())
+        before_ns = max([gone.before_ns, *(self._sealed_bounds(path).last_ns + 1 for path in paths)])
+        content = json.dumps({"before_ns": before_ns, "points": sorted(points)})
+        segment.write_whole(self.folder / _GONE, content.encode())
+        for path in paths:
+            segment.remove(path)
+
+    def _gone(self) -> _Gone:
+        try:
+            return _Gone(**json.loads((self.folder / _GONE).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return _Gone()
+
+    def _read(self, path: Path, entries: Iterable[Entry]) -> Iterator[tuple[Entry, pa.RecordBatch]]:
+        with path.open("rb") as file:
+            for entry in entries:
+                yield entry, segment.read(file.fileno(), entry)
+
+    def _touching(self, span: Interval) -> Iterator[tuple[Path, list[Entry]]]:
+        paths = segments(self.folder)
+        for path in paths:
+            if path == paths[-1]:
+                entries = self._grown(path)
+            else:
+                ends = self._sealed_bounds(path)
+                touches = ends.first_ns < span.end_ns and ends.last_ns >= span.start_ns
+                entries = segment.entries(path) if touches else []
+            mine = [each for each in entries if each.first_ns < span.end_ns and each.last_ns >= span.start_ns]
+            if mine:
+                yield path, mine
+
+    def _bounds(self) -> Iterator[Bounds]:
+        """Of every segment that holds something."""
+        paths = segments(self.folder)
+        for path in paths:
+            ends = segment.bounds_of(self._grown(path)) if path == paths[-1] else self._sealed_bounds(path)
+            if ends.first_ns <= ends.last_ns:
+                yield ends
+
+    def _sealed_bounds(self, path: Path) -> Bounds:
+        if path not in self._sealed:
+            self._sealed[path] = segment.bounds(path)
+        return self._sealed[path]
+
+    def _grown(self, path: Path) -> list[Entry]:
+        """The records of the segment that may still be written; what was known of it is not read again."""
         with self._guard:
-            done, entries = self._index.get(path, (len(_MAGIC), []))
-            size = path.stat().st_size
-            if size > done:
-                with path.open("rb") as file:
-                    done, more = _scan(path, file.fileno(), done, size)
-                entries = [*entries, *more]
-                self._index[path] = done, entries
-            return entries
-
-
-def segments(folder: Path) -> list[Path]:
-    """The segments, oldest first."""
-    return sorted(folder.glob(f"*{_SUFFIX}"))
-
-
-def _number(path: Path) -> int:
-    return int(path.stem)
-
-
-def _scan(path: Path, file: int, offset: int, size: int) -> tuple[int, list[Entry]]:
-    """The whole records from `offset` on, and where the last of them ends."""
-    found: list[Entry] = []
-    while True:
-        entry = _entry(file, offset, size) or _next(file, offset, size)
-        if entry is None:
-            return offset, found
-        if entry.offset > offset:
-            _log.warning(
-                "the spool %s is damaged from byte %d to %d: what was read then is lost, unless it was landed before",
-                path, offset, entry.offset,
-            )  # fmt: skip
-        found.append(entry)
-        offset = entry.offset + _HEAD.size + entry.length
-
-
-def _entry(file: int, offset: int, size: int) -> Entry | None:
-    """The record at `offset`, if a whole one is there."""
-    if offset + _HEAD.size > size:
-        return None
-    length, checksum, first_ns, last_ns, rows = _HEAD.unpack(os.pread(file, _HEAD.size, offset))
-    entry = Entry(offset, length, first_ns, last_ns, rows)
-    whole = length and offset + _HEAD.size + length <= size and _checksum(file, entry) == checksum
-    return entry if whole else None
-
-
-def _next(file: int, offset: int, size: int) -> Entry | None:
-    """The first whole record behind what cannot be read; there is none behind one that is being written, or torn."""
-    with mmap.mmap(file, size, access=mmap.ACCESS_READ) as content:
-        place = content.find(_PAYLOAD, offset + _HEAD.size + 1)
-        while place >= 0:
-            entry = _entry(file, place - _HEAD.size, size)
-            if entry:
-                return entry
-            place = content.find(_PAYLOAD, place + 1)
-    return None
-
-
-def _checksum(file: int, entry: Entry) -> int:
-    return zlib.crc32(os.pread(file, _HEAD.size - 8 + entry.length, entry.offset + 8))
-
-
-def _packed(batch: pa.RecordBatch) -> bytes:
-    """An Arrow stream of its own: a record can be read without knowing this version of the schema."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, SPOOL_SCHEMA, options=_OPTIONS) as stream:
-        stream.write_batch(batch)
-    return bytes(sink.getvalue())
-
-
-def _read(file: int, entry: Entry) -> pa.RecordBatch:
-    payload = os.pread(file, entry.length, entry.offset + _HEAD.size)
-    with pa.ipc.open_stream(pa.py_buffer(payload)) as stream:
-        batch = stream.read_next_batch()
-    known = set(batch.schema.names)  # an older version may have written fewer columns
-    columns = [batch[each.name] if each.name in known else pa.nulls(len(batch), each.type) for each in SPOOL_SCHEMA]
-    return pa.RecordBatch.from_arrays(columns, schema=SPOOL_SCHEMA)
+            last, done, entries = self._growing
+            if last != path:
+                done, entries = len(MAGIC), []
+            done, more = segment.scan(path, done)
+            self._growing = path, done, [*entries, *more]
+            return self._growing[2]
 
 
 def _within(batch: pa.RecordBatch, entry: Entry, span: Interval) -> pa.RecordBatch:
