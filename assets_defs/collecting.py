@@ -32,9 +32,10 @@ def collecting(plant: Plant, settings: SourceSettings, *, snapshot: bool = False
     Raises Stop for a wrong tag map, Retry while another process writes the spool, Unreachable without PLC4X's jars.
     """
     tags = load_tags(settings, plant.folder)
-    folder = Outside(plant).spool(settings)
+    outside = Outside(plant)
+    folder = outside.spool(settings)
     scans = scans_of(tags)
-    plcs = connections(plant, settings, tags, subscribe=not snapshot)
+    plcs = connections(plant, outside.located(settings), tags, subscribe=not snapshot)
     writer = SpoolWriter(folder)
     try:
         reader = SpoolReader(folder)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipelines.collect import Collector
     from pipelines.plant import SourceSettings
 
-_SAY_EVERY_S = 60.0
+_SAY_EVERY_S, _LOOK_EVERY_S = 60.0, 1.0
 
 
 @click.command(short_help="Read PLCs on a steady clock.")
@@ -63,16 +63,23 @@ def _plcs(session: Session, name: str | None) -> SourceSettings:
 
 
 def _tell(session: Session, settings: SourceSettings, collector: Collector, reader: Any) -> None:
+    """Trouble when it begins and when it is over, figures once a minute."""
+    told: dict[str, str] = {}
+    say_s = time.monotonic() + _SAY_EVERY_S
     while True:
-        time.sleep(_SAY_EVERY_S)
+        time.sleep(_LOOK_EVERY_S)
+        for name, count in collector.counts.items():
+            if count.trouble != told.get(name, ""):
+                told[name] = count.trouble
+                session.screen.note(f"{name}: {count.trouble or 'answers again'}", style="yellow")
+        if time.monotonic() < say_s:
+            continue
+        say_s += _SAY_EVERY_S
         found = _figures(collector)
         session.screen.say(
             f"{settings.name}: {found['cycles']:,} cycles read, {found['missed']:,} missed, {found['bad']:,} bad "
             f"readings, spool {reader.size_bytes() / 1e6:,.1f} MB"
         )
-        for name, count in collector.counts.items():
-            if count.trouble:
-                session.screen.note(f"{name}: {count.trouble}", style="yellow")
 
 
 def _figures(collector: Collector) -> dict[str, Any]:

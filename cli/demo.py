@@ -20,6 +20,7 @@ from cli.session import Session
 if TYPE_CHECKING:
     from assets_defs.backfill import BackfillSummary
     from assets_defs.line import Line
+    from cli.demo_plcs import PlcsRead
     from cli.evidence import Evidence
     from pipelines.plant import SourceSettings
     from pipelines.timeline import Interval
@@ -61,13 +62,17 @@ def demo(session: Session, points: int | None, hours: int | None) -> int:
             evidence = proved(session, line, settings, asked, None)
             _recounted(session, line, settings, asked, evidence)
             done.append("source, landing and IoTDB counted once more")
-    good = is_proved(evidence.found) and not summary.problems
-    _show(session, settings, asked, evidence, summary, outputs, time.monotonic() - began_s)
-    show_doubts(screen, evidence.found)
+        plcs = _plcs(steps, line)
+    found = [evidence.found, *([plcs.recount] if plcs else [])]
+    good = all(is_proved(each) for each in found) and not summary.problems
+    _show(session, settings, asked, evidence, plcs, summary, outputs, time.monotonic() - began_s)
+    for each in found:
+        show_doubts(screen, each)
     screen.emit(
         {
             **evidence.found.as_json(settings.name), **figures(summary),
             "report": str(outputs[0]), "exports": str(outputs[1]),
+            "plcs": plcs and {**plcs.recount.as_json(plcs.settings.name), "cycles": plcs.cycles, "missed": plcs.missed},
         }
     )  # fmt: skip
     return PROVED if good else UNPROVED
@@ -136,6 +141,29 @@ def _remembered(memory: Path) -> tuple[Path, Path] | None:
     return (report, exports) if report.exists() and exports.exists() else None
 
 
+def _plcs(steps: _Steps, line: Line) -> PlcsRead | None:
+    """Some seconds of the stand-in PLCs, where the plant has some and no collector of ours reads them."""
+    from cli.demo_plcs import SECONDS, plcs_of, read_plcs
+    from pipelines.ports import Retry, Unreachable
+
+    settings = plcs_of(line)
+    if settings is None:
+        return None
+    with steps.step("PLCs read") as done:
+        try:
+            found = read_plcs(line, settings)
+        except Unreachable:
+            raise
+        except Retry as error:
+            done.append(str(error))
+            return None
+        done.append(
+            f"{found.tags} tags of {len(settings.connection)} PLCs for {SECONDS} s: {found.cycles} cycles, "
+            f"{found.missed} missed"
+        )
+    return found
+
+
 def _recounted(session: Session, line: Line, settings: SourceSettings, asked: Interval, evidence: Evidence) -> None:
     """Asks all three sides once more, now; what differs joins what the ledger says."""
     with session.screen.busy("counting source, landing and store once more"):
@@ -152,8 +180,8 @@ def _recounted(session: Session, line: Line, settings: SourceSettings, asked: In
 
 
 def _show(
-    session: Session, settings: SourceSettings, asked: Interval, evidence: Evidence, summary: BackfillSummary,
-    outputs: tuple[Path, Path], seconds: float,
+    session: Session, settings: SourceSettings, asked: Interval, evidence: Evidence, plcs: PlcsRead | None,
+    summary: BackfillSummary, outputs: tuple[Path, Path], seconds: float,
 ) -> None:  # fmt: skip
     from cli.backfill import rate_of
     from cli.progress import duration
@@ -163,6 +191,9 @@ def _show(
     screen.say()
     show_counts(screen, settings.name, asked, evidence.found, evidence.origins)
     screen.say()
+    if plcs:
+        show_counts(screen, plcs.settings.name, plcs.span, plcs.recount, {"spool": plcs.recount.points})
+        screen.say()
     if summary.slices:
         screen.say(f"  moved and proved at {rate_of(summary):,.0f} events/s; the whole demo took {duration(seconds)}")
     else:

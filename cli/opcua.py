@@ -13,6 +13,7 @@ from pipelines.ports import Stop
 from pipelines.timeline import SECOND_NS
 from resources.opcua.browsing import Variable, browse
 from resources.opcua.client import Login, fingerprint, server_certificate, session
+from resources.outside import Outside
 
 if TYPE_CHECKING:
     from pipelines.plant import Plant
@@ -23,10 +24,10 @@ _TIMEOUT_S = 2.0
 def tag_map(given: Session, settings: SourceSettings, out: Path | None) -> None:
     """Browses the servers of a source of PLCs into its tag map; a file that is there is never written over."""
     plant, screen = given.plant, given.screen
-    servers = [each for each in settings.connection if each.opc_ua]
+    servers = [each for each in Outside(plant).located(settings).connection if each.opc_ua]
     if not servers:
         raise Stop(f"source {settings.name!r} has no connection that can be browsed: only OPC UA (opc.tcp://…) can")
-    path = out or plant.folder / settings.tags
+    path = out or plant.folder / (settings.tags or f"{settings.name}.csv")
     if path.exists():
         raise Stop(f"{path} is there already: name another file with --out")
     rows: list[dict[str, str]] = []

@@ -104,7 +104,7 @@ def _plcs(outside: Outside, settings: SourceSettings) -> str:
     tags = load_tags(settings, outside.plant.folder)
     first = {tag.connection: tag for tag in reversed(tags)}
     silent = {}
-    for name, connection in connections(outside.plant, settings, tags).items():
+    for name, connection in connections(outside.plant, outside.located(settings), tags).items():
         try:
             connection.read([first[name]] if name in first else [])
         except Retry as error:

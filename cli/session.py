@@ -43,15 +43,17 @@ class Session:
             yield line
 
     def source(self, name: str | None) -> SourceSettings:
-        """The source that was named, or the only one. Raises Stop."""
+        """The source that was named, or the only one, or the only historian beside PLCs. Raises Stop."""
         from pipelines.ports import Stop
 
         if name is not None:
             return self.plant.find(name)
-        if len(self.plant.source) > 1:
+        historians = [each for each in self.plant.source if each.kind != "plc4x"]
+        found = historians or self.plant.source
+        if len(found) > 1:
             names = ", ".join(each.name for each in self.plant.source)
             raise Stop(f"{self.plant_file} has several sources: name one with --source ({names})")
-        return self.plant.source[0]
+        return found[0]
 
     def sources(self, name: str | None) -> list[SourceSettings]:
         """The source that was named, or all. Raises Stop."""

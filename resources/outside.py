@@ -33,8 +33,14 @@ class Outside:
             if plant.store.iotdb == "embedded"
             else None
         )
-        self._stand_ins = {s.name: StandIn(state, s) for s in plant.source if s.simulate is not None}
-        ours: tuple[_Server[object] | None, ...] = (self._postgres, self._iotdb, *self._stand_ins.values())
+        self._stand_ins = {s.name: StandIn.of_source(state, s) for s in plant.source if s.simulate is not None}
+        self._plcs = {
+            (source.name, each.name): StandIn.of_connection(state, source.name, each)
+            for source in plant.source for each in source.connection if each.simulate
+        }  # fmt: skip
+        ours: tuple[_Server[object] | None, ...] = (
+            self._postgres, self._iotdb, *self._stand_ins.values(), *self._plcs.values(),
+        )  # fmt: skip
         self._servers = [server for server in ours if server is not None]
 
     def up(self) -> None:
@@ -69,6 +75,14 @@ class Outside:
         """Where a source is, its url or address: of its stand-in where it has one."""
         stand_in = self._stand_ins.get(settings.name)
         return _ensured(stand_in) if stand_in else settings.place
+
+    def located(self, settings: SourceSettings) -> SourceSettings:
+        """The source with the urls of its stand-in PLCs, which are started for it."""
+        found = []
+        for each in settings.connection:
+            stand_in = self._plcs.get((settings.name, each.name))
+            found.append(each.model_copy(update={"url": _ensured(stand_in)}) if stand_in else each)
+        return settings.model_copy(update={"connection": tuple(found)})
 
     def ledger(self) -> PostgresLedger:
         """The ledger, migrated."""

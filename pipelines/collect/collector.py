@@ -19,6 +19,7 @@ from pipelines.timeline import SECOND_NS
 _log = logging.getLogger(__name__)
 SPOOL_EVERY_S = 0.2
 """Cycles that end within this are written to disk together."""
+_AT_ONCE = 100_000
 _OVERRUN = "the cycle before it took too long, or this host slept"
 _ASLEEP = "the collector was not running"
 
@@ -81,15 +82,18 @@ class Collector:
             threading.Thread(target=self._guarded, args=(self._poll, name), name=f"poll-{name}") for name in connections
         ]
         self._by_connection: dict[str, list[tuple[Scan, Cadence]]] = {name: [] for name in connections}
+        self._asleep: list[tuple[str, Sequence[int]]] = []
         for scan in scans:
             self._by_connection[scan.connection].append((scan, Cadence(scan.interval_ns, began_ns)))
             if scan.cycle in since:
                 slept = Cadence(scan.interval_ns, since[scan.cycle])
                 missed = range(slept.next_ns, began_ns, scan.interval_ns)
-                self._recorder.missed(scan.cycle, missed, began_ns, scan.tags, _ASLEEP)
+                self._recorder.missed(scan.cycle, missed[:1], began_ns, scan.tags, _ASLEEP)
+                self._asleep.append((scan.cycle, missed[1:]))
 
     def run(self) -> None:
         """Polls and spools. Raises what the spool raises: a collector that cannot keep what it reads ends."""
+        self._recall()
         for thread in self._threads:
             thread.start()
         try:
@@ -117,6 +121,13 @@ class Collector:
     def stop(self) -> None:
         """Ends `run` soon; may be called from a signal handler."""
         self._stopped.set()
+
+    def _recall(self) -> None:
+        """What was missed while nobody collected, some at a time: it may have been months."""
+        for cycle, missed in self._asleep:
+            for place in range(0, len(missed), _AT_ONCE):
+                self._recorder.missed(cycle, missed[place : place + _AT_ONCE], self._now_ns(), (), _ASLEEP)
+                self._flush()
 
     def _flush(self) -> None:
         batch = self._recorder.take()

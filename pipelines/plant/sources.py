@@ -94,7 +94,7 @@ class Connection(Channel):
     """One PLC of a source of kind plc4x."""
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")
-    url: str = Field(pattern=r"^[a-z][a-z0-9+.:-]*://\S+$")
+    url: str = Field("", pattern=r"^([a-z][a-z0-9+.:-]*://\S+)?$")
     """PLC4X: `modbus-tcp:tcp://host:502?…`, `s7://host`, …; OPC UA: `opc.tcp://host:4840/path`."""
     timeout: Duration = 2 * SECOND_NS
     """A cycle that is not answered by then is missed, and the connection is made anew."""
@@ -102,16 +102,36 @@ class Connection(Channel):
     """OPC UA: `none` (anonymous) or `basic`."""
     subscribe: bool = False
     """OPC UA: changes as the server tells them, instead of a read each interval."""
+    simulate: Literal["", "modbus", "opcua"] = ""
+    """A stand-in that `ferry up` starts in the place of a url."""
 
     @property
     def opc_ua(self) -> bool:
-        return self.url.startswith(OPC_UA)
+        return self.simulate == "opcua" or self.url.startswith(OPC_UA)
 
     @model_validator(mode="after")
     def _of_opc_ua(self) -> Connection:
+        if not self.url and not self.simulate:
+            raise ValueError(f"connection {self.name!r} needs url (or simulate, for a stand-in)")
         if not self.opc_ua and (self.subscribe or self.security != "None" or self.auth.kind != "none"):
             raise ValueError(f"connection {self.name!r}: subscribe, security and auth are for {OPC_UA}… only")
         return self
+
+
+class TagRow(Section):
+    """A row of the tag map that stands in the plant file; see `tags`."""
+
+    name: str
+    connection: str = ""
+    address: str
+    type: str = ""
+    scale: float = 1.0
+    offset: float = 0.0
+    unit: str = ""
+    deadband: float | None = None
+    interval: str = ""
+    group: str = ""
+    description: str = ""
 
 
 class SourceSettings(Channel):
@@ -145,6 +165,8 @@ class SourceSettings(Channel):
     simulate: Simulate | None = None
     tags: str = ""
     """Of PLCs: the tag map, a CSV file; relative to the plant file."""
+    tag: tuple[TagRow, ...] = ()
+    """Of PLCs: rows of the tag map in the plant file itself, for a few."""
     connection: tuple[Connection, ...] = ()
     jars: tuple[str, ...] = ()
     """Of PLCs: more drivers of PLC4X, relative to the plant file."""
@@ -164,8 +186,11 @@ class SourceSettings(Channel):
     @model_validator(mode="after")
     def _complete(self) -> SourceSettings:
         if self.kind == "plc4x":
-            if not (self.tags and self.connection):
-                raise ValueError(f"source {self.name!r} needs tags (a CSV file) and at least one [[source.connection]]")
+            if not (self.connection and (self.tags or self.tag)):
+                raise ValueError(
+                    f"source {self.name!r} needs tags (a CSV file) or [[source.tag]], and at least one "
+                    "[[source.connection]]"
+                )
             names = [each.name for each in self.connection]
             if len(set(names)) < len(names):
                 raise ValueError(f"source {self.name!r} has two connections of one name")

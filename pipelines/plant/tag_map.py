@@ -1,4 +1,5 @@
-"""The tag map of a PLC source: a CSV file beside the plant file, checked whole before anything is connected."""
+"""The tag map of a PLC source: rows of the plant file and of a CSV file beside it, checked whole before anything is
+connected."""
 
 from __future__ import annotations
 
@@ -32,7 +33,43 @@ _Row = Mapping[str, str]
 
 
 def load_tags(settings: SourceSettings, folder: Path) -> list[Tag]:
-    """The tags of the source, in the order of the file. Raises Stop with one line for each mistake."""
+    """The tags of the source, in the order of the rows. Raises Stop with one line for each mistake."""
+    mistakes: list[str] = []
+    tags: list[Tag] = []
+    taken: dict[str, str] = {}
+    intervals: dict[tuple[str, str], tuple[int, str]] = {}
+    for place, row in [*_own_rows(settings), *_rows_of_file(settings, folder, mistakes)]:
+        wrong = _Wrong()
+        tag = _tag(row, settings, wrong)
+        for name in tag.names:
+            wrong.unless(name not in taken, f"name {name!r} is that of {taken.get(name)}, too")
+            taken.setdefault(name, place)
+        interval_ns, first = intervals.setdefault((tag.connection, tag.group), (tag.interval_ns, place))
+        wrong.unless(
+            tag.interval_ns == interval_ns,
+            f"another interval than {first} in group {tag.group!r} of the connection: a group is read at once",
+        )
+        mistakes += [f"{place}: {each}" for each in wrong]
+        tags.append(tag)
+    where = f"{folder / settings.tags}: " if settings.tags else f"source {settings.name!r}: "
+    if not tags and not mistakes:
+        mistakes.append("no tag in it")
+    if mistakes:
+        raise Stop("\n".join(f"{where}{each}" for each in mistakes))
+    return tags
+
+
+def _own_rows(settings: SourceSettings) -> Iterator[tuple[str, _Row]]:
+    """Where a row stands, and the row as a file would have it."""
+    for number, each in enumerate(settings.tag, 1):
+        given = each.model_dump(exclude_none=True, exclude_defaults=True)
+        yield f"[[source.tag]] number {number}", {name: str(value).strip() for name, value in given.items()}
+
+
+def _rows_of_file(settings: SourceSettings, folder: Path, mistakes: list[str]) -> Iterator[tuple[str, _Row]]:
+    """The same of the CSV file; what is wrong with its shape joins the mistakes. Raises Stop if it cannot be read."""
+    if not settings.tags:
+        return
     path = folder / settings.tags
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -43,34 +80,14 @@ def load_tags(settings: SourceSettings, folder: Path) -> list[Tag]:
         raise Stop(f"{path}: no such tag map, which source {settings.name!r} names") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Stop(f"{path}: cannot be read as CSV in UTF-8: {error}") from None
-    mistakes = list(_wrong_columns(columns))
-    tags: list[Tag] = []
-    taken: dict[str, int] = {}
-    intervals: dict[tuple[str, str], tuple[int, int]] = {}
+    mistakes += _wrong_columns(columns)
     for line, given in rows if not mistakes else ():
         if None in given:
             mistakes.append(f"line {line}: more cells than the {len(columns)} columns of the first line")
             continue
         row = {name.strip(): (cell or "").strip() for name, cell in given.items()}
-        if not any(row.values()):
-            continue
-        wrong = _Wrong()
-        tag = _tag(row, settings, wrong)
-        for name in tag.names:
-            wrong.unless(name not in taken, f"name {name!r} is that of line {taken.get(name)}, too")
-            taken.setdefault(name, line)
-        interval_ns, first = intervals.setdefault((tag.connection, tag.group), (tag.interval_ns, line))
-        wrong.unless(
-            tag.interval_ns == interval_ns,
-            f"another interval than line {first} in group {tag.group!r} of the connection: a group is read at once",
-        )
-        mistakes += [f"line {line}: {each}" for each in wrong]
-        tags.append(tag)
-    if not tags and not mistakes:
-        mistakes.append("no tag in it")
-    if mistakes:
-        raise Stop("\n".join(f"{path}: {each}" for each in mistakes))
-    return tags
+        if any(row.values()):
+            yield f"line {line}", row
 
 
 def write_tags(path: Path, rows: Iterable[_Row]) -> None:

@@ -1,4 +1,4 @@
-"""A stand-in plant as a child process, for a source with `simulate` in the plant file."""
+"""A stand-in plant or PLC as a child process, for what has `simulate` in the plant file."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.plant import SourceSettings
+from pipelines.plant import Auth, Connection, SourceSettings
 from pipelines.timeline import iso
 from resources.embedded import ports
 from resources.embedded.addresses import ServerStatus
@@ -23,21 +24,50 @@ _MODULES = {
     "pi_web_api": "simulators.pi_web_api",
     "wonderware": "simulators.wonderware",
     "opcua": "simulators.opcua",
+    "modbus": "simulators.modbus",
 }
-_URLS = {"pi_web_api": "http://{}/piwebapi", "wonderware": "{}", "opcua": "opc.tcp://{}/plant"}
+_URLS = {
+    "pi_web_api": "http://{}/piwebapi",
+    "wonderware": "{}",
+    "opcua": "opc.tcp://{}/plant",
+    "modbus": "modbus-tcp:tcp://{}",
+}
 
 
 class StandIn:
-    """The simulated plant of one source; the same seed holds the same history after every start."""
+    """A simulated plant, or a PLC; the same seed holds the same history after every start."""
 
-    def __init__(self, state_dir: Path, settings: SourceSettings) -> None:
-        if settings.simulate is None or settings.kind not in _MODULES:
-            raise ValueError(f"source {settings.name!r} has no stand-in")
-        self.settings = settings
-        self._home = state_dir / "stand_ins" / settings.name
-        self.log_file = state_dir / "logs" / f"stand_in_{settings.name}.log"
+    def __init__(
+        self, state_dir: Path, name: str, kind: str, detail: str, arguments: Sequence[str], auth: Auth
+    ) -> None:
+        self._name, self._kind, self._detail, self._auth = name, kind, detail, auth
+        self._home = state_dir / "stand_ins" / name
+        self.log_file = state_dir / "logs" / f"stand_in_{name}.log"
         self._edits = self._home / "edits.json"
-        self._child = Child(f"stand-in {settings.name}", self._home / "pid", self.log_file, str(self._edits))
+        self._arguments = tuple(arguments)
+        if kind == "pi_web_api":
+            login = auth.kind if auth.kind in ("basic", "bearer") else "none"
+            self._arguments += ("--auth", login, "--edits", str(self._edits))
+        self._child = Child(f"stand-in {name}", self._home / "pid", self.log_file, str(self._edits))
+
+    @classmethod
+    def of_source(cls, state_dir: Path, settings: SourceSettings) -> StandIn:
+        """The plant of a source with `simulate`."""
+        simulate = settings.simulate
+        if simulate is None or settings.kind not in _MODULES:
+            raise ValueError(f"source {settings.name!r} has no stand-in")
+        arguments = (
+            "--points", str(simulate.points), "--seed", str(simulate.seed), "--hours", str(int(simulate.hours)),
+            "--start", iso(settings.start),
+        )  # fmt: skip
+        detail = f"{simulate.points} points, seed {simulate.seed}"
+        return cls(state_dir, settings.name, settings.kind, detail, arguments, settings.auth)
+
+    @classmethod
+    def of_connection(cls, state_dir: Path, source: str, connection: Connection) -> StandIn:
+        """The PLC of a connection with `simulate`."""
+        kind = connection.simulate
+        return cls(state_dir, f"{source}.{connection.name}", kind, f"a PLC, {kind}", (), connection.auth)
 
     @property
     def url(self) -> str:
@@ -45,7 +75,7 @@ class StandIn:
         known = ports.recall(self._home / "ports", ["http"])
         if not known:
             return ""
-        return _URLS[self.settings.kind].format(f"{ports.HOST}:{known['http']}")
+        return _URLS[self._kind].format(f"{ports.HOST}:{known['http']}")
 
     def ensure(self) -> str:
         """Starts it when needed and returns its base URL. Raises ServerNotReady."""
@@ -72,27 +102,10 @@ class StandIn:
 
     def status(self) -> ServerStatus:
         pid = self._child.pid()
-        simulate = self.settings.simulate
-        return ServerStatus(
-            f"stand-in {self.settings.name}", pid is not None, (pid,) if pid else (), self.url,
-            f"{simulate.points} points, seed {simulate.seed}" if simulate else "",
-        )  # fmt: skip
+        return ServerStatus(f"stand-in {self._name}", pid is not None, (pid,) if pid else (), self.url, self._detail)
 
     def _argv(self, port: int) -> list[str]:
-        simulate = self.settings.simulate
-        assert simulate is not None
-        return [
-            sys.executable, "-m", _MODULES[self.settings.kind], "--port", str(port),
-            "--points", str(simulate.points), "--seed", str(simulate.seed), "--hours", str(int(simulate.hours)),
-            "--start", iso(self.settings.start), *self._of_its_kind(),
-        ]  # fmt: skip
-
-    def _of_its_kind(self) -> tuple[str, ...]:
-        return ("--auth", self._auth, "--edits", str(self._edits)) if self.settings.kind == "pi_web_api" else ()
-
-    @property
-    def _auth(self) -> str:
-        return self.settings.auth.kind if self.settings.auth.kind in ("basic", "bearer") else "none"
+        return [sys.executable, "-m", _MODULES[self._kind], "--port", str(port), *self._arguments]
 
     @property
     def edits_file(self) -> Path:
@@ -100,12 +113,12 @@ class StandIn:
         return self._edits
 
     def _environment(self) -> dict[str, str]:
-        auth, word = self.settings.auth, password(self._home / "password")
+        auth, word = self._auth, password(self._home / "password")
         return {"FERRY_SIM_USER": auth.username or "ferry", "FERRY_SIM_PASSWORD": word, "FERRY_SIM_TOKEN": word}
 
     def _lend_password(self) -> None:
         """A stand-in's password is made here, so the plant file's variable need not be set for it."""
-        variable = self.settings.auth.password_env or self.settings.auth.token_env
+        variable = self._auth.password_env or self._auth.token_env
         if variable:
             os.environ.setdefault(variable, password(self._home / "password"))
 
@@ -114,7 +127,6 @@ class StandIn:
         while not ports.is_listening(port):
             if self._child.pid() is None or time.monotonic() > end_s:
                 raise ServerNotReady(
-                    f"the stand-in plant of source {self.settings.name!r} did not start; see {self.log_file}\n"
-                    + log_tail(self.log_file)
+                    f"the stand-in {self._name!r} did not start; see {self.log_file}\n" + log_tail(self.log_file)
                 )
             time.sleep(0.05)

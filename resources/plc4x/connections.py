@@ -39,7 +39,7 @@ def connections(
             java = plc4j([plant.folder / jar for jar in settings.jars])
             found[each.name] = Plc4jConnection(java, each.url, each.timeout / SECOND_NS)
             errors = [(tag, address_error(java, each.url, tag)) for tag in mine]
-        wrong += [f"{plant.folder / settings.tags}: {tag.name!r}: {said}" for tag, said in errors if said]
+        wrong += [f"source {settings.name!r}, tag {tag.name!r}: {said}" for tag, said in errors if said]
     if wrong:
         raise Stop("\n".join(wrong))
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
@@ -145,6 +145,22 @@ def test_what_was_missed_while_nobody_collected_is_recorded() -> None:
     asleep = [time_ns for time_ns, why in cycles if why == "the collector was not running"]
     assert len(asleep) >= 9
     assert next(row["time"] for row in spool.rows if row["point"] == "A") == last_ns + BEAT_NS, "bad from there on"
+
+
+def test_what_was_missed_for_weeks_is_spooled_some_at_a_time() -> None:
+    last_ns = (time.time_ns() // BEAT_NS - 250_000) * BEAT_NS
+
+    class Counting(MemorySpool):
+        sizes: ClassVar[list[int]] = []
+
+        def append(self, batch: pa.RecordBatch) -> None:
+            self.sizes.append(len(batch))
+            super().append(batch)
+
+    spool = Counting(lambda rows: any(row["value"] is not None for row in rows[-200:]))
+    run(collector(spool, {"a": Plc()}, [tag("a", "A")], {"cycle.a.g": last_ns}), spool)
+    assert max(spool.sizes) <= 100_002
+    assert_every_cycle([(last_ns, None), *spool.cycles("a.g")])
 
 
 def test_a_collector_that_cannot_keep_what_it_reads_ends() -> None:
