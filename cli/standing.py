@@ -115,6 +115,9 @@ class SourceStanding:
 
 def standing_of(line: Line, settings: SourceSettings, span: Interval) -> SourceStanding:
     """Puts together what the ledger knows of a source. The source itself is not asked."""
+    handover_ns = line.ledger.handover(settings.name)
+    if settings.connection and handover_ns is not None:  # no PLC was read before: nothing is missing there
+        span = Interval(min(max(span.start_ns, handover_ns), span.end_ns - 1), span.end_ns)
     history = line.ledger.history(settings.name, None, span)
     by_group: dict[str, list[SliceRecord]] = {}
     for record in history:

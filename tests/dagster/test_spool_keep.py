@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from assets_defs.following import sweep, sync_pass
+from cli.standing import standing_of
 from pipelines.collect import Recorder
 from pipelines.ports import Reading, Tag
 from pipelines.timeline import DAY_NS, HOUR_NS, SECOND_NS, Interval, parse
@@ -92,6 +93,18 @@ def test_what_is_old_and_proved_goes_and_is_neither_lost_nor_asked_for(keeping: 
         recount.unproved.values()
     )
     assert not line.verify(settings, Interval(START + 6 * DAY_NS, START + 7 * DAY_NS), deep=True).unproved
+
+
+def test_nobody_misses_what_is_older_than_the_collector(keeping: MemoryPlant, monkeypatch: pytest.MonkeyPatch) -> None:
+    line, settings = keeping.line, keeping.settings
+    monkeypatch.setattr("cli.standing.schedule_states", lambda *_: {})
+    line.now_ns = lambda: START + 40 * DAY_NS
+    line.ledger.hand_over("line1", START + 30 * DAY_NS)
+    line.discover(settings)
+    found = sync_pass(line, settings, 60.0)
+    standing = standing_of(line, settings, Interval(START, found.up_to_ns))
+    assert standing.share == 1
+    assert not any(each.standing.gaps for each in standing.groups)
 
 
 def test_nothing_goes_before_it_is_proved(keeping: MemoryPlant) -> None:
