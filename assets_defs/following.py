@@ -62,6 +62,7 @@ def sync_pass(
             reach,
             Rhythm(settings.sync.lag, settings.sync.overlap, settings.lateness),
             now_ns=line.now_ns,
+            final_ns=lambda: line.final_ns(settings),
             slices_at_once=line.plant.limits.slices_at_once,
             listen=settings.sync.feed,
             on_slice=on_slice,

@@ -92,11 +92,15 @@ class Line:
 
     def wanted(self, settings: SourceSettings, span: Interval | None = None) -> Interval | None:
         """What of the span (or of all) the plant file asks for and is final enough to be moved now."""
-        end = min(settings.end or 2**63 - 1, self.now_ns() - settings.sync.lag)
+        end = self.final_ns(settings)
         if end <= settings.start:
             return None
         final = Interval(settings.start, end)
         return final if span is None else final.intersect(span)
+
+    def final_ns(self, settings: SourceSettings) -> int:
+        """Up to when the source is final enough to be moved now, and the plant file asks for it."""
+        return min(settings.end or 2**63 - 1, self.now_ns() - settings.sync.lag)
 
     def catalogue(self, settings: SourceSettings) -> list[Point]:
         """The source's points as the ledger knows them."""

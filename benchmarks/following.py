@@ -30,6 +30,7 @@ from benchmarks.scheduled import costs as dagster_costs
 from benchmarks.scheduled import dagster_dev, watched
 from pipelines.plant import load_plant
 from pipelines.timeline import DAY_NS, HOUR_NS, SECOND_NS, iso
+from pipelines.transfer import SliceResult
 from tests.contract.stand_in import running
 
 _PLANT = """
@@ -54,14 +55,24 @@ _CATCH_UP, _CAUGHT_UP_S = 10, 10.0
 
 @dataclass
 class Passes:
-    """Passes one after the other for a while. Of each: from and up to when it proved, and when it had done so, ns."""
+    """Passes one after the other for a while. Of each slice that they proved: from, up to when, and when it had been
+    done, ns; `edges` is up to when each group is proved."""
 
     proved: list[tuple[int, int, int]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     events: int = 0
+    edges: dict[str, int] = field(default_factory=dict)
+
+    def take(self, done: SliceResult) -> None:
+        """A slice that is through; second looks prove nothing new."""
+        group, end_ns = done.slice.group, done.slice.span.end_ns
+        edge_ns = self.edges.get(group, end_ns)
+        if done.state == "verified" and end_ns > edge_ns:
+            self.proved.append((edge_ns, end_ns, time.time_ns()))
+        self.edges[group] = max(edge_ns, end_ns)
 
     def lags_s(self) -> np.ndarray:
-        """Lags of events that are spread evenly over what each pass proved."""
+        """Lags of events that are spread evenly over what each slice proved."""
         spread = [done - np.linspace(start, end, 50, endpoint=False) for start, end, done in self.proved]
         weights = [np.full(50, (end - start) / 50) for start, end, _ in self.proved]
         lags, weight = np.concatenate(spread), np.concatenate(weights)
@@ -71,8 +82,16 @@ class Passes:
     def figures(self) -> dict[str, float]:
         lags = self.lags_s()
         return {
-            "passes": len(self.proved),
-            **({"events": self.events, "pass_p50_s": round(float(np.median(self.seconds)), 2)} if self.seconds else {}),
+            **(
+                {
+                    "passes": len(self.seconds),
+                    "events": self.events,
+                    "pass_p50_s": round(float(np.median(self.seconds)), 2),
+                }
+                if self.seconds
+                else {}
+            ),
+            "steps": len(self.proved),
             "lag_p50_s": round(float(np.quantile(lags, 0.5)), 2),
             "lag_p95_s": round(float(np.quantile(lags, 0.95)), 2),
             "lag_max_s": round(float(lags.max()), 2),
@@ -82,22 +101,21 @@ class Passes:
 def follow(line: Line, seconds: float, until: subprocess.Popen[bytes] | None = None) -> Passes:
     """Passes for so long, or until the process ends; those before that catch up do not count."""
     settings = line.plant.source[0]
+    before = Passes()
     for _ in range(_CATCH_UP):
         began_s = time.monotonic()
-        edge_ns = sync_pass(line, settings, 60.0).up_to_ns
+        sync_pass(line, settings, 60.0, before.take)
         if time.monotonic() - began_s < _CAUGHT_UP_S:
             break
-    found = Passes()
+    found = Passes(edges=before.edges)
     end_s = time.monotonic() + seconds
     while time.monotonic() < end_s and (until is None or until.poll() is None):
         began_s = time.monotonic()
-        done = sync_pass(line, settings, 60.0)
+        done = sync_pass(line, settings, 60.0, found.take)
         if done.problems or done.unproved:
             sys.exit(f"not everything was proved: {done.problems} {dict(list(done.unproved.items())[:3])}")
-        found.proved.append((edge_ns, done.up_to_ns, time.time_ns()))
         found.seconds.append(time.monotonic() - began_s)
         found.events += done.events
-        edge_ns = done.up_to_ns
         time.sleep(max(0.0, settings.sync.every / SECOND_NS - found.seconds[-1]))
     return found
 

@@ -45,7 +45,8 @@ class _Duty:
 
 
 class SyncPass(Ground):
-    """Runs over all groups of one source. `reach` is from the handover to what is final now."""
+    """Runs over all groups of one source. `reach` is from the handover to what is final now, `final_ns` says what is
+    final when it is asked: a group's newest reaches up to when its turn comes."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class SyncPass(Ground):
         rhythm: Rhythm,
         *,
         now_ns: Callable[[], int],
+        final_ns: Callable[[], int] | None = None,
         slices_at_once: int = 3,
         listen: bool = True,
         on_slice: Callable[[SliceResult], None] = lambda _: None,
@@ -66,7 +68,9 @@ class SyncPass(Ground):
         )
         self.reach, self.rhythm = reach, rhythm
         self.result = PassResult()
+        self._final_ns = final_ns or (lambda: reach.end_ns)
         self._at_once = slices_at_once
+        self._turns = asyncio.Semaphore(slices_at_once)
         self._slots = asyncio.Semaphore(slices_at_once)
         self._alone = {group: asyncio.Lock() for group in points_by_group}  # one lease a group, one duty at a time
         self._doubts: list[_Duty] = []
@@ -102,7 +106,7 @@ class SyncPass(Ground):
 
         async def read(group: str) -> None:
             coverage = await asyncio.to_thread(self.ledger.coverage, self.source, group)
-            _, landed = await self._gaps(group, coverage)
+            _, landed = await self._gaps(group, coverage, self.reach)
             if landed or not self.points[group]:
                 return
             try:
@@ -116,12 +120,18 @@ class SyncPass(Ground):
 
     async def _newest(self, group: str) -> None:
         """The newest gap of a group, with the overlap before it."""
-        coverage = await asyncio.to_thread(self.ledger.coverage, self.source, group)
-        gaps, _ = await self._gaps(group, coverage)
-        if gaps and gaps[0].end_ns == self.reach.end_ns:
-            told = self._watching is not None and self._watching.unbroken(group)  # of what came late, too
-            overlap = None if told else overlap_before(gaps[0], coverage, self.rhythm.overlap_ns)
-            await self._do(_Duty(group, gaps[0]), overlap)
+        async with self._turns:
+            reach = Interval(self.reach.start_ns, max(self.reach.end_ns, self._latest_ns()))
+            coverage = await asyncio.to_thread(self.ledger.coverage, self.source, group)
+            gaps, _ = await self._gaps(group, coverage, reach)
+            if gaps and gaps[0].end_ns == reach.end_ns:
+                told = self._watching is not None and self._watching.unbroken(group)  # of what came late, too
+                overlap = None if told else overlap_before(gaps[0], coverage, self.rhythm.overlap_ns)
+                await self._do(_Duty(group, gaps[0]), overlap)
+
+    def _latest_ns(self) -> int:
+        """What is final now, in the windows that this pass knows."""
+        return min(self._final_ns(), self.windows[-1].end_ns)
 
     async def _duties(self) -> list[_Duty]:
         """Gaps of all groups newest first, then looks, the longest due first."""
@@ -134,7 +144,7 @@ class SyncPass(Ground):
         )
         for group in self.points:
             coverage = await asyncio.to_thread(self.ledger.coverage, self.source, group)
-            missing, landed = await self._gaps(group, coverage)
+            missing, landed = await self._gaps(group, coverage, self.reach)
             gaps += [_Duty(group, span) for span in missing]
             gaps += [_Duty(group, record.slice.span, resume=record) for record in landed]
             mine = [look for look in looks if look.group == group]
@@ -167,15 +177,17 @@ class SyncPass(Ground):
         open_span = Interval(max(first_ns, self.windows[0].start_ns), self.reach.end_ns)
         return list(split_at(open_span, self.reach.start_ns))
 
-    async def _gaps(self, group: str, coverage: Sequence[Interval]) -> tuple[list[Interval], list[SliceRecord]]:
-        """What is to be pulled, newest first, and what was landed and only waits for the store."""
-        missing = gaps_newest_first(self.reach, coverage)
+    async def _gaps(
+        self, group: str, coverage: Sequence[Interval], reach: Interval
+    ) -> tuple[list[Interval], list[SliceRecord]]:
+        """What of the reach is to be pulled, newest first, and what was landed and only waits for the store."""
+        missing = gaps_newest_first(reach, coverage)
         landed: list[SliceRecord] = []
-        for gap in subtract([self.reach], coverage):
+        for gap in subtract([reach], coverage):
             history = await asyncio.to_thread(self.ledger.history, self.source, group, gap)
             landed += resumable(history, gap)
         if landed:
-            missing = gaps_newest_first(self.reach, [*coverage, *(record.slice.span for record in landed)])
+            missing = gaps_newest_first(reach, [*coverage, *(record.slice.span for record in landed)])
         return missing, landed
 
     async def _work_off(self, duties: list[_Duty], until_s: float) -> list[_Duty]:
@@ -275,7 +287,7 @@ class SyncPass(Ground):
     async def _edge_ns(self, group: str) -> int:
         for part in await asyncio.to_thread(self.ledger.coverage, self.source, group):
             if part.start_ns <= self.reach.start_ns <= part.end_ns:
-                return min(part.end_ns, self.reach.end_ns)
+                return part.end_ns
         return self.reach.start_ns
 
     @staticmethod

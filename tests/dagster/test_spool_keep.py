@@ -17,7 +17,7 @@ from resources.plc4x import SpoolReader, SpoolSource, SpoolWriter
 from tests.dagster.conftest import MemoryPlant, in_memory
 
 START = parse("2026-01-01")
-DAYS = 8
+DAYS = 5
 PLANT = """
 [plant]
 name = "keeping"
@@ -57,7 +57,7 @@ def folder_of(memory: MemoryPlant) -> Path:
 
 @pytest.fixture
 def keeping(tmp_path: Path) -> Iterator[MemoryPlant]:
-    """Eight days, a segment each six hours; the one that holds the last hour is still written."""
+    """Days, with a segment each six hours; the one that holds the last hour is still written."""
     file = tmp_path / "ferry.toml"
     file.write_text(PLANT, encoding="utf-8")
     with in_memory(file) as memory:
@@ -82,17 +82,19 @@ def test_what_is_old_and_proved_goes_and_is_neither_lost_nor_asked_for(keeping: 
     line, settings = keeping.line, keeping.settings
     found = sync_pass(line, settings, 60.0)
     assert not found.problems
-    assert first_ns(keeping) == START + 5 * DAY_NS
+    assert first_ns(keeping) == START + (DAYS - 3) * DAY_NS
     swept = sweep(line, settings, 60.0, deep=True)
     assert not swept.problems
     assert not swept.drift
-    recount = line.verify(settings, Interval(START, START + 8 * DAY_NS - HOUR_NS), deep=False)
+    recount = line.verify(settings, Interval(START, START + DAYS * DAY_NS - HOUR_NS), deep=False)
     assert not recount.drift
     assert recount.landed_events == recount.stored_events == 3 * (DAYS * 24 - 1)
     assert {"the spool has let go of what it held there; what was landed of it stands"} == set(
         recount.unproved.values()
     )
-    assert not line.verify(settings, Interval(START + 6 * DAY_NS, START + 7 * DAY_NS), deep=True).unproved
+    assert not line.verify(
+        settings, Interval(START + (DAYS - 2) * DAY_NS, START + (DAYS - 1) * DAY_NS), deep=True
+    ).unproved
 
 
 def test_nobody_misses_what_is_older_than_the_collector(keeping: MemoryPlant, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,5 +128,5 @@ def test_a_tag_that_is_new_has_nothing_where_the_spool_let_go(keeping: MemoryPla
     line.discover(settings)
     found = sync_pass(line, settings, 60.0)
     assert not found.problems
-    assert not line.ledger.exclusions("line1", None, Interval(START, START + 9 * DAY_NS))
-    assert line.verify(settings, Interval(START + 6 * DAY_NS, found.up_to_ns), deep=True).source_events
+    assert not line.ledger.exclusions("line1", None, Interval(START, START + (DAYS + 1) * DAY_NS))
+    assert line.verify(settings, Interval(START + (DAYS - 2) * DAY_NS, found.up_to_ns), deep=True).source_events

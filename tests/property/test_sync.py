@@ -117,7 +117,7 @@ def assert_exact(plant: Followed) -> None:
 steps = st.sets(st.integers(1, STEPS - 1))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(happening, max_size=30), st.lists(st.integers(1, 80), max_size=3), steps, st.booleans(), steps)
 def test_followed_to_the_end(
     happenings: list[tuple], kills: list[int], missed: set[int], telling: bool, forgets: set[int]
@@ -140,7 +140,7 @@ def test_followed_to_the_end(
         assert_exact(plant)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(happening, max_size=20))
 def test_counts_alone_find_what_changes_a_count(happenings: list[tuple]) -> None:
     """Without the deep sweep: late and removed events are found by the looks before all settles."""
@@ -158,7 +158,7 @@ def test_counts_alone_find_what_changes_a_count(happenings: list[tuple]) -> None
         assert plant.stored() == plant.source.events.to_pylist()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(dense, min_size=5, max_size=40), st.lists(st.integers(1, 80), max_size=3), steps)
 def test_what_the_feed_tells_is_mended_without_a_deep_sweep(
     happenings: list[tuple], kills: list[int], missed: set[int]

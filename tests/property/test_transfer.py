@@ -109,7 +109,7 @@ def assert_proved(plant: Plant) -> None:
     assert found["source_events"] == found["landed_events"] == found["stored_events"] == len(plant.source.events)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plants, st.lists(st.integers(1, 60), max_size=4))
 def test_killed_anywhere_then_once_to_the_end(rows: list[tuple], kills: list[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -122,7 +122,7 @@ def test_killed_anywhere_then_once_to_the_end(rows: list[tuple], kills: list[int
         assert_proved(plant)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plants, plants, st.lists(st.integers(1, 60), max_size=3))
 def test_edited_history_restated_under_kills(before: list[tuple], after: list[tuple], kills: list[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
