@@ -23,6 +23,10 @@ _QUALITIES = {
     "REMOTE_ERROR": Quality.BAD_DEVICE,
 }
 """By the name of PLC4X's response code; BAD for the others. `detail` of a reading is the code's number."""
+_INTEGERS = frozenset(
+    f"Plc{name}" for name in ("SINT", "USINT", "INT", "UINT", "DINT", "UDINT", "LINT", "BYTE", "WORD", "DWORD")
+)
+_FLOATS = frozenset({"PlcREAL", "PlcLREAL"})
 _OUT_OF_RANGE = "INVALID_ADDRESS"
 _ALONE = frozenset({_OUT_OF_RANGE, "INTERNAL_ERROR", "UNSUPPORTED"})
 """Codes that PLC4X gives to the neighbours of the tag that has earned them, too."""
@@ -104,7 +108,7 @@ class Plc4jConnection:
         if value is None:
             return Reading((), int(Quality.BAD_CONFIG), reason="the driver reads no value of this type")
         items = value.getList() if value.isList() else [value]
-        return Reading(tuple(_plain(item.getObject()) for item in items), int(Quality.GOOD))
+        return Reading(tuple(_plain(item) for item in items), int(Quality.GOOD))
 
 
 def _bad(code: Any) -> Reading:
@@ -112,15 +116,17 @@ def _bad(code: Any) -> Reading:
     return Reading((), int(_QUALITIES.get(name, Quality.BAD)), int(code.getValue()), name)
 
 
-def _plain(value: Any) -> bool | int | float | str:
-    """A Java object as Python's own: getObject of PLC4X, whose typed getters overflow silently."""
-    if isinstance(value, jpype.JBoolean | bool):
-        return bool(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value)
-    text = str(value)
-    if isinstance(value, jpype.JClass("java.math.BigInteger")):
-        return int(text)
-    return text
+def _plain(item: Any) -> bool | int | float | str:
+    """A value of PLC4X as Python's own, by the getter that is exact for its type: others overflow silently.
+
+    A boxed number would never be freed (JPype 1.7.1, issue 1379), so getObject is for what is none of these.
+    """
+    kind = type(item).__name__.rsplit(".", 1)[-1]
+    if kind in _INTEGERS:
+        return int(item.getLong())
+    if kind in _FLOATS:
+        return float(item.getDouble())
+    if kind == "PlcBOOL":
+        return bool(item.getBoolean())
+    value = item.getObject()
+    return int(str(value)) if isinstance(value, jpype.JClass("java.math.BigInteger")) else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import os
 import signal
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,24 @@ def test_bits_arrays_and_numbers_that_are_none(connection: Plc4jConnection) -> N
     ]  # fmt: skip
     found = read(connection, tags)
     assert [reading.values for reading in found] == [(True,), (False,), (1, 2, 3, 4, 5), (math.inf,)]
+
+
+def test_what_was_read_is_freed(connection: Plc4jConnection) -> None:
+    """A collector reads for months."""
+    tags = [
+        Tag(f"{kind}{place}", "press", f"holding-register:{place * 4 + 1}", kind, "number", SECOND_NS, "all")
+        for kind in ("DINT", "REAL", "LREAL") for place in range(20)
+    ]  # fmt: skip
+    connection.read(tags)
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            connection.read(tags)
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100 * len(tags), "bytes; every boxed number would be 24 or more"
 
 
 def test_a_bad_tag_is_bad_alone(connection: Plc4jConnection) -> None:
