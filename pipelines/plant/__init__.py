@@ -5,13 +5,14 @@ Secrets never stand in it: only the names of environment variables that hold the
 
 from pipelines.plant.reading import load_plant, secret
 from pipelines.plant.sections import PARTITIONS_MAX, Email, Notify, Plant, Retention
-from pipelines.plant.sources import Auth, Channel, Connection, Simulate, SourceSettings, Sweep, Sync
+from pipelines.plant.sources import PLC4PY, Auth, Channel, Connection, Simulate, SourceSettings, Sweep, Sync
 from pipelines.plant.spans import duration_ns, expiry_ns, quiet_span
 from pipelines.plant.tag_map import KINDS, load_tags, write_tags
 
 __all__ = [
     "KINDS",
     "PARTITIONS_MAX",
+    "PLC4PY",
     "Auth",
     "Channel",
     "Connection",

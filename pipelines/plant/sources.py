@@ -12,6 +12,8 @@ from pipelines.timeline import DAY_NS, MINUTE_NS, SECOND_NS, Interval, days, mon
 
 OPC_UA = "opc.tcp://"
 """What the urls of OPC UA servers begin with."""
+PLC4PY = "plc4py:"
+"""What the urls begin with that go to plc4py, without this prefix, and not to PLC4J."""
 
 
 class Auth(Section):
@@ -95,7 +97,9 @@ class Connection(Channel):
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")
     url: str = Field("", pattern=r"^([a-z][a-z0-9+.:-]*://\S+)?$")
-    """PLC4X: `modbus-tcp:tcp://host:502?…`, `s7://host`, …; OPC UA: `opc.tcp://host:4840/path`."""
+    """PLC4X: `modbus-tcp:tcp://host:502?…`, `s7://host`, …; OPC UA: `opc.tcp://host:4840/path`.
+
+    `plc4py:` stands before a url for Apache's plc4py, an optional library."""
     timeout: Duration = 2 * SECOND_NS
     """A cycle that is not answered by then is missed, and the connection is made anew."""
     auth: Auth = Auth()
@@ -108,6 +112,10 @@ class Connection(Channel):
     @property
     def opc_ua(self) -> bool:
         return self.simulate == "opcua" or self.url.startswith(OPC_UA)
+
+    @property
+    def plc4py(self) -> bool:
+        return self.url.startswith(PLC4PY)
 
     @model_validator(mode="after")
     def _of_opc_ua(self) -> Connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.plant import Plant, SourceSettings
+from pipelines.plant import PLC4PY, Plant, SourceSettings
 from pipelines.ports import PlcConnection, Stop, Tag
 from pipelines.timeline import SECOND_NS
 from resources.opcua.client import Login
@@ -13,6 +13,8 @@ from resources.opcua.connection import OpcUaConnection
 from resources.plc4x.addresses import address_error
 from resources.plc4x.jvm import plc4j
 from resources.plc4x.plc4j import Plc4jConnection
+from resources.plc4x.plc4py_addresses import address_error as plc4py_address_error
+from resources.plc4x.plc4py_connection import Plc4pyConnection
 
 _SESSION_S = 60.0
 """A session that nobody ended, after a kill, is a session less of those that a server has: not for long."""
@@ -23,7 +25,7 @@ def connections(
 ) -> dict[str, PlcConnection]:
     """By name; nothing is connected yet, and without `subscribe` all is polled.
 
-    Raises Stop naming each address that no server can know, Unreachable where PLC4X cannot be had.
+    Raises Stop naming each address that no server can know, Unreachable where PLC4X or plc4py cannot be had.
     """
     found: dict[str, PlcConnection] = {}
     wrong: list[str] = []
@@ -35,6 +37,10 @@ def connections(
             opening = Login.of(plant, each, each.url, each.timeout / SECOND_NS, session_s)
             found[each.name] = OpcUaConnection(each.name, opening, subscribe=each.subscribe and subscribe)
             errors = [(tag, opcua_address_error(tag.address)) for tag in mine]
+        elif each.plc4py:
+            url = each.url.removeprefix(PLC4PY)
+            found[each.name] = Plc4pyConnection(url, each.timeout / SECOND_NS)
+            errors = [(tag, plc4py_address_error(url, tag)) for tag in mine]
         else:
             java = plc4j([plant.folder / jar for jar in settings.jars])
             found[each.name] = Plc4jConnection(java, each.url, each.timeout / SECOND_NS)
