@@ -110,11 +110,13 @@ class SyncPass(Ground):
             if landed or not self.points[group]:
                 return
             try:
-                self.result.told += await watching.read(group, self.points[group], coverage, settled_until_ns)
+                told = await watching.read(group, self.points[group], coverage, settled_until_ns)
             except Unreachable:
                 raise
             except Retry as error:
                 self.result.troubles.add(str(error), f"{group}, the change feed")
+            else:
+                self.result.told += told  # not over the await: groups are read at the same time
 
         await self._all(read(group) for group in self.points)
 
