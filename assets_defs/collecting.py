@@ -33,7 +33,7 @@ def collecting(plant: Plant, settings: SourceSettings, *, snapshot: bool = False
     """
     tags = load_tags(settings, plant.folder)
     outside = Outside(plant)
-    folder = outside.spool(settings)
+    folder = plant.spool_dir(settings.name)
     scans = scans_of(tags)
     plcs = connections(plant, outside.located(settings), tags, subscribe=not snapshot)
     writer = SpoolWriter(folder)

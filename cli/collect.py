@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,8 +79,17 @@ def _tell(session: Session, settings: SourceSettings, collector: Collector, read
         found = _figures(collector)
         session.screen.say(
             f"{settings.name}: {found['cycles']:,} cycles read, {found['missed']:,} missed, {found['bad']:,} bad "
-            f"readings, spool {reader.size_bytes() / 1e6:,.1f} MB"
+            f"readings, spool {reader.size_bytes() / 1e6:,.1f} MB{_behind(reader.folder)}"
         )
+
+
+def _behind(spool: Path) -> str:
+    """How far IoTDB is behind, as far as the forwarder has told."""
+    from cli.forwarding import stored_to_ns
+    from cli.progress import duration
+
+    stored_ns = stored_to_ns(spool)
+    return "" if stored_ns is None else f", IoTDB {duration((time.time_ns() - stored_ns) / 1e9)} behind"
 
 
 def _figures(collector: Collector) -> dict[str, Any]:

@@ -23,6 +23,7 @@ _GAUGES = {
     "quarantined_spans": "Spans that wait for a person",
     "catalogue_age_seconds": "Since the source was asked for its points",
     "events_per_second": "Of the newest run",
+    "spool_bytes": "What the spool of PLCs takes on disk",
     "request_budget_used_ratio": "Rate of the newest requests beside requests_per_s",
 }
 _CAUSES = {NEWCOMER: "newcomer", DRIFT: "drift", TOLD: "changed"}
@@ -64,6 +65,7 @@ class Figures:
             "quarantined_spans": sum(len(each.standing.quarantined) for each in groups),
             "catalogue_age_seconds": found.catalogue_age_s,
             "events_per_second": found.pace.events_per_s if found.pace else None,
+            "spool_bytes": found.spool_bytes,
             "request_budget_used_ratio": budget_used,
         }
         for name, value in values.items():

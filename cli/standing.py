@@ -15,6 +15,7 @@ from pipelines.ledger import Standing, current, newest_first
 from pipelines.plant import SourceSettings
 from pipelines.ports import SliceRecord
 from pipelines.timeline import SECOND_NS, Interval, iso
+from resources.plc4x import SpoolReader
 
 _AT_WORK_NS = 60 * SECOND_NS
 """A ledger that moved so lately probably belongs to a backfill that is running."""
@@ -68,6 +69,8 @@ class SourceStanding:
     followed_to_ns: int | None
     """All since the handover is covered up to here; None where nobody follows the source."""
     schedules: dict[str, str]
+    spool_bytes: int | None
+    """What the spool of PLCs takes on disk; None for other sources."""
 
     @property
     def share(self) -> float:
@@ -106,6 +109,7 @@ class SourceStanding:
             "lag_s": None if self.lag_s is None else round(self.lag_s, 1),
             "followed_to": None if self.followed_to_ns is None else iso(self.followed_to_ns),
             "schedules": self.schedules,
+            "spool_bytes": self.spool_bytes,
             "left_s": None if self.left_s is None else round(self.left_s, 1),
             "unproved_points": len(self.unproved),
             "unproved": [{"point": point, "reason": why} for point, why in sorted(self.unproved.items())],
@@ -145,6 +149,7 @@ def standing_of(line: Line, settings: SourceSettings, span: Interval) -> SourceS
         group_lag_s={group: (time.time_ns() - to_ns) / SECOND_NS for group, to_ns in followed.items()},
         followed_to_ns=followed_to_ns,
         schedules=schedule_states(line.plant, settings),
+        spool_bytes=SpoolReader(line.plant.spool_dir(settings.name)).size_bytes() if settings.connection else None,
     )
 
 

@@ -58,6 +58,8 @@ def _show(screen: Screen, found: SourceStanding) -> None:
     if found.lag_s is not None:
         since = "" if found.followed_to_ns is None else f"followed up to {iso(found.followed_to_ns)}: "
         screen.say(f"{since}{duration(found.lag_s)} behind the source's clock")
+    if found.spool_bytes is not None:
+        screen.say(f"its spool takes {found.spool_bytes / 1e6:,.1f} MB")
     if found.schedules:
         screen.say("schedules: " + ", ".join(f"{name} {state}" for name, state in found.schedules.items()))
     if found.events or found.unproved:

@@ -129,12 +129,8 @@ class Outside:
             return OpcUaSource.from_settings(self.plant, settings, self.url(settings), budget)
         tags = load_tags(settings, self.plant.folder)
         clocks = [each.name for each in settings.connection if each.opc_ua]
-        spool = SpoolReader(self.spool(settings))
+        spool = SpoolReader(self.plant.spool_dir(settings.name))
         return SpoolSource(settings.name, tags, spool, settings.points, settings.exclude, clocks)
-
-    def spool(self, settings: SourceSettings) -> Path:
-        """Where the readings of a source of PLCs are kept first."""
-        return self.plant.state_dir / "spool" / settings.name
 
     def budget_used(self, settings: SourceSettings) -> float | None:
         """How much of its request budget a source was asked of late, 0 to 1; None where it was not asked yet."""

@@ -142,6 +142,10 @@ class Plant(Section):
     def landing_dir(self) -> Path:
         return self.state_dir / (self.landing.uri or "landing")
 
+    def spool_dir(self, source: str) -> Path:
+        """Where the readings of a source of PLCs are kept first."""
+        return self.state_dir / "spool" / source
+
     @property
     def exports_dir(self) -> Path:
         return self.state_dir / (self.exports.uri or "exports")

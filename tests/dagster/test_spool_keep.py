@@ -106,6 +106,7 @@ def test_nobody_misses_what_is_older_than_the_collector(keeping: MemoryPlant, mo
     found = sync_pass(line, settings, 60.0)
     standing = standing_of(line, settings, Interval(START, found.up_to_ns))
     assert standing.share == 1
+    assert standing.spool_bytes
     assert not any(each.standing.gaps for each in standing.groups)
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from assets_defs.following import sync_pass
 from assets_defs.line import open_line
+from cli.forwarding import stored_to_ns
 from pipelines.plant import load_plant
 from pipelines.timeline import MILLISECOND_NS, SECOND_NS, Interval
 from resources.embedded.ports import choose
@@ -96,6 +97,7 @@ def test_what_is_read_arrives_once_and_what_is_missed_is_told(write_plant: Any, 
                     each.state == "verified" and each.events for each in line.ledger.history("line1", None, ALL)
                 )
             )
+            wait_for(lambda: stored_to_ns(spool))
             [forwarder] = psutil.Process(collector.pid).children()
             os.kill(collector.pid, signal.SIGKILL)
             collector.wait()
