@@ -235,11 +235,12 @@ class Line:
         handover_ns = self.ledger.handover(settings.name)
         if handover_ns is None or settings.end:
             return {}
+        began_ns = max(handover_ns, settings.start)
         return {
             group: part.end_ns
             for group in self.groups(settings)
             for part in self.ledger.coverage(settings.name, group)
-            if part.start_ns <= handover_ns < part.end_ns
+            if part.start_ns <= began_ns < part.end_ns
         }
 
     def hand_over(self, settings: SourceSettings) -> int:

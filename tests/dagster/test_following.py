@@ -7,9 +7,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets_defs.following import sync_pass
 from pipelines.ports import Stop, Unreachable
 from pipelines.timeline import HOUR_NS, Interval, parse
-from tests.dagster.conftest import POINTS, MemoryPlant, events_of
+from tests.dagster.conftest import PLANT, POINTS, MemoryPlant, events_of, in_memory
 from tests.dagster.event_log import SAMPLES, failure, materializations, observations
 
 NOW_NS = parse("2026-01-03T12:00:00Z")
@@ -137,3 +138,16 @@ def test_a_pass_that_overruns_is_not_doubled(followed: MemoryPlant, stored_insta
     assert "not finished" in (skipped.skip_message or "")
     stored_instance.report_run_failed(run)
     assert len(tick().run_requests or []) == 1
+
+
+def test_a_source_whose_start_is_in_the_hour_of_the_handover_is_followed_all_the_same(write_plant: Any) -> None:
+    text = PLANT.replace("end = 2026-01-04T00:00:00Z\n", "").replace(
+        "start = 2026-01-01T00:00:00Z", "start = 2026-01-03T11:20:00Z"
+    )
+    with in_memory(write_plant(text=text)) as found:
+        found.line.now_ns = lambda: NOW_NS
+        found.source.events = events_of(POINTS, 60)
+        settings = found.line.plant.source[0]
+        assert settings.start > found.line.hand_over(settings)
+        done = sync_pass(found.line, settings, 60.0)
+        assert set(found.line.followed_to(settings).values()) == {done.up_to_ns}
