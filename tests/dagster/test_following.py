@@ -9,7 +9,7 @@ import pytest
 
 from assets_defs.following import sync_pass
 from pipelines.ports import Stop, Unreachable
-from pipelines.timeline import HOUR_NS, Interval, parse
+from pipelines.timeline import HOUR_NS, MINUTE_NS, Interval, parse
 from tests.dagster.conftest import PLANT, POINTS, MemoryPlant, events_of, in_memory
 from tests.dagster.event_log import SAMPLES, failure, materializations, observations
 
@@ -145,7 +145,7 @@ def test_a_source_whose_start_is_in_the_hour_of_the_handover_is_followed_all_the
         "start = 2026-01-01T00:00:00Z", "start = 2026-01-03T11:20:00Z"
     )
     with in_memory(write_plant(text=text)) as found:
-        found.line.now_ns = lambda: NOW_NS
+        found.line.now_ns = lambda: NOW_NS - 10 * MINUTE_NS
         found.source.events = events_of(POINTS, 60)
         settings = found.line.plant.source[0]
         assert settings.start > found.line.hand_over(settings)
