@@ -12,6 +12,7 @@ from pipelines.ports import Retry, Source, Store, Unreachable
 from pipelines.sync import AwayStore, PassResult, Rhythm, Sweeping, SweepResult, SyncPass
 from pipelines.timeline import Interval
 from pipelines.transfer import SliceResult
+from resources.plc4x import tell_stored
 
 DISCOVER_EVERY_S = 3_600.0
 """So old the catalogue may get while a source is followed."""
@@ -67,11 +68,15 @@ def sync_pass(
             listen=settings.sync.feed,
             on_slice=on_slice,
         )
-        found = await run.run(until_s)
-        await line.make_room(settings, source)
-        return found
+        try:
+            await line.make_room(settings, source)  # first: the pass may need it
+        except OSError as error:
+            run.result.troubles.add(f"the spool cannot let go of what is old: {error}")
+        return await run.run(until_s)
 
     found = line.with_source(settings, work)
+    if settings.connection:
+        tell_stored(line.plant.spool_dir(settings.name), found.up_to_ns)
     if found.waiting:
         line.reconnect()  # so that the next pass starts a server of ours that has died
     return found

@@ -17,13 +17,13 @@ import pyarrow as pa
 
 from pipelines.journal import JournalSource
 from pipelines.landing import Landing
-from pipelines.ledger import Standing, standing
+from pipelines.ledger import Standing, current, standing
 from pipelines.planning import Density
 from pipelines.plant import Plant, SourceSettings, expiry_ns
 from pipelines.points import Point, group_label, in_group, merge_catalogue, selected
 from pipelines.ports import Kept, Source, Stop, Store
 from pipelines.timeline import HOUR_NS, Interval, merge, subtract
-from pipelines.transfer import Bounds, PairResult, Recount, RectangleRun, SliceResult, Transfer, recount
+from pipelines.transfer import PROVISIONAL, Bounds, PairResult, Recount, RectangleRun, SliceResult, Transfer, recount
 from resources.embedded import Progress
 from resources.iotdb import IoTDBStore
 from resources.outside import Outside
@@ -262,23 +262,26 @@ class Line:
         return self.ledger.hand_over(settings.name, self.with_source(settings, begins) // HOUR_NS * HOUR_NS)
 
     async def make_room(self, settings: SourceSettings, source: Source) -> None:
-        """Lets a source of our own keeping go of what is old enough, landed and proved in the store."""
+        """Lets a source of our own keeping go of what is old, landed and proved. Raises OSError on a full disk."""
         if settings.spool_keep is None or not isinstance(source, Kept):
             return
-        first_ns, before_ns = await source.first_ns(), self.now_ns() - settings.spool_keep
-        if first_ns is None or first_ns >= before_ns:
-            return
-        before_ns = await asyncio.to_thread(self._proved_until, settings, Interval(first_ns, before_ns))
-        await source.let_go(before_ns)
+        old = await source.spare(self.now_ns() - settings.spool_keep)
+        if old is not None:
+            await source.let_go(await asyncio.to_thread(self._proved_until, settings, old))
 
     def _proved_until(self, settings: SourceSettings, span: Interval) -> int:
-        """Up to when all groups are covered without an exception, `span.end_ns` at most."""
-        followed = self.followed_to(settings)
-        if followed.keys() != set(self.groups(settings)):
-            return span.start_ns
+        """Up to when all groups are covered, settled and without an exception, `span.end_ns` at most."""
+        if span.end_ns <= settings.start:  # nobody asks for it
+            return span.end_ns
+        span = Interval(max(span.start_ns, settings.start), span.end_ns)
         live = {point.id for point in self.catalogue(settings)}
-        doubted = [each for each in self.ledger.exclusions(settings.name, None, span) if each.point in live]
-        return min([span.end_ns, *followed.values(), *(each.span.start_ns for each in doubted)])
+        wrong = [each.span for each in self.ledger.exclusions(settings.name, None, span) if each.point in live]
+        history = self.ledger.history(settings.name, None, span)
+        for group in self.groups(settings):
+            wrong += subtract([span], self.ledger.coverage(settings.name, group))
+            mine = [record for record in history if record.slice.group == group]
+            wrong += [each.span for each in current(mine, span) if each.record.note == PROVISIONAL]
+        return min([span.end_ns, *(each.start_ns for each in wrong)])
 
     def with_source(self, settings: SourceSettings, work: Callable[[Source], Awaitable[T]]) -> T:
         """Does `work` with a client of the source, which is closed in the end."""

@@ -39,6 +39,7 @@ def collect(session: Session, source_name: str | None, no_forward: bool) -> int:
         screen.note(f"{settings.name}: {len(ready.tags):,} tags over {plcs:,} connections, spooled in {ready.folder}")
         teller = threading.Thread(target=_tell, args=(session, settings, ready.collector, ready.spool), daemon=True)
         try:
+            ready.collector.recall()  # before anybody calls these hours empty
             if forwarder:
                 forwarder.start()
             teller.start()
@@ -85,8 +86,8 @@ def _tell(session: Session, settings: SourceSettings, collector: Collector, read
 
 def _behind(spool: Path) -> str:
     """How far IoTDB is behind, as far as the forwarder has told."""
-    from cli.forwarding import stored_to_ns
     from cli.progress import duration
+    from resources.plc4x import stored_to_ns
 
     stored_ns = stored_to_ns(spool)
     return "" if stored_ns is None else f", IoTDB {duration((time.time_ns() - stored_ns) / 1e9)} behind"

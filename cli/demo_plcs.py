@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assets_defs.collecting import collecting
-from assets_defs.following import sync_pass
-from pipelines.ports import Retry
+from assets_defs.following import alone, sync_pass
+from pipelines.ports import Retry, Unreachable
 from pipelines.timeline import Interval
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pipelines.transfer import Recount
 
 SECONDS = 10
-_PATIENCE_S = 60.0
+_PATIENCE_S = 300.0
 _POLL_S = 0.5
 
 
@@ -40,10 +41,19 @@ def plcs_of(line: Line) -> SourceSettings | None:
     return next(found, None)
 
 
-def read_plcs(line: Line, settings: SourceSettings) -> PlcsRead:
-    """Collects for some seconds, then follows until all of it is stored. Raises Retry while a collector runs already,
-    or when the store takes nothing."""
-    with collecting(line.plant, settings) as ready:
+def read_plcs(line: Line, settings: SourceSettings) -> PlcsRead | None:
+    """Collects for some seconds, then follows until all of it is stored; None while a collector runs already.
+
+    Raises Retry when the store takes nothing.
+    """
+    with ExitStack() as stack:
+        try:
+            ready = stack.enter_context(collecting(line.plant, settings))
+        except Unreachable:
+            raise
+        except Retry:
+            return None
+        ready.collector.recall()
         first_ns = line.now_ns()
         over = threading.Timer(SECONDS, ready.collector.stop)
         over.start()
@@ -54,7 +64,8 @@ def read_plcs(line: Line, settings: SourceSettings) -> PlcsRead:
         last_ns = ready.spool.last_ns() or first_ns
         counts = ready.collector.counts.values()
     line.discover(settings)
-    span = Interval(first_ns, _followed_past(line, settings, last_ns))
+    with alone(line, settings):
+        span = Interval(first_ns, _followed_past(line, settings, last_ns))
     recount = line.verify(settings, span, deep=True)
     cycles, missed = sum(each.cycles for each in counts), sum(each.missed for each in counts)
     return PlcsRead(settings, span, len(ready.tags), cycles, missed, recount)

@@ -11,20 +11,6 @@ from pathlib import Path
 
 _AGAIN_S = 5.0
 _PATIENCE_S = 20.0
-_STORED_TO = "stored-to"
-
-
-def tell_stored(spool: Path, up_to_ns: int) -> None:
-    """Leaves word for the collector of up to when all that it spooled is stored."""
-    (spool / _STORED_TO).write_text(str(up_to_ns), encoding="ascii")
-
-
-def stored_to_ns(spool: Path) -> int | None:
-    """What was told last; None where nothing was, or it is just being written."""
-    try:
-        return int((spool / _STORED_TO).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
 
 
 class Forwarder:

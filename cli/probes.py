@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from pipelines.plant import SourceSettings, load_tags
-from pipelines.ports import Retry, Stop, Unreachable
+from pipelines.ports import Stop, Unreachable
 from pipelines.timeline import SECOND_NS, parse
 from resources.budget import Budget
 from resources.opcua.browsing import browse
@@ -107,7 +107,7 @@ def _plcs(outside: Outside, settings: SourceSettings) -> str:
     for name, connection in connections(outside.plant, outside.located(settings), tags).items():
         try:
             connection.read([first[name]] if name in first else [])
-        except Retry as error:
+        except Exception as error:  # whatever it is, it is this PLC's
             silent[name] = str(error)
         finally:
             connection.close()

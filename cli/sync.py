@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.forwarding import tell_stored
 from cli.options import framed, source, span
 from cli.outcome import PROVED, UNPROVED
 from cli.session import Session
@@ -67,8 +66,6 @@ def _follow(session: Session, line: Line, settings: SourceSettings, parent: int 
                 with alone(line, settings):
                     found = sync_pass(line, settings, every_s)
                 _materialize(line, settings, found)
-                if parent is not None:
-                    tell_stored(line.plant.spool_dir(settings.name), found.up_to_ns)
             except Retry as error:
                 if str(error) != away:
                     session.screen.fail(f"{error}; trying again every {_AWAY_S:.0f} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -81,19 +82,14 @@ class Collector:
         self._threads = [
             threading.Thread(target=self._guarded, args=(self._poll, name), name=f"poll-{name}") for name in connections
         ]
-        self._by_connection: dict[str, list[tuple[Scan, Cadence]]] = {name: [] for name in connections}
-        self._asleep: list[tuple[str, Sequence[int]]] = []
-        for scan in scans:
-            self._by_connection[scan.connection].append((scan, Cadence(scan.interval_ns, began_ns)))
-            if scan.cycle in since:
-                slept = Cadence(scan.interval_ns, since[scan.cycle])
-                missed = range(slept.next_ns, began_ns, scan.interval_ns)
-                self._recorder.missed(scan.cycle, missed[:1], began_ns, scan.tags, _ASLEEP)
-                self._asleep.append((scan.cycle, missed[1:]))
+        self._scans = {scan: Cadence(scan.interval_ns, began_ns) for scan in scans}
+        self._asleep = {
+            scan: Cadence(scan.interval_ns, since[scan.cycle]).next_ns for scan in scans if scan.cycle in since
+        }
 
     def run(self) -> None:
         """Polls and spools. Raises what the spool raises: a collector that cannot keep what it reads ends."""
-        self._recall()
+        self.recall()
         for thread in self._threads:
             thread.start()
         try:
@@ -109,6 +105,24 @@ class Collector:
         if self._failure is not None:
             raise self._failure
 
+    def recall(self) -> None:
+        """Spools the cycles that were missed while nobody collected; it may have been months. Then the beat begins.
+
+        In the order of time over all scans, so that the next start goes on from where a kill has ended this.
+        """
+        while self._asleep and not self._stopped.is_set():
+            first_ns, now_ns = min(self._asleep.values()), self._now_ns()
+            beats_per_s = sum(SECOND_NS / scan.interval_ns for scan in self._asleep)
+            end_ns = min(first_ns + int(_AT_ONCE / beats_per_s * SECOND_NS) + 1, now_ns)
+            for scan, next_ns in list(self._asleep.items()):
+                missed = range(next_ns, end_ns, scan.interval_ns)
+                self._recorder.missed(scan.cycle, missed, now_ns, scan.tags, _ASLEEP)
+                self._asleep[scan] = next_ns + len(missed) * scan.interval_ns
+            self._flush()
+            if end_ns == now_ns:
+                self._scans = {scan: Cadence(scan.interval_ns, now_ns - 1) for scan in self._scans}
+                self._asleep.clear()
+
     def once(self) -> dict[str, list[tuple[Tag, Reading]]]:
         """Every scan once, now; by connection what was read of it, nothing of what was missed. Raises what the spool
         raises."""
@@ -121,13 +135,6 @@ class Collector:
     def stop(self) -> None:
         """Ends `run` soon; may be called from a signal handler."""
         self._stopped.set()
-
-    def _recall(self) -> None:
-        """What was missed while nobody collected, some at a time: it may have been months."""
-        for cycle, missed in self._asleep:
-            for place in range(0, len(missed), _AT_ONCE):
-                self._recorder.missed(cycle, missed[place : place + _AT_ONCE], self._now_ns(), (), _ASLEEP)
-                self._flush()
 
     def _flush(self) -> None:
         batch = self._recorder.take()
@@ -144,15 +151,13 @@ class Collector:
     def _all_of(self, name: str) -> list[tuple[Tag, Reading]]:
         breaker = Breaker()
         try:
-            return [
-                each for scan, _ in self._by_connection[name] for each in self._cycle(scan, self._now_ns(), breaker)
-            ]
+            return [each for scan, _ in self._of(name) for each in self._cycle(scan, self._now_ns(), breaker)]
         finally:
             self._connections[name].close()
 
     def _poll(self, name: str) -> None:
         """All scans of one connection, one after another: whichever is due first."""
-        mine, breaker = self._by_connection[name], Breaker()
+        mine, breaker = self._of(name), Breaker()
         if not mine:
             return
         while not self._stopped.is_set():
@@ -164,6 +169,9 @@ class Collector:
             self._missed(scan, missed, breaker.reason or _OVERRUN)
             if due_ns is not None:
                 self._cycle(scan, due_ns, breaker)
+
+    def _of(self, name: str) -> list[tuple[Scan, Cadence]]:
+        return [(scan, cadence) for scan, cadence in self._scans.items() if scan.connection == name]
 
     def _cycle(self, scan: Scan, due_ns: int, breaker: Breaker) -> list[tuple[Tag, Reading]]:
         count = self.counts[scan.connection]
@@ -177,7 +185,8 @@ class Collector:
             reason = str(error) if isinstance(error, FerryError) else f"{type(error).__name__}: {error}"
             if not isinstance(error, FerryError):
                 _log.exception("reading %s failed", scan.connection)
-            self._connections[scan.connection].close()  # the next try makes it anew
+            with contextlib.suppress(Exception):  # what cannot be closed is made anew by the next try all the same
+                self._connections[scan.connection].close()
             breaker.failed(self._now_ns(), reason, refused=isinstance(error, Stop))
             count.trouble = reason
             self._missed(scan, [due_ns], reason)

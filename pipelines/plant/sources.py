@@ -208,6 +208,8 @@ class SourceSettings(Channel):
                     "after would be gone"
                 )
             return self
+        if self.spool_keep is not None:
+            raise ValueError(f"source {self.name!r}: spool_keep is for PLCs; nothing else has a spool")
         if not self.place and self.simulate is None:
             key = "address" if self.kind == "wonderware" else "url"
             raise ValueError(f"source {self.name!r} needs {key} (or simulate, for a stand-in)")

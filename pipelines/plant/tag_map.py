@@ -29,6 +29,7 @@ KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(("CHAR", "WCHAR", "STRING", "WSTRING"), "string"),
 }  # IEC 61131-3, section 6.4.2, elementary data types
 _TYPE = re.compile(r"([A-Z]+)(\(\d+\))?(?:\[(\d+)\])?")
+_OWN = "[[source.tag]]"
 _Row = Mapping[str, str]
 
 
@@ -49,13 +50,13 @@ def load_tags(settings: SourceSettings, folder: Path) -> list[Tag]:
             tag.interval_ns == interval_ns,
             f"another interval than {first} in group {tag.group!r} of the connection: a group is read at once",
         )
-        mistakes += [f"{place}: {each}" for each in wrong]
+        where = f"source {settings.name!r}" if place.startswith(_OWN) else f"{folder / settings.tags}"
+        mistakes += [f"{where}: {place}: {each}" for each in wrong]
         tags.append(tag)
-    where = f"{folder / settings.tags}: " if settings.tags else f"source {settings.name!r}: "
     if not tags and not mistakes:
-        mistakes.append("no tag in it")
+        mistakes.append(f"{folder / settings.tags}: no tag in it")
     if mistakes:
-        raise Stop("\n".join(f"{where}{each}" for each in mistakes))
+        raise Stop("\n".join(mistakes))
     return tags
 
 
@@ -63,7 +64,7 @@ def _own_rows(settings: SourceSettings) -> Iterator[tuple[str, _Row]]:
     """Where a row stands, and the row as a file would have it."""
     for number, each in enumerate(settings.tag, 1):
         given = each.model_dump(exclude_none=True, exclude_defaults=True)
-        yield f"[[source.tag]] number {number}", {name: str(value).strip() for name, value in given.items()}
+        yield f"{_OWN} number {number}", {name: str(value).strip() for name, value in given.items()}
 
 
 def _rows_of_file(settings: SourceSettings, folder: Path, mistakes: list[str]) -> Iterator[tuple[str, _Row]]:
@@ -80,10 +81,10 @@ def _rows_of_file(settings: SourceSettings, folder: Path, mistakes: list[str]) -
         raise Stop(f"{path}: no such tag map, which source {settings.name!r} names") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Stop(f"{path}: cannot be read as CSV in UTF-8: {error}") from None
-    mistakes += _wrong_columns(columns)
+    mistakes += [f"{path}: {each}" for each in _wrong_columns(columns)]
     for line, given in rows if not mistakes else ():
         if None in given:
-            mistakes.append(f"line {line}: more cells than the {len(columns)} columns of the first line")
+            mistakes.append(f"{path}: line {line}: more cells than the {len(columns)} columns of the first line")
             continue
         row = {name.strip(): (cell or "").strip() for name, cell in given.items()}
         if any(row.values()):

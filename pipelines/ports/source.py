@@ -76,8 +76,12 @@ class Kept(Protocol):
         """The earliest time that it holds, ns UTC; None where it is empty."""
         ...
 
+    async def spare(self, before_ns: int) -> Interval | None:
+        """What of it could be let go that is older; None where that is nothing."""
+        ...
+
     async def let_go(self, before_ns: int) -> None:
-        """Need not keep what is older, which was landed and proved in the store."""
+        """Makes room: what is older was landed and proved in the store. Raises OSError on a disk that is full."""
         ...
 
 

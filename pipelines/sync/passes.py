@@ -71,7 +71,6 @@ class SyncPass(Ground):
         self._final_ns = final_ns or (lambda: reach.end_ns)
         self._at_once = slices_at_once
         self._turns = asyncio.Semaphore(slices_at_once)
-        self._slots = asyncio.Semaphore(slices_at_once)
         self._alone = {group: asyncio.Lock() for group in points_by_group}  # one lease a group, one duty at a time
         self._doubts: list[_Duty] = []
         self._store_away = ""
@@ -175,9 +174,11 @@ class SyncPass(Ground):
     def _open_reaches(self) -> list[Interval]:
         """Where looks may be due: the open span and the days that are settling, before and after the handover; what is
         older belongs to sweeps."""
-        first_ns = (self.now_ns() - self.rhythm.lateness_ns - 3 * DAY_NS) // DAY_NS * DAY_NS
-        open_span = Interval(max(first_ns, self.windows[0].start_ns), self.reach.end_ns)
+        open_span = Interval(max(self._settling_from_ns(), self.windows[0].start_ns), self.reach.end_ns)
         return list(split_at(open_span, self.reach.start_ns))
+
+    def _settling_from_ns(self) -> int:
+        return (self.now_ns() - self.rhythm.lateness_ns - 3 * DAY_NS) // DAY_NS * DAY_NS
 
     async def _gaps(
         self, group: str, coverage: Sequence[Interval], reach: Interval
@@ -205,7 +206,7 @@ class SyncPass(Ground):
 
     async def _do(self, duty: _Duty, overlap: Interval | None = None) -> None:
         try:
-            async with self._alone[duty.group], self._slots, self.leased(duty.group, duty.span) as (window, lease):
+            async with self._alone[duty.group], self.leased(duty.group, duty.span) as (window, lease):
                 if duty.look:
                     await self._look_again(duty, duty.look, window, lease)
                 elif duty.doubted:
@@ -228,6 +229,8 @@ class SyncPass(Ground):
         try:
             if duty.resume:
                 done = await self.transfer.resume(duty.resume, window, points, lease)
+            elif duty.span.end_ns <= self._settling_from_ns():  # no look will settle it any more
+                done = await self.transfer.run(slice_id, window, points, lease)
             else:
                 done = await self.transfer.advance(slice_id, window, points, lease, overlap)
         except DamagedLanding:

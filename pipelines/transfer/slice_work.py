@@ -142,13 +142,21 @@ class SliceWork:
         return manifest
 
     async def _all_over(
-        self, events: pa.Table, manifest: Manifest, said: SourceTally, *, rewriting: bool, again: bool = True
+        self,
+        events: pa.Table,
+        manifest: Manifest,
+        said: SourceTally,
+        *,
+        rewriting: bool,
+        again: bool = True,
+        standing: Collection[str] = (),
     ) -> SliceResult:
         """Writes and proves every point; `rewriting` where the store may hold something of the span already."""
         whole = manifest.points
         return await self._store_and_prove(
-            events, manifest, said, write=whole, over=whole if rewriting else (), again=again, anew=True
-        )
+            events, manifest, said,
+            write=whole, over=whole if rewriting else (), again=again, anew=True, standing=standing,
+        )  # fmt: skip
 
     async def _store_and_prove(
         self,
@@ -170,7 +178,7 @@ class SliceWork:
         if lost:
             return await self._quarantine(manifest, lost)
         if any(part.contains(self.span) for part in self.t.expired):
-            return await self._prove_landed(events, manifest, said, again=again)
+            return await self._prove_landed(events, manifest, said, again=again, standing=standing)
         self.lease.check()
         stored, rounded = await asyncio.to_thread(coarsen, events, self.t.store.clock_ns)
         whole = list(manifest.points)
@@ -184,7 +192,7 @@ class SliceWork:
             seen = await self._look(stored, whole, whole)
         proven = await self._threaded("verify", prove, events, seen, manifest, said, self.ids, standing)
         if proven.suspects and again:
-            return await self._second_look(events, manifest, proven.suspects)
+            return await self._second_look(events, manifest, proven.suspects, standing)
         return await self._commit(events, manifest, proven, rounded, PROVISIONAL if self.provisional else "")
 
     async def _commit(
@@ -204,13 +212,13 @@ class SliceWork:
         return self._result("verified", events, rounded, proven.unproved, note)
 
     async def _prove_landed(
-        self, events: pa.Table, manifest: Manifest, said: SourceTally, *, again: bool
+        self, events: pa.Table, manifest: Manifest, said: SourceTally, *, again: bool, standing: Collection[str]
     ) -> SliceResult:
         """The store has forgotten the span: source and landing are compared, and nobody speaks of what is stored."""
         seen = await self._threaded("verify", only_landed, events)
-        proven = await asyncio.to_thread(prove, events, seen, manifest, said, self.ids)
+        proven = await asyncio.to_thread(prove, events, seen, manifest, said, self.ids, standing)
         if proven.suspects and again:
-            return await self._second_look(events, manifest, proven.suspects)
+            return await self._second_look(events, manifest, proven.suspects, standing)
         return await self._commit(events, manifest, proven, 0, FORGOTTEN)
 
     async def _write(self, rows: pa.Table, stored: pa.Table, over: Collection[str]) -> None:
@@ -229,7 +237,9 @@ class SliceWork:
         share = self.t.bounds.deep_share
         return await self._threaded("verify", look, self.t.store, self.slice_id, stored, whole, share, over)
 
-    async def _second_look(self, events: pa.Table, manifest: Manifest, differ: Collection[str]) -> SliceResult:
+    async def _second_look(
+        self, events: pa.Table, manifest: Manifest, differ: Collection[str], standing: Collection[str]
+    ) -> SliceResult:
         """Recounts and pulls the points once more before a difference is called drift (design.md, rule 1)."""
         fresh, failed = await self._timed("pull", lambda: self._pull_some(differ))
         got = [point for point in self.ids if point in differ and point not in failed]
@@ -237,7 +247,7 @@ class SliceWork:
         kept = {point: why for point, why in manifest.failed.items() if point not in got}
         manifest = await self._land(events, {**kept, **failed})
         said = await self._timed("count", lambda: self.t.source.tally(self.points, self.span))
-        return await self._all_over(events, manifest, said, rewriting=True, again=False)
+        return await self._all_over(events, manifest, said, rewriting=True, again=False, standing=standing)
 
     async def _shrunk(
         self, events: pa.Table, whole: Collection[str], before: pa.Table | None = None

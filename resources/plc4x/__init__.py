@@ -2,6 +2,6 @@
 
 from resources.plc4x.resuming import last_cycles, last_told
 from resources.plc4x.source import SpoolSource
-from resources.plc4x.spool import SpoolReader, SpoolWriter
+from resources.plc4x.spool import SpoolReader, SpoolWriter, stored_to_ns, tell_stored
 
-__all__ = ["SpoolReader", "SpoolSource", "SpoolWriter", "last_cycles", "last_told"]
+__all__ = ["SpoolReader", "SpoolSource", "SpoolWriter", "last_cycles", "last_told", "stored_to_ns", "tell_stored"]

@@ -66,9 +66,9 @@ class Plc4pyConnection:
         self._loop.call_soon_threadsafe(self._drop)
 
     def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection, self._requests = None, 0
+        gone, self._connection, self._requests = self._connection, None, 0
+        if gone is not None:
+            gone.close()
 
     async def _readings(self, tags: Sequence[Tag]) -> list[tuple[Tag, Reading]]:
         await self._opened()

@@ -2,7 +2,7 @@
 
 A record is a head with length and checksum, and readings of some cycles as an Arrow stream of one batch (SPOOL_SCHEMA).
 A process killed in the middle leaves a torn record at the end, which nobody was told is on disk. One with whole records
-behind it was damaged later: it is left out, and told.
+behind it was damaged later: it is left out, and told, and so is one that was whole when its segment was indexed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import struct
 import tempfile
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ MAGIC = b"FERRYSP1"
 SUFFIX = ".spool"
 _INDEX = ".index"
 _HEAD = struct.Struct("<IIqqI")  # payload bytes, CRC-32 of what follows it, first and last time, rows
-_BOUNDS = struct.Struct("<qq")
+_INDEX_HEAD = struct.Struct("<Iqq")  # CRC-32 of what follows it, first and last time
 _PAYLOAD = b"\xff\xff\xff\xff"  # every Arrow stream begins so (Arrow Columnar Format, "Encapsulated message format")
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
 
@@ -68,9 +69,18 @@ def packed(batch: pa.RecordBatch) -> bytes:
     return struct.pack("<II", len(payload), zlib.crc32(payload, zlib.crc32(rest))) + rest + payload
 
 
-def read(file: int, entry: Entry) -> pa.RecordBatch:
-    """The readings of a record, SPOOL_SCHEMA."""
-    payload = os.pread(file, entry.length, entry.offset + _HEAD.size)
+def read(path: Path, entries: Iterable[Entry]) -> Iterator[tuple[Entry, pa.RecordBatch]]:
+    """The readings of each record, SPOOL_SCHEMA; one that is damaged is left out, and told."""
+    with path.open("rb") as opened:
+        for entry in entries:
+            record = os.pread(opened.fileno(), _HEAD.size + entry.length, entry.offset)
+            if len(record) == _HEAD.size + entry.length and _checked(record):
+                yield entry, _unpacked(record[_HEAD.size :])
+            else:
+                _warn(path, entry.offset, entry.offset + _HEAD.size + entry.length)
+
+
+def _unpacked(payload: bytes) -> pa.RecordBatch:
     with pa.ipc.open_stream(pa.py_buffer(payload)) as stream:
         batch = stream.read_next_batch()
     known = set(batch.schema.names)  # an older version may have written fewer columns
@@ -88,10 +98,7 @@ def scan(path: Path, offset: int) -> tuple[int, list[Entry]]:
         file = opened.fileno()
         while entry := _entry(file, offset, size) or _next(file, offset, size):
             if entry.offset > offset:
-                _log.warning(
-                    "the spool %s is damaged from byte %d to %d: what was read then is lost, unless it was landed "
-                    "before", path, offset, entry.offset,
-                )  # fmt: skip
+                _warn(path, offset, entry.offset)
             found.append(entry)
             offset = entry.offset + _HEAD.size + entry.length
     return offset, found
@@ -99,25 +106,37 @@ def scan(path: Path, offset: int) -> tuple[int, list[Entry]]:
 
 def bounds(path: Path) -> Bounds:
     """Of a segment that nobody writes any more; indexes it the first time."""
-    try:
-        with _index(path).open("rb") as file:
-            return Bounds(*_BOUNDS.unpack(file.read(_BOUNDS.size)))
-    except FileNotFoundError:
-        return bounds_of(_indexed(path))
+    known = _known(path)
+    return bounds_of(_indexed(path)) if known is None else known[0]
 
 
 def entries(path: Path) -> list[Entry]:
     """The records of a segment that nobody writes any more."""
+    known = _known(path)
+    return _indexed(path) if known is None else known[1]
+
+
+def _known(path: Path) -> tuple[Bounds, list[Entry]] | None:
+    """What the index says; None where there is none that is whole."""
     try:
-        rows = np.frombuffer(_index(path).read_bytes()[_BOUNDS.size :], np.int64).reshape(-1, 5)
+        content = _index(path).read_bytes()
     except FileNotFoundError:
-        return _indexed(path)
-    return [Entry(*row) for row in rows.tolist()]
+        return None
+    if len(content) < _INDEX_HEAD.size or zlib.crc32(content[4:]) != int.from_bytes(content[:4], "little"):
+        return None
+    _, first_ns, last_ns = _INDEX_HEAD.unpack_from(content)
+    rows = np.frombuffer(content, np.int64, offset=_INDEX_HEAD.size).reshape(-1, 5)
+    return Bounds(first_ns, last_ns), [Entry(*row) for row in rows.tolist()]
 
 
 def remove(path: Path) -> None:
     """The segment and its index."""
     path.unlink(missing_ok=True)
+    forget_index(path)
+
+
+def forget_index(path: Path) -> None:
+    """It can be made again."""
     _index(path).unlink(missing_ok=True)
 
 
@@ -150,12 +169,34 @@ def _index(path: Path) -> Path:
 
 
 def _indexed(path: Path) -> list[Entry]:
-    _, found = scan(path, len(MAGIC))
+    end, found = scan(path, len(MAGIC))
+    _tell_end(path, end)
     ends = bounds_of(found)
-    rows = np.array([astuple(each) for each in found], np.int64)
+    rows = np.array([astuple(each) for each in found], np.int64).tobytes()
+    rest = _INDEX_HEAD.pack(0, ends.first_ns, ends.last_ns)[4:] + rows
     with contextlib.suppress(OSError):  # who may not write, or finds no room, does it again the next time
-        write_whole(_index(path), _BOUNDS.pack(ends.first_ns, ends.last_ns) + rows.tobytes())
+        write_whole(_index(path), struct.pack("<I", zlib.crc32(rest)) + rest)
     return found
+
+
+def _tell_end(path: Path, end: int) -> None:
+    """Whether the last record was damaged, and not torn by a kill: all of its bytes are there."""
+    with path.open("rb") as file:
+        file.seek(end)
+        rest = file.read()
+    if len(rest) >= _HEAD.size and 0 < _HEAD.unpack_from(rest)[0] <= len(rest) - _HEAD.size:
+        _warn(path, end, end + len(rest))
+
+
+def _warn(path: Path, start: int, end: int) -> None:
+    _log.warning(
+        "the spool %s is damaged from byte %d to %d: what was read then is lost, unless it was landed before",
+        path, start, end,
+    )  # fmt: skip
+
+
+def _checked(record: bytes) -> bool:
+    return zlib.crc32(record[8:]) == int.from_bytes(record[4:8], "little")
 
 
 def bounds_of(found: list[Entry]) -> Bounds:
@@ -170,10 +211,10 @@ def _entry(file: int, offset: int, size: int) -> Entry | None:
     """The record at `offset`, if a whole one is there."""
     if offset + _HEAD.size > size:
         return None
-    length, checksum, first_ns, last_ns, rows = _HEAD.unpack(os.pread(file, _HEAD.size, offset))
+    length, _, first_ns, last_ns, rows = _HEAD.unpack(os.pread(file, _HEAD.size, offset))
     if not length or offset + _HEAD.size + length > size:
         return None
-    whole = zlib.crc32(os.pread(file, _HEAD.size - 8 + length, offset + 8)) == checksum
+    whole = _checked(os.pread(file, _HEAD.size + length, offset))
     return Entry(offset, length, first_ns, last_ns, rows) if whole else None
 
 

@@ -69,6 +69,12 @@ class SpoolSource:
         """The earliest time in the spool; None where nothing was read yet."""
         return await self._read(self._spool.first_ns)
 
+    async def spare(self, before_ns: int) -> Interval | None:
+        """From the first to the last time of the segments that are older."""
+        older = [self._spool.bounds(path) for path in await self._read(self._spool.older, before_ns)]
+        held = [ends for ends in older if ends.first_ns <= ends.last_ns]
+        return Interval(min(e.first_ns for e in held), max(e.last_ns for e in held) + 1) if held else None
+
     async def let_go(self, before_ns: int) -> None:
         """Makes room on disk: what is older goes, as far as whole segments are."""
         older = await self._read(self._spool.older, before_ns)

@@ -6,12 +6,13 @@ the plant file says how long it is kept, what is older and proved in IoTDB goes,
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from resources.plc4x.segment import MAGIC, SUFFIX, Bounds, Entry, segments
 
 _SEGMENT_BYTES = 64 << 20
 _GONE = "gone.json"
+_STORED_TO = "stored-to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,20 @@ class _Gone:
 
     before_ns: int = -(2**63)
     points: Sequence[str] = ()
+
+
+def tell_stored(folder: Path, up_to_ns: int) -> None:
+    """Leaves word for the collector of up to when all that it spooled is stored."""
+    with contextlib.suppress(OSError):  # a figure for people
+        (folder / _STORED_TO).write_text(str(up_to_ns), encoding="ascii")
+
+
+def stored_to_ns(folder: Path) -> int | None:
+    """What was told last; None where nothing was, or it is just being written."""
+    try:
+        return int((folder / _STORED_TO).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
 
 
 class SpoolWriter:
@@ -83,6 +99,7 @@ class SpoolWriter:
             return
         self._number += 1
         path = self.folder / f"{self._number:010d}{SUFFIX}"
+        segment.forget_index(path)  # somebody may have removed segments by hand
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.pwrite(self._file, MAGIC, 0)
         self._size = len(MAGIC)
@@ -107,7 +124,7 @@ class SpoolReader:
     def batches(self, span: Interval) -> Iterator[pa.RecordBatch]:
         """The records that touch the span, in the order in which they were written, each cut to the span."""
         for path, entries in self._touching(span):
-            for entry, batch in self._read(path, entries):
+            for entry, batch in segment.read(path, entries):
                 yield _within(batch, entry, span)
 
     def newest_first(self, most_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -115,7 +132,7 @@ class SpoolReader:
         paths = segments(self.folder)
         for path in reversed(paths):
             entries = self._grown(path) if path == paths[-1] else segment.entries(path)
-            for entry, batch in self._read(path, reversed(entries)):
+            for entry, batch in segment.read(path, reversed(entries)):
                 if most_bytes <= 0:
                     return
                 most_bytes -= entry.length
@@ -131,7 +148,11 @@ class SpoolReader:
 
     def size_bytes(self) -> int:
         """What the spool takes on disk."""
-        return sum(path.stat().st_size for path in segments(self.folder))
+        total = 0
+        for path in segments(self.folder):
+            with contextlib.suppress(FileNotFoundError):  # it is just let go
+                total += path.stat().st_size
+        return total
 
     def lost(self, span: Interval) -> frozenset[str]:
         """Points of which some events of the span may have been let go; to be asked again after reading."""
@@ -140,16 +161,18 @@ class SpoolReader:
 
     def older(self, before_ns: int) -> list[Path]:
         """The segments that nobody writes any more and that hold nothing from `before_ns` on."""
-        return [path for path in segments(self.folder)[:-1] if self._sealed_bounds(path).last_ns < before_ns]
+        return [path for path in segments(self.folder)[:-1] if self.bounds(path).last_ns < before_ns]
 
     def let_go(self, paths: Sequence[Path]) -> None:
         """Removes segments of `older`; what goes with them is written down before."""
         gone = self._gone()
         points = set(gone.points)
         for path in paths:
-            for _, batch in self._read(path, segment.entries(path)):
+            for _, batch in segment.read(path, segment.entries(path)):
                 points.update(pc.unique(batch["point"]).to_pylist())
-        before_ns = max([gone.before_ns, *(self._sealed_bounds(path).last_ns + 1 for path in paths)])
+        before_ns = max([gone.before_ns, *(self.bounds(path).last_ns + 1 for path in paths)])
+        for path in paths:
+            segment.forget_index(path)  # room for what is to be written, on a disk that is full
         content = json.dumps({"before_ns": before_ns, "points": sorted(points)})
         segment.write_whole(self.folder / _GONE, content.encode())
         for path in paths:
@@ -161,18 +184,13 @@ class SpoolReader:
         except FileNotFoundError:
             return _Gone()
 
-    def _read(self, path: Path, entries: Iterable[Entry]) -> Iterator[tuple[Entry, pa.RecordBatch]]:
-        with path.open("rb") as file:
-            for entry in entries:
-                yield entry, segment.read(file.fileno(), entry)
-
     def _touching(self, span: Interval) -> Iterator[tuple[Path, list[Entry]]]:
         paths = segments(self.folder)
         for path in paths:
             if path == paths[-1]:
                 entries = self._grown(path)
             else:
-                ends = self._sealed_bounds(path)
+                ends = self.bounds(path)
                 touches = ends.first_ns < span.end_ns and ends.last_ns >= span.start_ns
                 entries = segment.entries(path) if touches else []
             mine = [each for each in entries if each.first_ns < span.end_ns and each.last_ns >= span.start_ns]
@@ -183,11 +201,12 @@ class SpoolReader:
         """Of every segment that holds something."""
         paths = segments(self.folder)
         for path in paths:
-            ends = segment.bounds_of(self._grown(path)) if path == paths[-1] else self._sealed_bounds(path)
+            ends = segment.bounds_of(self._grown(path)) if path == paths[-1] else self.bounds(path)
             if ends.first_ns <= ends.last_ns:
                 yield ends
 
-    def _sealed_bounds(self, path: Path) -> Bounds:
+    def bounds(self, path: Path) -> Bounds:
+        """The first and last time of a segment that nobody writes any more."""
         if path not in self._sealed:
             self._sealed[path] = segment.bounds(path)
         return self._sealed[path]

@@ -18,11 +18,10 @@ import pytest
 
 from assets_defs.following import sync_pass
 from assets_defs.line import open_line
-from cli.forwarding import stored_to_ns
 from pipelines.plant import load_plant
 from pipelines.timeline import MILLISECOND_NS, SECOND_NS, Interval
 from resources.embedded.ports import choose
-from resources.plc4x import SpoolReader
+from resources.plc4x import SpoolReader, stored_to_ns
 from simulators.opcua.signals import plant as signals_of
 from tests.integration.test_plc4x import modbus
 from tests.opcua_plc import free_port, opcua

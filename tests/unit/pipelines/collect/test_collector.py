@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.collect import Collector, scans_of
 from pipelines.ports import NoRoom, Reading, Retry, Stop, Tag
-from pipelines.timeline import MILLISECOND_NS
+from pipelines.timeline import HOUR_NS, MILLISECOND_NS, SECOND_NS
 
 BEAT_NS = 20 * MILLISECOND_NS
 
@@ -161,6 +161,28 @@ def test_what_was_missed_for_weeks_is_spooled_some_at_a_time() -> None:
     run(collector(spool, {"a": Plc()}, [tag("a", "A")], {"cycle.a.g": last_ns}), spool)
     assert max(spool.sizes) <= 100_002
     assert_every_cycle([(last_ns, None), *spool.cycles("a.g")])
+
+
+def test_a_recall_that_is_killed_goes_on_for_every_scan() -> None:
+    """The quick scan must not be recalled up to now while the slow one is still a day behind."""
+    now_ns = time.time_ns()
+    tags = [tag("a", "A", SECOND_NS), Tag("B", "a", "x", "", "number", 10 * SECOND_NS, "slow")]
+
+    class Killed(Exception):
+        pass
+
+    class Killing(MemorySpool):
+        def append(self, batch: pa.RecordBatch) -> None:
+            super().append(batch)
+            raise Killed
+
+    spool = Killing()
+    since = {"cycle.a.g": now_ns - 60 * HOUR_NS, "cycle.a.slow": now_ns - 60 * HOUR_NS}
+    with pytest.raises(Killed):
+        collector(spool, {"a": Plc()}, tags, since).run()
+    quick, slow = (max(time_ns for time_ns, _ in spool.cycles(name)) for name in ("a.g", "a.slow"))
+    assert abs(quick - slow) <= 10 * SECOND_NS
+    assert quick < now_ns - HOUR_NS, "not all at once"
 
 
 def test_a_collector_that_cannot_keep_what_it_reads_ends() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.ports import SPOOL_SCHEMA, NoRoom, Retry
@@ -126,6 +126,69 @@ def test_a_damaged_spool_says_where(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert [len(each) for each in (*reader.batches(ALL), *reader.batches(ALL))] == [1, 1]
     [said] = caplog.messages
     assert said.startswith(f"the spool {path} is damaged from byte 8 to ")
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Path:
+    """Two records in a segment that nobody writes any more and that is indexed, one in the next."""
+    for some in ([1, 2], [3]):
+        writer = SpoolWriter(tmp_path)
+        for each in some:
+            writer.append(batch(each, each + 10))
+        writer.close()
+    assert SpoolReader(tmp_path).first_ns() == 1
+    assert [path.suffix for path in sorted(tmp_path.glob("*1.*"))] == [".index", ".spool"]
+    return tmp_path
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_record_that_was_damaged_after_its_segment_was_indexed_is_left_out(sealed: Path, data: st.DataObject) -> None:
+    path = segments(sealed)[0]
+    whole = path.read_bytes()
+    content = bytearray(whole)
+    content[data.draw(st.integers(8, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    rows = [row for found in SpoolReader(sealed).batches(ALL) for row in found.to_pylist()]
+    path.write_bytes(whole)
+    assert all(row["value"] == row["time"].value and row["point"] == "A" for row in rows), "another value"
+    # The length stands in the index, too: nothing is lost with it.
+    assert [row["time"].value for row in rows] in ([2, 12, 3, 13], [1, 11, 3, 13], [1, 11, 2, 12, 3, 13])
+
+
+@pytest.mark.parametrize("left", [0, 3, 20, 61])
+def test_an_index_that_was_damaged_is_made_again(sealed: Path, left: int) -> None:
+    [index] = sealed.glob("*.index")
+    whole = index.read_bytes()
+    index.write_bytes(whole[:left])
+    assert times(sealed) == [1, 11, 2, 12, 3, 13]
+    assert index.read_bytes() == whole
+
+
+def test_segments_that_somebody_removed_leave_no_index_that_is_believed(sealed: Path) -> None:
+    for path in segments(sealed):
+        path.unlink()
+    for each in (5, 6):
+        writer = SpoolWriter(sealed)
+        writer.append(batch(each))
+        writer.close()
+    assert times(sealed) == [5, 6]
+
+
+def test_a_last_record_that_was_damaged_is_told_and_one_that_was_torn_is_not(
+    sealed: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = segments(sealed)[0]
+    content = bytearray(path.read_bytes())
+    next(iter(sealed.glob("*.index"))).unlink()
+    path.write_bytes(content[:-5])
+    assert times(sealed) == [1, 11, 3, 13]
+    assert not caplog.messages
+    next(iter(sealed.glob("*.index"))).unlink()
+    content[-5] ^= 1
+    path.write_bytes(content)
+    assert times(sealed) == [1, 11, 3, 13]
+    assert len(caplog.messages) == 1
 
 
 @pytest.mark.parametrize("half", [False, True])
