@@ -64,8 +64,8 @@ def test_what_was_kept_before_the_first_pass_is_syncs(
         return parse("2026-01-03T11:59:49Z")
 
     memory_plant.line.now_ns = lambda: NOW_NS
-    monkeypatch.setattr(memory_plant.source, "first_ns", first_ns, raising=False)
-    monkeypatch.setattr(memory_plant.source, "let_go", first_ns, raising=False)
+    for name in ("first_ns", "spare", "let_go"):
+        monkeypatch.setattr(memory_plant.source, name, first_ns, raising=False)
     settings = memory_plant.line.plant.source[0]
     assert memory_plant.line.hand_over(settings) == parse("2026-01-03T11:00:00Z") - settings.lateness
     monkeypatch.delattr(memory_plant.source, "first_ns")
