@@ -11,16 +11,11 @@ from cli.options import framed
 from cli.outcome import INTERRUPTED
 from cli.session import Session
 
-_MODULES = {
-    "pi_web_api": "simulators.pi_web_api",
-    "wonderware": "simulators.wonderware",
-    "opcua": "simulators.opcua",
-    "modbus": "simulators.modbus",
-}
+_KINDS = ("pi_web_api", "wonderware", "opcua", "modbus")
 
 
 @click.command()
-@click.argument("kind", type=click.Choice([*_MODULES]))
+@click.argument("kind", type=click.Choice(_KINDS))
 @framed
 @click.option("--port", type=click.IntRange(0, 65_535), required=True, help="0 takes a free one.")
 @click.option("--points", type=click.IntRange(min=1), help="How many points the plant has.")
@@ -32,7 +27,7 @@ def simulate(
     """Run a stand-in plant until Ctrl-C. What follows `--` goes to the stand-in (`-- --help` lists it)."""
     from pipelines.ports import Stop
 
-    arguments = [sys.executable, "-m", _MODULES[kind], "--port", str(port)]
+    arguments = [sys.executable, "-m", f"simulators.{kind}", "--port", str(port)]
     if points is not None:
         arguments += ["--points", str(points)]
     if seed is not None:

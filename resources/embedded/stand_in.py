@@ -20,12 +20,6 @@ from resources.embedded.secret import password
 
 _START_S = 60.0
 _STOP = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
-_MODULES = {
-    "pi_web_api": "simulators.pi_web_api",
-    "wonderware": "simulators.wonderware",
-    "opcua": "simulators.opcua",
-    "modbus": "simulators.modbus",
-}
 _URLS = {
     "pi_web_api": "http://{}/piwebapi",
     "wonderware": "{}",
@@ -54,7 +48,7 @@ class StandIn:
     def of_source(cls, state_dir: Path, settings: SourceSettings) -> StandIn:
         """The plant of a source with `simulate`."""
         simulate = settings.simulate
-        if simulate is None or settings.kind not in _MODULES:
+        if simulate is None or settings.kind not in _URLS:
             raise ValueError(f"source {settings.name!r} has no stand-in")
         arguments = (
             "--points", str(simulate.points), "--seed", str(simulate.seed), "--hours", str(int(simulate.hours)),
@@ -105,7 +99,7 @@ class StandIn:
         return ServerStatus(f"stand-in {self._name}", pid is not None, (pid,) if pid else (), self.url, self._detail)
 
     def _argv(self, port: int) -> list[str]:
-        return [sys.executable, "-m", _MODULES[self._kind], "--port", str(port), *self._arguments]
+        return [sys.executable, "-m", f"simulators.{self._kind}", "--port", str(port), *self._arguments]
 
     @property
     def edits_file(self) -> Path:
