@@ -46,8 +46,8 @@ class SliceRefresh(SliceWork):
             return self._result("verified", empty(), 0, {point: unproved[point] for point in suspects})
         events = ordered(reconcile.replaced(events, got, of_points(fresh, got))) if got else events
         manifest = await self._land(events, {p: why for p, why in unproved.items() if p not in got})
-        standing = said.failed.keys() - excepted.keys() - failed.keys() - suspects
-        return await self._store_and_prove(events, manifest, said, write=got, over=got, standing=standing)
+        self.standing = said.failed.keys() - excepted.keys() - failed.keys() - suspects
+        return await self._store_and_prove(events, manifest, said, write=got, over=got)
 
     async def _asked_again(self, *, deep: bool) -> SourceTally:
         if deep:

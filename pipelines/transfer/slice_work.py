@@ -64,6 +64,7 @@ class SliceWork:
         self.span = slice_id.span
         self.ids = [point.id for point in points]
         self.differing: frozenset[str] = frozenset()
+        self.standing: Collection[str] = ()  # see prove
         self.stages: dict[str, float] = {}
         self.began = time.monotonic()
 
@@ -149,13 +150,12 @@ class SliceWork:
         *,
         rewriting: bool,
         again: bool = True,
-        standing: Collection[str] = (),
     ) -> SliceResult:
         """Writes and proves every point; `rewriting` where the store may hold something of the span already."""
         whole = manifest.points
         return await self._store_and_prove(
             events, manifest, said,
-            write=whole, over=whole if rewriting else (), again=again, anew=True, standing=standing,
+            write=whole, over=whole if rewriting else (), again=again, anew=True,
         )  # fmt: skip
 
     async def _store_and_prove(
@@ -168,17 +168,16 @@ class SliceWork:
         over: Collection[str],
         again: bool = True,
         anew: bool = False,
-        standing: Collection[str] = (),
     ) -> SliceResult:
         """Writes the points of `write`, clears and reads back those of `over`, proves all and commits.
 
-        `anew` where all of the slice goes to the store, also an empty one; `standing`: see prove.
+        `anew` where all of the slice goes to the store, also an empty one.
         """
         lost = await self._shrunk(events, manifest.points) if write or anew else {}
         if lost:
             return await self._quarantine(manifest, lost)
         if any(part.contains(self.span) for part in self.t.expired):
-            return await self._prove_landed(events, manifest, said, again=again, standing=standing)
+            return await self._prove_landed(events, manifest, said, again=again)
         self.lease.check()
         stored, rounded = await asyncio.to_thread(coarsen, events, self.t.store.clock_ns)
         whole = list(manifest.points)
@@ -190,9 +189,9 @@ class SliceWork:
         if seen.torn:  # accepted is not stored: once more over the same rows, then it counts as lost
             await self._write(stored, stored, whole)
             seen = await self._look(stored, whole, whole)
-        proven = await self._threaded("verify", prove, events, seen, manifest, said, self.ids, standing)
+        proven = await self._threaded("verify", prove, events, seen, manifest, said, self.ids, self.standing)
         if proven.suspects and again:
-            return await self._second_look(events, manifest, proven.suspects, standing)
+            return await self._second_look(events, manifest, proven.suspects)
         return await self._commit(events, manifest, proven, rounded, PROVISIONAL if self.provisional else "")
 
     async def _commit(
@@ -212,13 +211,13 @@ class SliceWork:
         return self._result("verified", events, rounded, proven.unproved, note)
 
     async def _prove_landed(
-        self, events: pa.Table, manifest: Manifest, said: SourceTally, *, again: bool, standing: Collection[str]
+        self, events: pa.Table, manifest: Manifest, said: SourceTally, *, again: bool
     ) -> SliceResult:
         """The store has forgotten the span: source and landing are compared, and nobody speaks of what is stored."""
         seen = await self._threaded("verify", only_landed, events)
-        proven = await asyncio.to_thread(prove, events, seen, manifest, said, self.ids, standing)
+        proven = await asyncio.to_thread(prove, events, seen, manifest, said, self.ids, self.standing)
         if proven.suspects and again:
-            return await self._second_look(events, manifest, proven.suspects, standing)
+            return await self._second_look(events, manifest, proven.suspects)
         return await self._commit(events, manifest, proven, 0, FORGOTTEN)
 
     async def _write(self, rows: pa.Table, stored: pa.Table, over: Collection[str]) -> None:
@@ -237,9 +236,7 @@ class SliceWork:
         share = self.t.bounds.deep_share
         return await self._threaded("verify", look, self.t.store, self.slice_id, stored, whole, share, over)
 
-    async def _second_look(
-        self, events: pa.Table, manifest: Manifest, differ: Collection[str], standing: Collection[str]
-    ) -> SliceResult:
+    async def _second_look(self, events: pa.Table, manifest: Manifest, differ: Collection[str]) -> SliceResult:
         """Recounts and pulls the points once more before a difference is called drift (design.md, rule 1)."""
         fresh, failed = await self._timed("pull", lambda: self._pull_some(differ))
         got = [point for point in self.ids if point in differ and point not in failed]
@@ -247,7 +244,7 @@ class SliceWork:
         kept = {point: why for point, why in manifest.failed.items() if point not in got}
         manifest = await self._land(events, {**kept, **failed})
         said = await self._timed("count", lambda: self.t.source.tally(self.points, self.span))
-        return await self._all_over(events, manifest, said, rewriting=True, again=False, standing=standing)
+        return await self._all_over(events, manifest, said, rewriting=True, again=False)
 
     async def _shrunk(
         self, events: pa.Table, whole: Collection[str], before: pa.Table | None = None
