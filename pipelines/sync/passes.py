@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pipelines.landing import DamagedLanding
@@ -13,9 +13,7 @@ from pipelines.ledger import current, resumable
 from pipelines.planning import can_halve
 from pipelines.points import Point
 from pipelines.ports import (
-    NEWCOMER,
     ChangeFeed,
-    Exclusion,
     Lease,
     Looked,
     Retry,
@@ -25,23 +23,13 @@ from pipelines.ports import (
     Stop,
     Unreachable,
 )
-from pipelines.sync.agenda import Due, Heard, Rhythm, due, gaps_newest_first, overlap_before
+from pipelines.sync.agenda import Due, Heard, Rhythm, overlap_before
+from pipelines.sync.duties import Duties, Duty, settling_from_ns
 from pipelines.sync.ground import Ground
 from pipelines.sync.results import PassResult
 from pipelines.sync.watching import Watching
-from pipelines.timeline import DAY_NS, HOUR_NS, Interval, clip, split_at, split_evenly, subtract
+from pipelines.timeline import DAY_NS, HOUR_NS, Interval, split_evenly
 from pipelines.transfer import SliceResult, Transfer
-
-
-@dataclass(frozen=True, slots=True)
-class _Duty:
-    """One thing to do: fill a gap, go on from a landed slice, or look again."""
-
-    group: str
-    span: Interval
-    resume: SliceRecord | None = None
-    look: Due | None = None
-    doubted: frozenset[str] = frozenset()
 
 
 class SyncPass(Ground):
@@ -72,10 +60,14 @@ class SyncPass(Ground):
         self._at_once = slices_at_once
         self._turns = asyncio.Semaphore(slices_at_once)
         self._alone = {group: asyncio.Lock() for group in points_by_group}  # one lease a group, one duty at a time
-        self._doubts: list[_Duty] = []
+        self._doubts: list[Duty] = []
         self._store_away = ""
         self._feed = transfer.source if listen and isinstance(transfer.source, ChangeFeed) else None
         self._watching: Watching | None = None
+        self._settling_ns = settling_from_ns(now_ns(), rhythm.lateness_ns)
+        since_ns = max(self._settling_ns, windows[0].start_ns)
+        settling = Interval(since_ns, reach.end_ns) if since_ns < reach.end_ns else None  # None: it ended long ago
+        self._due = Duties(transfer.ledger, self.source, points_by_group, reach, settling, rhythm, now_ns)
 
     async def run(self, until_s: float) -> PassResult:
         """Works until nothing is due or `until_s` (monotonic seconds) has come; the newest is always done.
@@ -88,7 +80,8 @@ class SyncPass(Ground):
             await self._listen(self._feed)
         await self._all(self._newest(group) for group in self.points)
         if not self._store_away:
-            duties = [*self._doubts, *await self._duties()]
+            heard = self._watching.heard if self._watching else lambda *_: Heard()
+            duties = [*self._doubts, *await asyncio.to_thread(self._due.all, heard)]
             left = await self._work_off(duties, until_s)
             self.result.left = len(left)
         self.result.up_to_ns = min([await self._edge_ns(group) for group in self.points], default=self.reach.end_ns)
@@ -105,7 +98,7 @@ class SyncPass(Ground):
 
         async def read(group: str) -> None:
             coverage = await asyncio.to_thread(self.ledger.coverage, self.source, group)
-            _, landed = await self._gaps(group, coverage, self.reach)
+            _, landed = await asyncio.to_thread(self._due.gaps, group, coverage, self.reach)
             if landed or not self.points[group]:
                 return
             try:
@@ -124,76 +117,17 @@ class SyncPass(Ground):
         async with self._turns:
             reach = Interval(self.reach.start_ns, max(self.reach.end_ns, self._latest_ns()))
             coverage = await asyncio.to_thread(self.ledger.coverage, self.source, group)
-            gaps, _ = await self._gaps(group, coverage, reach)
+            gaps, _ = await asyncio.to_thread(self._due.gaps, group, coverage, reach)
             if gaps and gaps[0].end_ns == reach.end_ns:
                 told = self._watching is not None and self._watching.unbroken(group)  # of what came late, too
                 overlap = None if told else overlap_before(gaps[0], coverage, self.rhythm.overlap_ns)
-                await self._do(_Duty(group, gaps[0]), overlap)
+                await self._do(Duty(group, gaps[0]), overlap)
 
     def _latest_ns(self) -> int:
         """What is final now, in the windows that this pass knows."""
         return min(self._final_ns(), self.windows[-1].end_ns)
 
-    async def _duties(self) -> list[_Duty]:
-        """Gaps of all groups newest first, then looks, the longest due first."""
-        since_ns = min(reach.start_ns for reach in self._open_reaches())
-        looks = await asyncio.to_thread(self.ledger.looks, self.source, Interval(since_ns, self.reach.end_ns))
-        gaps: list[_Duty] = []
-        again: list[_Duty] = []
-        excepted = await asyncio.to_thread(
-            self.ledger.exclusions, self.source, None, Interval(min(since_ns, self.reach.start_ns), self.reach.end_ns)
-        )
-        for group in self.points:
-            coverage = await asyncio.to_thread(self.ledger.coverage, self.source, group)
-            missing, landed = await self._gaps(group, coverage, self.reach)
-            gaps += [_Duty(group, span) for span in missing]
-            gaps += [_Duty(group, record.slice.span, resume=record) for record in landed]
-            mine = [look for look in looks if look.group == group]
-            heard = self._watching.heard(group, excepted) if self._watching else Heard()
-            again += [
-                _Duty(group, each.span, look=each)
-                for reach in self._open_reaches()
-                for each in due(self.now_ns(), reach, coverage, mine, self.rhythm, heard)
-            ]
-            gaps += self._newcomers(group, coverage, excepted)
-        gaps.sort(key=lambda duty: duty.span.end_ns, reverse=True)
-        again.sort(key=lambda duty: duty.look.since_ns if duty.look else 0)
-        return gaps + again
-
-    def _newcomers(self, group: str, coverage: Sequence[Interval], excepted: Sequence[Exclusion]) -> list[_Duty]:
-        """Hours since the handover that were covered before some of their points were found as they are."""
-        known = {point.id for point in self.points[group]}
-        lost: dict[Interval, set[str]] = {}
-        for each in excepted:
-            if each.reason == NEWCOMER and each.group == group and each.point in known:
-                for part in clip(clip(coverage, self.reach), each.span):
-                    for hour in split_evenly(part, HOUR_NS):
-                        lost.setdefault(hour, set()).add(each.point)
-        return [_Duty(group, hour, doubted=frozenset(points)) for hour, points in lost.items()]
-
-    def _open_reaches(self) -> list[Interval]:
-        """Where looks may be due: the open span and the days that are settling, before and after the handover; what is
-        older belongs to sweeps."""
-        open_span = Interval(max(self._settling_from_ns(), self.windows[0].start_ns), self.reach.end_ns)
-        return list(split_at(open_span, self.reach.start_ns))
-
-    def _settling_from_ns(self) -> int:
-        return (self.now_ns() - self.rhythm.lateness_ns - 3 * DAY_NS) // DAY_NS * DAY_NS
-
-    async def _gaps(
-        self, group: str, coverage: Sequence[Interval], reach: Interval
-    ) -> tuple[list[Interval], list[SliceRecord]]:
-        """What of the reach is to be pulled, newest first, and what was landed and only waits for the store."""
-        missing = gaps_newest_first(reach, coverage)
-        landed: list[SliceRecord] = []
-        for gap in subtract([reach], coverage):
-            history = await asyncio.to_thread(self.ledger.history, self.source, group, gap)
-            landed += resumable(history, gap)
-        if landed:
-            missing = gaps_newest_first(reach, [*coverage, *(record.slice.span for record in landed)])
-        return missing, landed
-
-    async def _work_off(self, duties: list[_Duty], until_s: float) -> list[_Duty]:
+    async def _work_off(self, duties: list[Duty], until_s: float) -> list[Duty]:
         """Does the duties in order, several at once; returns those for which there was no time."""
         queue = list(reversed(duties))
 
@@ -204,7 +138,7 @@ class SyncPass(Ground):
         await self._all(worker() for _ in range(min(len(duties), self._at_once)))
         return queue
 
-    async def _do(self, duty: _Duty, overlap: Interval | None = None) -> None:
+    async def _do(self, duty: Duty, overlap: Interval | None = None) -> None:
         try:
             async with self._alone[duty.group], self.leased(duty.group, duty.span) as (window, lease):
                 if duty.look:
@@ -222,14 +156,14 @@ class SyncPass(Ground):
         except (Retry, Split) as error:
             self.result.troubles.add(str(error), f"{duty.group} {duty.span}")
 
-    async def _fill(self, duty: _Duty, window: Interval, lease: Lease, overlap: Interval | None) -> None:
+    async def _fill(self, duty: Duty, window: Interval, lease: Lease, overlap: Interval | None) -> None:
         """A gap, in halves where it holds too much."""
         slice_id = SliceId(self.source, duty.group, duty.span)
         points = self.points[duty.group]
         try:
             if duty.resume:
                 done = await self.transfer.resume(duty.resume, window, points, lease)
-            elif duty.span.end_ns <= self._settling_from_ns():  # no look will settle it any more
+            elif duty.span.end_ns <= self._settling_ns:  # no look will settle it any more
                 done = await self.transfer.run(slice_id, window, points, lease)
             else:
                 done = await self.transfer.advance(slice_id, window, points, lease, overlap)
@@ -239,8 +173,8 @@ class SyncPass(Ground):
             if not can_halve(duty.span):
                 raise
             early, late = duty.span.halves()
-            await self._fill(_Duty(duty.group, late), window, lease, None)
-            await self._fill(_Duty(duty.group, early), window, lease, overlap)
+            await self._fill(Duty(duty.group, late), window, lease, None)
+            await self._fill(Duty(duty.group, early), window, lease, overlap)
             return
         except Unreachable as error:
             if not await self._landed(slice_id):
@@ -252,14 +186,14 @@ class SyncPass(Ground):
         self.result.take(done)
         if overlap and done.differing:
             parts = split_evenly(overlap, HOUR_NS)
-            self._doubts += [_Duty(duty.group, part, doubted=done.differing) for part in parts]
+            self._doubts += [Duty(duty.group, part, doubted=done.differing) for part in parts]
 
     async def _landed(self, slice_id: SliceId) -> bool:
         """Whether the slice got as far as the landing. Raises Unreachable where the ledger is what is away."""
         history = await asyncio.to_thread(self.ledger.history, slice_id.source, slice_id.group, slice_id.span)
         return bool(resumable(history, slice_id.span))
 
-    async def _look_again(self, duty: _Duty, look: Due, window: Interval, lease: Lease) -> None:
+    async def _look_again(self, duty: Duty, look: Due, window: Interval, lease: Lease) -> None:
         asked_ns = self.now_ns()
         over = duty.span.end_ns % HOUR_NS == 0  # until then more pieces come
         done = await self.refreshed(

@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -48,6 +49,7 @@ class Followed:
     def __init__(self, folder: Path, telling: bool = False, rhythm: Rhythm = RHYTHM) -> None:
         self.rhythm = rhythm
         self.now = HANDOVER_NS + STEP_NS
+        self.end_ns = 2**63 - 1
         self.rows: list[tuple] = []
         self.shown: list[tuple] = []
         self.source = (TellingSource if telling else MemorySource)("s", POINTS, table_of([]))
@@ -80,7 +82,7 @@ class Followed:
         return Transfer(self.source, self.store, self.ledger, self.landing, bounds, open_from_ns=open_from_ns)  # type: ignore[arg-type]
 
     def follow(self) -> PassResult:
-        reach = Interval(HANDOVER_NS, self.now - RHYTHM.lag_ns)
+        reach = Interval(HANDOVER_NS, min(self.end_ns, self.now - RHYTHM.lag_ns))
         run = SyncPass(
             self.transfer(), {"g000": POINTS}, DAYS, reach, self.rhythm, now_ns=lambda: self.now, slices_at_once=2
         )
@@ -190,3 +192,17 @@ def test_what_the_feed_tells_is_mended_without_a_deep_sweep(
             row for row in plant.source.events.to_pylist() if row["time"].value < final
         ]
         assert plant.ledger.open == []
+
+
+@pytest.mark.parametrize("passes_before", [0, 1])
+def test_a_source_that_ended_long_ago_stays_at_rest(tmp_path: Path, passes_before: int) -> None:
+    plant = Followed(tmp_path)
+    plant.end_ns = plant.now
+    plant.happen("add", IDS[0], 5, 1.0)
+    for _ in range(passes_before):
+        plant.follow()
+    plant.now += 10 * DAY_NS
+    result = plant.follow()
+    assert (result.problems, result.up_to_ns, result.left) == ([], plant.end_ns, 0)
+    assert plant.stored() == plant.source.events.to_pylist()
+    assert plant.follow().events == 0
