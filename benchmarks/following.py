@@ -120,11 +120,16 @@ def follow(line: Line, seconds: float, until: subprocess.Popen[bytes] | None = N
     return found
 
 
-def _backfill(path: Path, start: str, end: str) -> subprocess.Popen[bytes]:
-    program = Path(sys.executable).with_name("ferry")
-    command = [str(program), "backfill", "--plant", str(path), "--start", start, "--end", end, "--json"]
-    with path.with_name("backfill.log").open("wb") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log)
+def beside(line: Line, path: Path, start: str, seconds: float) -> dict[str, object]:
+    """Passes beside a backfill of what lies before the handover, for so long at most; then it is stopped."""
+    until_ns = line.ledger.handover("pi1")
+    assert until_ns is not None
+    program, log = Path(sys.executable).with_name("ferry"), path.with_name("backfill.log")
+    command = [str(program), "backfill", "--plant", str(path), "--start", start, "--end", iso(until_ns), "--json"]
+    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as child:
+        found = follow(line, seconds, child).figures()
+        child.terminate()
+    return {"beside a backfill": found, "backfill": log.read_text(encoding="utf-8").splitlines()[-1][:300]}
 
 
 def main() -> int:
@@ -140,6 +145,7 @@ def main() -> int:
     options.add_argument("--no-feed", action="store_true")
     options.add_argument("--scheduled", action="store_true", help="passes by Dagster's schedule, with a real daemon")
     options.add_argument("--beside-hours", type=int, default=0, help="history that a backfill moves at the same time")
+    options.add_argument("--beside-seconds", type=float, default=600.0, help="so long at most; then it is stopped")
     given = options.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     now_ns = time.time_ns()
@@ -190,11 +196,7 @@ def main() -> int:
             found["dagster"] = own
         found["cpu_s"] = {name: round(spent - before[name], 1) for name, spent in costs.cpu_s().items()}
         if given.beside_hours:
-            until_ns = line.ledger.handover("pi1")
-            assert until_ns is not None
-            with _backfill(path, start, iso(until_ns)) as child:
-                found["beside a backfill"] = follow(line, 3_600.0, child).figures()
-            found["backfill"] = path.with_name("backfill.log").read_text(encoding="utf-8").splitlines()[-1][:300]
+            found |= beside(line, path, start, given.beside_seconds)
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
     return 0
 
