@@ -129,7 +129,8 @@ def beside(line: Line, path: Path, start: str, seconds: float) -> dict[str, obje
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as child:
         found = follow(line, seconds, child).figures()
         child.terminate()
-    return {"beside a backfill": found, "backfill": log.read_text(encoding="utf-8").splitlines()[-1][:300]}
+    told = [row for row in log.read_text(encoding="utf-8").splitlines() if "events" in row]
+    return {"beside a backfill": found, "backfill": told[-1][:300] if told else ""}
 
 
 def main() -> int:
