@@ -2,12 +2,16 @@
 points that come, change their names and go, outages of the source, kills of IoTDB, restarts of the ledger.
 
     python -m tests.soak --points 2000 --hours 24        prints what it found as JSON; 0 when nothing differs
-    python -m tests.soak … --compare                     twice at once, with and without the change feed
+    python -m tests.soak … --no-feed                     without the change feed; the hash of the contents is the same
+    python -m tests.soak … --compare                     both at once, point by point
+
+What happens to the plant comes from the seed alone, not from when it is done, so that runs can be compared.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -137,6 +141,8 @@ class Soak:
     followers: list[Follower]
     url: str
     draw: random.Random
+    names: list[str]
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60))
     shift_ns: int = 0
     edits: dict[str, int] = field(default_factory=dict)
 
@@ -145,7 +151,7 @@ class Soak:
 
     def control(self, path: str, body: object, method: str = "POST") -> dict:
         address = self.url.removesuffix("/piwebapi") + f"/_plant/{path}"
-        answer = httpx.request(method, address, json=body, timeout=60)
+        answer = self.client.request(method, address, json=body)
         answer.raise_for_status()
         return answer.json()
 
@@ -156,9 +162,9 @@ class Soak:
             self.control("clock", {"advance_s": by_ns / 1e9})
             self.shift_ns += by_ns
 
-    def edit(self, kinds: list[str], number: int, hours: float) -> None:
+    def edit(self, kinds: list[str], number: int, span: Interval) -> None:
         if number:
-            span = {"start": iso(max(START, self.now_ns() - int(hours * HOUR_NS))), "end": iso(self.now_ns())}
+            span = {"start": iso(span.start_ns), "end": iso(span.end_ns)}
             given = {"seed": self.draw.randrange(1 << 30), "count": number, "kinds": kinds, **span}
             for done in self.control("edits", given)["edits"]:
                 self.edits[done["op"]] = self.edits.get(done["op"], 0) + 1
@@ -174,19 +180,22 @@ class Soak:
 
     def minute(self, number: int, per_minute: float) -> None:
         """2 % of events late by up to 6 h, 0.5 % edited, 0.2 % deleted: in proportion, by the draw."""
-        self.to(START + number * MINUTE_NS)
+        moment_ns = START + number * MINUTE_NS
+        self.to(moment_ns)
+        reach = Interval(max(START, moment_ns - 6 * HOUR_NS), moment_ns)
         for kinds, share in ((["add"], 0.02), (["change", "swap"], 0.005), (["remove"], 0.002)):
             wanted = per_minute * share
-            self.edit(kinds, int(wanted) + (self.draw.random() < wanted % 1), 6.0)
+            self.edit(kinds, int(wanted) + (self.draw.random() < wanted % 1), reach)
 
     def change(self, kind: str) -> None:
         """A point comes, gets another name or goes; a discovery sees it."""
-        line = self.followers[0].line
-        names = sorted(point.name for point in line.catalogue(line.plant.source[0]))
-        name = self.draw.choice(names)
-        asked = {"op": kind, "name": f"NEW.{self.draw.randrange(1 << 30)}" if kind == "add" else name}
+        place = self.draw.randrange(len(self.names))
+        name = f"NEW.{self.draw.randrange(1 << 30)}" if kind == "add" else self.names.pop(place)
+        asked = {"op": kind, "name": name}
         if kind == "rename":
             asked["to"] = f"{name}.R"
+        if kind != "delete":
+            self.names.append(asked.get("to", name))
         self.control("points", asked)
         for each in self.followers:
             each.discover()
@@ -228,12 +237,13 @@ def soak(
 ) -> dict:
     """Runs it all; the figures."""
     draw = random.Random(seed)
-    run = Soak([Follower(line) for line in lines], url, draw)
+    run = Soak([Follower(line) for line in lines], url, draw, [])
     run.shift_ns = START + 2 * MINUTE_NS - time.time_ns()
     for each in run.followers:
         each.line.now_ns = run.now_ns
         each.line.discover(each.settings)
-    per_minute = len(lines[0].catalogue(lines[0].plant.source[0])) * 1.1
+    run.names = sorted(point.name for point in lines[0].catalogue(lines[0].plant.source[0]))
+    per_minute = len(run.names) * 1.1
     troubles: dict[int, str] = {}
     for kind, number in (("outage", outages), ("kill", kills), ("restart", restarts)):
         for _ in range(number):
@@ -266,12 +276,18 @@ def verdict(run: Soak, minutes: int) -> dict:
     run.to(START + (minutes + 1) * MINUTE_NS)
     stats = run.control("stats", None, "GET")
     found = [settled(each) for each in run.followers]
-    span = Interval(START, min(up_to_ns for _, up_to_ns in found))
+    span = Interval(START, START + minutes * MINUTE_NS)
+    assert all(up_to_ns >= span.end_ns for _, up_to_ns in found)
     contents = [each.stored(span) for each in run.followers]
     return {
         **found[0][0],
-        "without the feed": [figures for figures, _ in found[1:]],
-        "contents": {"points": len(contents[0]), "same": all(each == contents[0] for each in contents)},
+        "the other": [figures for figures, _ in found[1:]],
+        "contents": {
+            "points": len(contents[0]),
+            "events": sum(events for events, _ in contents[0].values()),
+            "hash": hashlib.sha256(json.dumps(sorted(contents[0].items())).encode()).hexdigest(),
+            "same": all(each == contents[0] for each in contents),
+        },
         "edits": run.edits,
         "requests_in_1s": stats["max_requests_in_1s"],
         "requests_per_s": RATE,
@@ -310,7 +326,7 @@ def settled(each: Follower) -> tuple[dict, int]:
 
 def sound(found: dict) -> bool:
     """Whether nothing differs, at any line or between two."""
-    lines = [found, *found["without the feed"]]
+    lines = [found, *found["the other"]]
     return found["contents"]["same"] and not any(
         each["drift"] or each["unproved_points"] or each["gaps"] for each in lines
     )
@@ -323,11 +339,13 @@ def main() -> int:
     options.add_argument("--hours", type=int, default=24)
     options.add_argument("--groups", type=int, default=8)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--no-feed", action="store_true")
     options.add_argument("--compare", action="store_true")
     given = options.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers are stopped
     began = time.monotonic()
-    with plant(given.points, given.hours, given.groups, (True, False) if given.compare else (True,)) as (lines, url):
+    feeds = (True, False) if given.compare else (not given.no_feed,)
+    with plant(given.points, given.hours, given.groups, feeds) as (lines, url):
         found = soak(lines, url, given.hours * 60, given.seed)
     found["minutes"] = round((time.monotonic() - began) / 60, 1)
     sys.stdout.write(json.dumps(found, indent=1, default=str) + "\n")

@@ -79,7 +79,8 @@ class Transport:
         self._login = login
         self._user = user
         self._wire = wire
-        self._tls = _trust(ca_file) if self.url.startswith("https:") else None
+        # Once, also for http: a client without one reads every authority of the system, at each pass.
+        self._tls = _trust(ca_file if self.url.startswith("https:") else "")
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _Session] = WeakKeyDictionary()
         self._reader: ThreadPoolExecutor | None = None
 
@@ -198,7 +199,7 @@ class Transport:
                 headers=_HEADERS,
                 timeout=waits,
                 limits=limits,
-                verify=self._tls or True,
+                verify=self._tls,
                 transport=self._wire,
             )
             session = self._sessions[loop] = _Session(client, asyncio.Semaphore(self.concurrency))

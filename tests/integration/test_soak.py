@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 def test_followed_through_edits_outages_and_kills_nothing_differs() -> None:
     with plant(points=60, hours=2, groups=2, feeds=(True, False)) as (lines, url):
         found = soak(lines, url, minutes=120, seed=1, outages=1, kills=1, restarts=1)
-    [without] = found["without the feed"]
+    [without] = found["the other"]
     for each in (found, without):
         assert each["drift"] == []
         assert each["gaps"] == []
