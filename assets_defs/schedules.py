@@ -169,6 +169,7 @@ def pass_metadata(found: PassResult, now_ns: int) -> dict[str, Any]:
         "points_found_changed": found.differing,
         "left_for_later": found.left,
         "waiting_for_iotdb": found.waiting,
+        "old_generations_let_go": found.let_go,
         "unproved_points": len(found.unproved),
         "problems": dg.MetadataValue.md("\n".join(f"- {each}" for each in found.problems) or "none"),
     }
@@ -182,6 +183,7 @@ def sweep_metadata(found: SweepResult) -> dict[str, Any]:
         "left_for_later": found.left,
         "drifted_spans": len(found.drift),
         "mended_points": found.mended,
+        "old_generations_let_go": found.let_go,
         "drift": dg.MetadataValue.md(drift_table(found)),
     }
 

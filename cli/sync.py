@@ -131,6 +131,7 @@ def _as_json(settings: SourceSettings, found: PassResult, now_ns: int) -> dict[s
         "changed_points": found.differing,
         "left": found.left,
         "waiting": found.waiting,
+        "let_go": found.let_go,
         "problems": found.problems,
         "unproved_points": len(found.unproved),
     }
@@ -176,6 +177,7 @@ def sweep(
             "read_deep": found.read_deep,
             "left": found.left,
             "mended": found.mended,
+            "let_go": found.let_go,
             "drift": [
                 {"group": group, "span": str(day), "points": sorted(points)}
                 for (group, day), points in found.drift.items()

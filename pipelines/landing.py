@@ -3,7 +3,8 @@
     <root>/source=S/group=G/window=W/<start>_<end>.<generation>.parquet   the events, samples.SCHEMA, ordered
     <root>/source=S/group=G/window=W/<start>_<end>.<generation>.json      the manifest: written last, it makes it count
 
-A newer pull of a slice is a new generation; the ledger names the current one. Nothing here is ever overwritten.
+A newer pull of a slice is a new generation; the ledger names the current one. Nothing here is ever overwritten; old
+generations go once their day has settled.
 A Parquet file without a manifest is the rest of a killed run and does not count.
 """
 
@@ -15,7 +16,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -148,6 +149,17 @@ class Landing:
         """Every generation of a source that counts, for rebuilding a ledger or cleaning up."""
         for path in sorted((self.root / f"source={source}").rglob("*.json")):
             yield Manifest(**json.loads(path.read_text(encoding="utf-8")))
+
+    def let_go(self, source: str, group: str, generations: Collection[str]) -> int:
+        """Removes generations for ever; how many of them were there. A kill in the middle leaves none that counts."""
+        found: dict[str, list[Path]] = {}
+        for path in sorted((self.root / f"source={source}" / f"group={group}").glob("window=*/*")):
+            found.setdefault(path.stem.rpartition(".")[2], []).append(path)
+        there = found.keys() & set(generations)
+        for generation in there:
+            for path in found[generation]:  # sorted: the manifest, .json, comes before the .parquet
+                path.unlink(missing_ok=True)
+        return len(there)
 
     def _folder(self, slice_id: SliceId, window: Interval) -> Path:
         return self.root / f"source={slice_id.source}" / f"group={slice_id.group}" / f"window={window_label(window)}"

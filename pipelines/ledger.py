@@ -81,6 +81,22 @@ def quarantined(history: Iterable[SliceRecord], span: Interval) -> list[Interval
     return merge(each.span for each in newest_first(history, span) if each.record.state == "quarantined")
 
 
+def outlived(history: Sequence[SliceRecord], span: Interval, before_ns: int) -> set[str]:
+    """Generations of slices inside of the span that counted nowhere any more before that instant, nor do since.
+
+    Kept are what counts, what can be resumed, what is quarantined, and what a reader that began since may hold.
+    """
+    then = [record for record in history if record.recorded_ns < before_ns]
+    named = {
+        each.record.generation
+        for rows in (history, then)
+        for find in (current, newest_first)
+        for each in find(rows, span)
+    }
+    named |= {record.generation for record in history if record.recorded_ns >= before_ns}
+    return {record.generation for record in then if span.contains(record.slice.span)} - named - {""}
+
+
 def rewrites(history: Iterable[SliceRecord], span: Interval) -> bool:
     """Whether the store may already hold rows of an earlier try or generation in the span."""
     return any(r.state in TOUCHED_STORE and r.slice.span.overlaps(span) for r in history)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from pipelines.ledger import current
+from pipelines.ledger import current, outlived
 from pipelines.planning import can_halve
 from pipelines.points import Point
 from pipelines.ports import Lease, LedgerStore, SliceId, Split
-from pipelines.timeline import MINUTE_NS, Interval, split_at, split_evenly
+from pipelines.timeline import DAY_NS, MINUTE_NS, Interval, clip, split_at, split_evenly
 from pipelines.transfer import SliceResult, Transfer, leased
 
 PATIENCE_S = 5.0
 """A group that somebody else works on is left for the next time."""
+OLD_FOR_NS = DAY_NS
+"""So long an old generation is kept once nothing names it: whoever reads began before that."""
 
 
 class Ground:
@@ -94,3 +97,11 @@ class Ground:
         if number <= 1:
             return [span]
         return list(split_evenly(span, max(MINUTE_NS, span.length_ns // number // MINUTE_NS * MINUTE_NS)))
+
+    def tidy(self, group: str, span: Interval) -> int:
+        """Lets go of old generations of what is covered and settled; how many."""
+        before_ns = time.time_ns() - OLD_FOR_NS  # as the ledger's rows are stamped, whatever the plant's clock says
+        old: set[str] = set()
+        for part in clip(self.ledger.coverage(self.source, group), span):
+            old |= outlived(self.ledger.history(self.source, group, part), part, before_ns)
+        return self.transfer.landing.let_go(self.source, group, old) if old else 0

@@ -31,6 +31,9 @@ from pipelines.sync.watching import Watching
 from pipelines.timeline import DAY_NS, HOUR_NS, Interval, split_evenly
 from pipelines.transfer import SliceResult, Transfer
 
+_TIDIED_NS = 7 * DAY_NS
+"""Time before a day that settles in which old generations may be left."""
+
 
 class SyncPass(Ground):
     """Runs over all groups of one source. `reach` is from the handover to what is final now, `final_ns` says what is
@@ -208,6 +211,10 @@ class SyncPass(Ground):
         await asyncio.to_thread(self.ledger.record_looks, [looked])
         if look.settles:
             await asyncio.to_thread(self._settle, duty.group, duty.span)
+            # With the days before: what has just become one, and what a killed pass left, goes when the next settles.
+            lately = Interval(duty.span.start_ns - _TIDIED_NS, duty.span.end_ns)
+            gone = await asyncio.to_thread(self.tidy, duty.group, lately)
+            self.result.let_go += gone  # not over the await: groups settle at the same time
         self.result.looks += 1
 
     def _settle(self, group: str, span: Interval) -> None:

@@ -40,6 +40,8 @@ class PassResult:
     """Slices that are landed and wait for IoTDB."""
     left: int = 0
     """Gaps and looks that the pass's time did not reach."""
+    let_go: int = 0
+    """Old generations of settled days that were removed from the landing."""
     up_to_ns: int = 0
     """What of every group is covered contiguously up to here."""
     settled: list[tuple[str, Interval]] = field(default_factory=list)

@@ -33,6 +33,8 @@ class SweepResult:
     left: int = 0
     drift: dict[tuple[str, Interval], frozenset[str]] = field(default_factory=dict)
     mended: int = 0
+    let_go: int = 0
+    """Old generations of settled days that were removed from the landing."""
     troubles: Troubles = field(default_factory=Troubles)
 
     @property
@@ -136,6 +138,9 @@ class Sweeping(Ground):
         await asyncio.to_thread(self._tell, day, done)
         look = Looked(self.source, day.group, day.span, asked_ns, day.deep, len(drifted))
         await asyncio.to_thread(self.ledger.record_looks, [look])
+        if day.span.end_ns <= self.transfer.open_from_ns:
+            gone = await asyncio.to_thread(self.tidy, day.group, day.span)
+            self.result.let_go += gone
         if day.deep:
             self.result.read_deep += 1
         else:

@@ -18,7 +18,7 @@ from assets_defs.line import Line, open_line
 from cli.restate import reopen
 from pipelines.plant import SourceSettings, load_plant
 from pipelines.ports import NoRoom, Unreachable
-from pipelines.sync import PassResult
+from pipelines.sync import PassResult, ground
 from pipelines.timeline import HOUR_NS, MINUTE_NS, Interval, iso, parse
 from resources.iotdb import IoTDBStore
 from tests.contract.stand_in import running
@@ -63,6 +63,10 @@ class Followed:
         found = self.line.verify(self.settings, span, deep=deep)
         assert found.source_events > 0
         return [*found.drift, *found.unproved.items()]
+
+
+def landed_files(line: Line) -> int:
+    return sum(path.is_file() for path in line.landing.root.rglob("*"))
 
 
 @pytest.fixture(params=["pi_web_api", "pi_web_api without its feed", "wonderware"])
@@ -139,7 +143,7 @@ def test_what_is_late_by_seconds_is_found_by_the_next_pass(followed: Followed) -
     assert followed.differences() == []
 
 
-def test_days_settle_and_sweeps_find_edits_after_that(followed: Followed) -> None:
+def test_days_settle_and_sweeps_find_edits_after_that(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, ledger = followed.settings, followed.line.ledger
     followed.follow()
     followed.to(parse("2026-01-03T03:00:00Z"))
@@ -160,6 +164,14 @@ def test_days_settle_and_sweeps_find_edits_after_that(followed: Followed) -> Non
     assert mended.drift
     assert not mended.problems
     assert followed.differences() == []
+    before = landed_files(followed.line)
+    assert mended.let_go == 0, "who reads since yesterday may hold what has just become old"
+    monkeypatch.setattr(ground, "OLD_FOR_NS", -HOUR_NS)
+    tidied = sweep(followed.line, settings, float("inf"), deep=True)
+    assert tidied.let_go > 0
+    assert landed_files(followed.line) == before - 2 * tidied.let_go
+    assert followed.differences() == []
+    assert followed.line.standings(settings, day)[0].gaps == ()
 
 
 def test_an_outage_is_caught_up_newest_first_and_a_backfill_beside_it_waits(followed: Followed) -> None:

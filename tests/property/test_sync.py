@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.landing import Landing
+from pipelines.ledger import current
 from pipelines.sync import PassResult, Rhythm, Sweeping, SyncPass
 from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval
 from pipelines.transfer import Bounds, Transfer, recount
@@ -114,6 +115,11 @@ def assert_exact(plant: Followed) -> None:
     assert found["drift"] == []
     assert found["unproved_points"] == 0
     assert plant.follow().looks == 0, "what was settled is looked at again"
+    settled = Interval(HANDOVER_NS, 2 * DAY_NS)
+    history = plant.ledger.history("s", "g000", settled)
+    counting = {each.record.generation for each in current(history, settled)}
+    there = {each.generation for each in plant.landing.generations("s")}
+    assert there & {each.generation for each in history} == counting, "old generations stay for ever"
 
 
 steps = st.sets(st.integers(1, STEPS - 1))
