@@ -11,6 +11,7 @@ from assets_defs.following import Busy, alone, sweep, sync_pass
 from assets_defs.line import Line
 from assets_defs.markdown import table
 from assets_defs.materializing import materialize_followed
+from assets_defs.old_runs import forget_runs
 from pipelines.landing import window_label
 from pipelines.plant import SourceSettings
 from pipelines.sync import PassResult, SweepResult
@@ -155,7 +156,8 @@ def follow_once(context: dg.OpExecutionContext, line: Line, settings: SourceSett
     context.add_output_metadata(pass_metadata(found, line.now_ns()))
     for problem in found.problems:
         context.log.warning(problem)
-    materialize_followed(line, context.instance, settings, found)
+    if materialize_followed(line, context.instance, settings, found):  # about once an hour
+        forget_runs(context.instance, [job(settings.name) for job in (sync_job, discover_job, sweep_job)])
 
 
 def pass_metadata(found: PassResult, now_ns: int) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from assets_defs import old_runs
 from assets_defs.following import sync_pass
+from assets_defs.old_runs import forget_runs
 from pipelines.ports import Stop, Unreachable
 from pipelines.timeline import HOUR_NS, MINUTE_NS, Interval, parse
 from tests.dagster.conftest import PLANT, POINTS, MemoryPlant, events_of, in_memory
@@ -44,6 +47,21 @@ def test_a_pass_moves_and_materializes_once_an_hour(followed: MemoryPlant, insta
     assert all(each["followed_up_to"] == "2026-01-03T11:59:00Z" for each in found.values())
     assert followed.run(instance, "sync_pi1").success
     assert len(materializations(instance)) == 2, "every pass leaves events"
+
+
+def test_runs_of_passes_go_after_a_while_and_what_they_told_of_assets_stays(
+    followed: MemoryPlant, instance: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = followed.run(instance, "sync_pi1").run_id
+    other = followed.run(instance, "discover_pi1").run_id
+    told = materializations(instance)
+    assert forget_runs(instance, ["sync_pi1"]) == 0, "it is of today"
+    monkeypatch.setitem(old_runs._KEPT, dg.DagsterRunStatus.SUCCESS, dt.timedelta(seconds=-60))
+    assert forget_runs(instance, ["sync_pi1"]) == 1
+    assert instance.get_run_by_id(first) is None
+    assert instance.get_run_by_id(other) is not None
+    assert materializations(instance) == told
+    assert told
 
 
 def test_a_window_that_the_backfill_has_to_fill_is_not_shown_as_done(followed: MemoryPlant, instance: Any) -> None:
