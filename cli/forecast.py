@@ -84,7 +84,7 @@ def pace_of(history: Iterable[SliceRecord]) -> Pace | None:
         if stretch and stretch[-1].recorded_ns - record.recorded_ns > _PAUSE_NS:
             break
         stretch.append(record)
-    done = [record for record in stretch if record.state == "verified"]
+    done = [record for record in stretch[:-1] if record.state == "verified"]  # since the oldest row
     seconds = (stretch[0].recorded_ns - stretch[-1].recorded_ns) / SECOND_NS if stretch else 0.0
     if not done or seconds < 0.5:
         return None

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from pipelines.ledger import COUNTS
 from pipelines.points import group_label
 from pipelines.ports import SliceRecord
 from pipelines.timeline import MINUTE_NS, TICK_NS, Interval
@@ -44,7 +45,7 @@ class Density:
         """What the ledger knows of this source already."""
         density = cls()
         for record in history:
-            if record.state == "verified" and record.points:
+            if record.state in COUNTS and record.points:
                 density.learn(record.events, record.points, record.slice.span.length_ns)
         return density
 

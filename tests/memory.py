@@ -197,7 +197,7 @@ class MemoryLedger:
         self.slices += records
         self.hook("recorded")
 
-    def history(self, source: str, group: str | None, span: Interval) -> list[SliceRecord]:
+    def history(self, source: str, group: str | None, span: Interval, *, replaced: bool = False) -> list[SliceRecord]:
         return [
             r for r in self.slices
             if r.slice.source == source and group in (None, r.slice.group) and r.slice.span.overlaps(span)

@@ -146,8 +146,12 @@ class LedgerStore(Protocol):
         """Appends to the slice history."""
         ...
 
-    def history(self, source: str, group: str | None, span: Interval) -> list[SliceRecord]:
-        """Slice history that overlaps the span, oldest first."""
+    def history(self, source: str, group: str | None, span: Interval, *, replaced: bool = False) -> list[SliceRecord]:
+        """Slice history that overlaps the span, oldest first: what still says something.
+
+        Rows that a later verified slice holds as a whole are only sure to be there with `replaced`: they change nothing
+        about what is current, newest, resumable or quarantined (pipelines.ledger), and become many.
+        """
         ...
 
     def commit(

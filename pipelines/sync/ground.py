@@ -103,5 +103,6 @@ class Ground:
         before_ns = time.time_ns() - OLD_FOR_NS  # as the ledger's rows are stamped, whatever the plant's clock says
         old: set[str] = set()
         for part in clip(self.ledger.coverage(self.source, group), span):
-            old |= outlived(self.ledger.history(self.source, group, part), part, before_ns)
+            history = self.ledger.history(self.source, group, part, replaced=True)
+            old |= outlived(history, part, before_ns)
         return self.transfer.landing.let_go(self.source, group, old) if old else 0

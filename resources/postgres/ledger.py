@@ -97,12 +97,14 @@ class PostgresLedger:
         if records:
             self._connections.run(work)
 
-    def history(self, source: str, group: str | None, span: Interval) -> list[SliceRecord]:
-        """Slice history that overlaps the span, oldest first; of all groups when `group` is None."""
+    def history(self, source: str, group: str | None, span: Interval, *, replaced: bool = False) -> list[SliceRecord]:
+        """Slice history that overlaps the span, oldest first; of all groups when `group` is None.
+
+        Rows that a later verified slice holds as a whole only if also what was `replaced` is asked for.
+        """
+        statement = slices.STATEMENTS["history" if replaced else "standing"]
         values = slices.span_row(source, group, span)
-        return self._connections.run(
-            lambda c: [slices.record(row) for row in c.execute(slices.STATEMENTS["history"], values)]
-        )
+        return self._connections.run(lambda c: [slices.record(row) for row in c.execute(statement, values)])
 
     def events_since(self, seq: int, limit: int = 10_000) -> list[SliceRecord]:
         """The slice history after `seq`, oldest first, at most `limit` rows; no row appears behind it later."""

@@ -1,9 +1,29 @@
+-- With what it replaces: see 0007_standing.
 -- name: append
-INSERT INTO slices (source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note,
-    retry_at_ns, proves)
-VALUES (%(source)s, %(group)s, %(start_ns)s, %(end_ns)s, %(state)s, %(generation)s, %(run_id)s, %(events)s,
-    %(points)s, %(rounded)s, %(note)s, %(retry_at_ns)s, %(proves)s)
-RETURNING seq
+WITH new AS (
+    INSERT INTO slices (source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note,
+        retry_at_ns, proves)
+    VALUES (%(source)s, %(group)s, %(start_ns)s, %(end_ns)s, %(state)s, %(generation)s, %(run_id)s, %(events)s,
+        %(points)s, %(rounded)s, %(note)s, %(retry_at_ns)s, %(proves)s)
+    RETURNING *
+), replaced AS (
+    DELETE FROM slices_standing o
+    USING new
+    WHERE %(state)s::text IN ('verified', 'settled') AND %(generation)s::text <> ''
+        AND o.source = %(source)s AND o.point_group = %(group)s AND o.seq < new.seq
+        AND o.span <@ int8range(%(start_ns)s, %(end_ns)s)
+), standing AS (
+    INSERT INTO slices_standing SELECT * FROM new
+)
+SELECT seq FROM new
+
+-- name: standing
+SELECT source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note, retry_at_ns,
+    seq, (extract(epoch FROM recorded_at) * 1000000000)::bigint
+FROM slices_standing
+WHERE source = %(source)s AND point_group = coalesce(%(group)s, point_group)
+    AND span && int8range(%(start_ns)s, %(end_ns)s)
+ORDER BY seq
 
 -- name: history
 SELECT source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note, retry_at_ns,

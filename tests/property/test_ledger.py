@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from pipelines.ports import Exclusion, Lease, Retry
+from pipelines.ledger import COUNTS, current, newest_first, quarantined, resumable, rewrites
+from pipelines.ports import Exclusion, Lease, Retry, State
 from pipelines.timeline import Interval, merge
 from resources.embedded import PostgresAddress
 from resources.postgres import PostgresLedger, slices
@@ -87,6 +88,25 @@ class LedgerMachine(RuleBasedStateMachine):
     def quarantine(self, group: str, span: Interval, proven: set[str]) -> None:
         record = verified(self.source, span.start_ns, span.end_ns, group, "quarantined")
         self.ledger.commit(record, proof_table(dict.fromkeys(proven, -1)))
+
+    @rule(group=GROUPS, span=SPANS, state=st.sampled_from(["planned", "landed", "written", "retry_at", "settled"]))
+    def record(self, group: str, span: Interval, state: State) -> None:
+        self.ledger.record([verified(self.source, span.start_ns, span.end_ns, group, state)])
+
+    @rule(group=GROUPS, span=SPANS)
+    def what_was_replaced_changes_nothing(self, group: str, span: Interval) -> None:
+        every = self.ledger.history(self.source, group, span, replaced=True)
+        found = self.ledger.history(self.source, group, span)
+        assert found == [each for each in every if each in found], "in the same order"
+        for meaning in (current, newest_first, resumable, quarantined, rewrites):
+            assert meaning(found, span) == meaning(every, span)
+        replacing = [each for each in every if each.state in COUNTS]
+        for lost in set(every) - set(found):
+            assert any(each.slice.span.contains(lost.slice.span) and each.seq > lost.seq for each in replacing)
+        assert len(found) < len(every) or not any(
+            each.slice.span.contains(other.slice.span) and each.seq > other.seq
+            for each in replacing for other in every
+        ), "what was replaced is kept"  # fmt: skip
 
     @rule(group=GROUPS, span=SPANS)
     def withdraw(self, group: str, span: Interval) -> None:
