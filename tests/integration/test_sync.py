@@ -69,7 +69,10 @@ def landed_files(line: Line) -> int:
     return sum(path.is_file() for path in line.landing.root.rglob("*"))
 
 
-@pytest.fixture(params=["pi_web_api", "pi_web_api without its feed", "wonderware"])
+WITHOUT_FEED = pytest.param("pi_web_api without its feed", marks=pytest.mark.slow)
+
+
+@pytest.fixture(params=["pi_web_api", WITHOUT_FEED, "wonderware"])
 def followed(request: pytest.FixtureRequest, write_plant: Any) -> Iterator[Followed]:
     kind, _, without = request.param.partition(" ")
     given = MORE.format(feed="false" if without else "true")
