@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -50,17 +51,20 @@ def test_a_pass_moves_and_materializes_once_an_hour(followed: MemoryPlant, insta
 
 
 def test_runs_of_passes_go_after_a_while_and_what_they_told_of_assets_stays(
-    followed: MemoryPlant, instance: Any, monkeypatch: pytest.MonkeyPatch
+    followed: MemoryPlant, stored_instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = followed.run(instance, "sync_pi1").run_id
-    other = followed.run(instance, "discover_pi1").run_id
-    told = materializations(instance)
-    assert forget_runs(instance, ["sync_pi1"]) == 0, "it is of today"
+    first = followed.run(stored_instance, "sync_pi1").run_id
+    other = followed.run(stored_instance, "discover_pi1").run_id
+    logs = tmp_path / "instance" / "storage" / first
+    assert list(logs.rglob("*.err"))
+    told = materializations(stored_instance)
+    assert forget_runs(stored_instance, ["sync_pi1"]) == 0, "it is of today"
     monkeypatch.setitem(old_runs._KEPT, dg.DagsterRunStatus.SUCCESS, dt.timedelta(seconds=-60))
-    assert forget_runs(instance, ["sync_pi1"]) == 1
-    assert instance.get_run_by_id(first) is None
-    assert instance.get_run_by_id(other) is not None
-    assert materializations(instance) == told
+    assert forget_runs(stored_instance, ["sync_pi1"]) == 1
+    assert stored_instance.get_run_by_id(first) is None
+    assert not logs.exists()
+    assert stored_instance.get_run_by_id(other) is not None
+    assert materializations(stored_instance) == told
     assert told
 
 
