@@ -44,7 +44,10 @@ def render(plant: Plant, outside: Outside) -> Path:
         "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
         # A killed worker gives its slot back by the next look: its retry waits for that slot.
         "run_monitoring": {"enabled": True, "free_slots_after_run_end_seconds": 10, "poll_interval_seconds": 20},
-        "retention": {"schedule": {"purge_after_days": 30}, "sensor": {"purge_after_days": 30}},  # of their ticks
+        "retention": {  # of ticks
+            "schedule": {"purge_after_days": 30},
+            "sensor": {"purge_after_days": {"skipped": 7, "success": 30, "failure": 30, "started": 30}},
+        },
         "compute_logs": {
             "module": "dagster.core.storage.local_compute_log_manager",
             "class": "LocalComputeLogManager",

@@ -17,13 +17,13 @@ import pyarrow as pa
 
 from pipelines.journal import JournalSource
 from pipelines.landing import Landing
-from pipelines.ledger import Standing, current, standing
+from pipelines.ledger import PROVISIONAL, Standing, current, standing
 from pipelines.planning import Density
 from pipelines.plant import Plant, SourceSettings, expiry_ns
 from pipelines.points import Point, group_label, in_group, merge_catalogue, selected
 from pipelines.ports import Kept, Source, Stop, Store
 from pipelines.timeline import HOUR_NS, Interval, merge, subtract
-from pipelines.transfer import PROVISIONAL, Bounds, PairResult, Recount, RectangleRun, SliceResult, Transfer, recount
+from pipelines.transfer import Bounds, PairResult, Recount, RectangleRun, SliceResult, Transfer, recount
 from resources.embedded import Progress
 from resources.iotdb import IoTDBStore
 from resources.outside import Outside

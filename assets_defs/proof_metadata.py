@@ -17,10 +17,9 @@ from assets_defs.markdown import table
 from assets_defs.marts_line import pieces
 from assets_defs.pictures import profile
 from pipelines.landing import Piece
-from pipelines.ledger import current
+from pipelines.ledger import PROVISIONAL, current
 from pipelines.plant import SourceSettings
 from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval
-from pipelines.transfer import PROVISIONAL
 
 _PICTURE_EVENTS = 3_000_000
 """Above it no picture: it is drawn from the landed times, and memory is bounded."""

@@ -11,7 +11,7 @@ from assets_defs.following import Busy, alone, sweep, sync_pass
 from assets_defs.line import Line
 from assets_defs.markdown import table
 from assets_defs.materializing import materialize_followed
-from assets_defs.old_runs import forget_runs
+from assets_defs.old_runs import forget_old_runs
 from pipelines.landing import window_label
 from pipelines.plant import SourceSettings
 from pipelines.sync import PassResult, SweepResult
@@ -101,6 +101,7 @@ def _sync(settings: SourceSettings) -> dg.JobDefinition:
 
     @dg.op(name=f"{name}_pass", pool=name, description=description)
     def one_pass(context: dg.OpExecutionContext, ferry: FerryResource) -> None:
+        forget_old_runs(context)
         with readable(), ferry.line(context.run.run_id, urgent=True) as line:
             follow_once(context, line, settings)
 
@@ -113,6 +114,7 @@ def _discover(settings: SourceSettings) -> dg.JobDefinition:
 
     @dg.op(name=f"{name}_points", pool=name, description=description)
     def discover(context: dg.OpExecutionContext, ferry: FerryResource) -> None:
+        forget_old_runs(context)
         with readable(), ferry.line(context.run.run_id, urgent=True) as line:
             found = line.discover(settings)
         context.add_output_metadata({"points": found.points, "changed": found.changed, "newcomers": found.newcomers})
@@ -129,6 +131,7 @@ def _sweep(settings: SourceSettings) -> dg.JobDefinition:
 
     @dg.op(name=f"{name}_settled", pool=name, description=description)
     def settled(context: dg.OpExecutionContext, ferry: FerryResource) -> None:
+        forget_old_runs(context)
         with readable(), ferry.line(context.run.run_id) as line:
             try:
                 with alone(line, settings, "sweep"):
@@ -156,8 +159,7 @@ def follow_once(context: dg.OpExecutionContext, line: Line, settings: SourceSett
     context.add_output_metadata(pass_metadata(found, line.now_ns()))
     for problem in found.problems:
         context.log.warning(problem)
-    if materialize_followed(line, context.instance, settings, found):  # about once an hour
-        forget_runs(context.instance, [job(settings.name) for job in (sync_job, discover_job, sweep_job)])
+    materialize_followed(line, context.instance, settings, found)
 
 
 def pass_metadata(found: PassResult, now_ns: int) -> dict[str, Any]:

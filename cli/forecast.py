@@ -84,7 +84,7 @@ def pace_of(history: Iterable[SliceRecord]) -> Pace | None:
         if stretch and stretch[-1].recorded_ns - record.recorded_ns > _PAUSE_NS:
             break
         stretch.append(record)
-    done = [record for record in stretch[:-1] if record.state == "verified"]  # since the oldest row
+    done = [record for record in stretch if record.state == "verified"]
     seconds = (stretch[0].recorded_ns - stretch[-1].recorded_ns) / SECOND_NS if stretch else 0.0
     if not done or seconds < 0.5:
         return None
@@ -100,7 +100,7 @@ def forecast(line: Line, settings: SourceSettings, span: Interval, globs: Sequen
     history = line.ledger.history(name, None, Interval(settings.start, max(span.end_ns, settings.start + 1)))
     points = selected(line.catalogue(settings), globs or ("*",))
     found = Forecast(len(points))
-    if (pace := pace_of(history)) is not None and pace.events:
+    if (pace := pace_of(line.ledger.newest(name))) is not None and pace.events:
         found.events_per_s, found.rate_from = pace.events_per_s, "ledger"
     bare = [
         Gap(group, window, gap)

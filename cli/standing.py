@@ -142,7 +142,7 @@ def standing_of(line: Line, settings: SourceSettings, span: Interval) -> SourceS
         span=span,
         groups=groups,
         unproved=unproved,
-        pace=pace_of(history),
+        pace=pace_of(line.ledger.newest(settings.name)),
         at_work=time.time_ns() - newest_ns < _AT_WORK_NS and any(each.standing.gaps for each in groups),
         catalogue_age_s=line.ledger.catalogue_age_s(settings.name),
         lag_s=None if settings.end else (time.time_ns() - (followed_to_ns or watermark_ns)) / SECOND_NS,

@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -150,16 +150,22 @@ class Landing:
         for path in sorted((self.root / f"source={source}").rglob("*.json")):
             yield Manifest(**json.loads(path.read_text(encoding="utf-8")))
 
-    def let_go(self, source: str, group: str, generations: Collection[str]) -> int:
-        """Removes generations for ever; how many of them were there. A kill in the middle leaves none that counts."""
+    def files(self, source: str, group: str, windows: Iterable[Interval]) -> dict[str, list[Path]]:
+        """The files of every generation in these windows, each manifest before its events."""
         found: dict[str, list[Path]] = {}
-        for path in sorted((self.root / f"source={source}" / f"group={group}").glob("window=*/*")):
-            found.setdefault(path.stem.rpartition(".")[2], []).append(path)
-        there = found.keys() & set(generations)
-        for generation in there:
-            for path in found[generation]:  # sorted: the manifest, .json, comes before the .parquet
-                path.unlink(missing_ok=True)
-        return len(there)
+        folder = self.root / f"source={source}" / f"group={group}"
+        for label in sorted({window_label(window) for window in windows}):
+            for path in sorted((folder / f"window={label}").glob("*")):  # .json before .parquet
+                found.setdefault(path.stem.rpartition(".")[2], []).append(path)
+        return found
+
+    def holds(self, slice_id: SliceId, window: Interval, generation: str) -> bool:
+        """Whether a generation is there, of the size that its manifest says; it is not read."""
+        try:
+            size = self.path(slice_id, window, generation).stat().st_size
+            return size == self.manifest(slice_id, window, generation).bytes
+        except (OSError, DamagedLanding):
+            return False
 
     def _folder(self, slice_id: SliceId, window: Interval) -> Path:
         return self.root / f"source={slice_id.source}" / f"group={slice_id.group}" / f"window={window_label(window)}"

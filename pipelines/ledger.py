@@ -14,6 +14,8 @@ from pipelines.timeline import Interval, clip, merge, missing, subtract
 
 STATES: tuple[str, ...] = get_args(State)
 COUNTS = frozenset({"verified", "settled"})
+PROVISIONAL = "followed: proofs are kept point by point when it settles"
+"""The note of slices that later ones are to replace: of passes, and of hours of an open day."""
 ON_DISK = frozenset({"landed", "written"})
 TOUCHED_STORE = frozenset({"landed", "written", "verified", "settled", "quarantined"})
 
@@ -82,9 +84,11 @@ def quarantined(history: Iterable[SliceRecord], span: Interval) -> list[Interval
 
 
 def outlived(history: Sequence[SliceRecord], span: Interval, before_ns: int) -> set[str]:
-    """Generations of slices inside of the span that counted nowhere any more before that instant, nor do since.
+    """Provisional generations of slices inside of the span that counted nowhere any more before that instant, nor do
+    since.
 
-    Kept are what counts, what can be resumed, what is quarantined, and what a reader that began since may hold.
+    Kept are what counts, what can be resumed, what is quarantined and what a reader that began since may hold; and what
+    was verified for good: when a settled slice shrinks, the generation before stays (design.md, rule 3).
     """
     then = [record for record in history if record.recorded_ns < before_ns]
     named = {
@@ -93,7 +97,11 @@ def outlived(history: Sequence[SliceRecord], span: Interval, before_ns: int) -> 
         for find in (current, newest_first)
         for each in find(rows, span)
     }
-    named |= {record.generation for record in history if record.recorded_ns >= before_ns}
+    named |= {
+        record.generation
+        for record in history
+        if record.recorded_ns >= before_ns or (record.state in COUNTS and record.note != PROVISIONAL)
+    }
     return {record.generation for record in then if span.contains(record.slice.span)} - named - {""}
 
 

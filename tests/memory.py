@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import samples
+from pipelines.ledger import COUNTS
 from pipelines.points import Point
 from pipelines.ports import (
     Changes,
@@ -160,6 +161,7 @@ class MemoryLedger:
     def __init__(self, hook: Hook = quiet) -> None:
         self.hook = hook
         self.slices: list[SliceRecord] = []
+        self.standing: list[SliceRecord] = []
         self.covering: dict[tuple[str, str], list[Interval]] = {}
         self.open: list[Exclusion] = []
         self.proof_rows: list[tuple[SliceId, pa.Table]] = []
@@ -194,14 +196,28 @@ class MemoryLedger:
 
     def record(self, records: Sequence[SliceRecord]) -> None:
         self.hook("record")
-        self.slices += records
+        for record in records:
+            self._append(record)
         self.hook("recorded")
+
+    def _append(self, new: SliceRecord) -> None:
+        if new.state in COUNTS and new.generation:
+            self.standing = [
+                r for r in self.standing
+                if (r.slice.source, r.slice.group) != (new.slice.source, new.slice.group)
+                or not new.slice.span.contains(r.slice.span)
+            ]  # fmt: skip
+        self.slices.append(new)
+        self.standing.append(new)
 
     def history(self, source: str, group: str | None, span: Interval, *, replaced: bool = False) -> list[SliceRecord]:
         return [
-            r for r in self.slices
+            r for r in (self.slices if replaced else self.standing)
             if r.slice.source == source and group in (None, r.slice.group) and r.slice.span.overlaps(span)
         ]  # fmt: skip
+
+    def newest(self, source: str, limit: int = 5_000) -> list[SliceRecord]:
+        return [r for r in self.slices[-limit:] if r.slice.source == source]
 
     def exclude(self, exclusions: Sequence[Exclusion]) -> None:
         self.open += exclusions
@@ -239,7 +255,7 @@ class MemoryLedger:
         known: Known | None = None,
     ) -> None:
         self.hook("commit")
-        self.slices.append(record)
+        self._append(record)
         s = record.slice
         if keep_proofs:
             self.proof_rows.append((s, proofs))

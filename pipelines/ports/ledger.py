@@ -154,6 +154,10 @@ class LedgerStore(Protocol):
         """
         ...
 
+    def newest(self, source: str, limit: int = 5_000) -> list[SliceRecord]:
+        """Of the newest `limit` rows of the slice history those of the source, oldest first."""
+        ...
+
     def commit(
         self,
         record: SliceRecord,

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from pipelines.ledger import current, outlived
 from pipelines.planning import can_halve
 from pipelines.points import Point
-from pipelines.ports import Lease, LedgerStore, SliceId, Split
+from pipelines.ports import Lease, LedgerStore, Retry, SliceId, SliceRecord, Split, Unreachable
+from pipelines.sync.results import Troubles
 from pipelines.timeline import DAY_NS, MINUTE_NS, Interval, clip, split_at, split_evenly
 from pipelines.transfer import SliceResult, Transfer, leased
 
@@ -98,11 +99,39 @@ class Ground:
             return [span]
         return list(split_evenly(span, max(MINUTE_NS, span.length_ns // number // MINUTE_NS * MINUTE_NS)))
 
-    def tidy(self, group: str, span: Interval) -> int:
-        """Lets go of old generations of what is covered and settled; how many."""
+    async def tidied(self, group: str, span: Interval, troubles: Troubles) -> int:
+        """Lets go of old generations of what is covered and settled; how many.
+
+        Nothing goes where a generation that counts is not there whole: an old one may be what is left of it.
+        """
+        try:
+            return await asyncio.to_thread(self._tidy, group, span)
+        except Unreachable:
+            raise
+        except (OSError, Retry) as error:
+            troubles.add(f"old generations cannot be removed: {error}", group)
+            return 0
+
+    def _tidy(self, group: str, span: Interval) -> int:
+        windows = [window for window in self.windows if window.overlaps(span)]
+        files = self.transfer.landing.files(self.source, group, windows)
         before_ns = time.time_ns() - OLD_FOR_NS  # as the ledger's rows are stamped, whatever the plant's clock says
         old: set[str] = set()
         for part in clip(self.ledger.coverage(self.source, group), span):
+            standing = self.ledger.history(self.source, group, part)
+            if files.keys() <= {record.generation for record in standing} or not self._holds(windows, standing, part):
+                continue
             history = self.ledger.history(self.source, group, part, replaced=True)
-            old |= outlived(history, part, before_ns)
-        return self.transfer.landing.let_go(self.source, group, old) if old else 0
+            old |= outlived(history, part, before_ns) & files.keys()
+        for generation in old:
+            for path in files[generation]:  # the manifest first: what is left after a kill does not count
+                path.unlink(missing_ok=True)
+        return len(old)
+
+    def _holds(self, windows: Sequence[Interval], standing: Sequence[SliceRecord], part: Interval) -> bool:
+        return all(
+            self.transfer.landing.holds(each.record.slice, window, each.record.generation)
+            for each in current(standing, part)
+            for window in windows
+            if window.start_ns <= each.span.start_ns < window.end_ns
+        )

@@ -213,7 +213,7 @@ class SyncPass(Ground):
             await asyncio.to_thread(self._settle, duty.group, duty.span)
             # With the days before: what has just become one, and what a killed pass left, goes when the next settles.
             lately = Interval(duty.span.start_ns - _TIDIED_NS, duty.span.end_ns)
-            gone = await asyncio.to_thread(self.tidy, duty.group, lately)
+            gone = await self.tidied(duty.group, lately, self.result.troubles)
             self.result.let_go += gone  # not over the await: groups settle at the same time
         self.result.looks += 1
 

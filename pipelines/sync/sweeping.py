@@ -139,8 +139,7 @@ class Sweeping(Ground):
         look = Looked(self.source, day.group, day.span, asked_ns, day.deep, len(drifted))
         await asyncio.to_thread(self.ledger.record_looks, [look])
         if day.span.end_ns <= self.transfer.open_from_ns:
-            gone = await asyncio.to_thread(self.tidy, day.group, day.span)
-            self.result.let_go += gone
+            self.result.let_go += await self.tidied(day.group, day.span, self.result.troubles)
         if day.deep:
             self.result.read_deep += 1
         else:

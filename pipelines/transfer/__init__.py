@@ -5,10 +5,8 @@ from pipelines.transfer.one_slice import Transfer
 from pipelines.transfer.recount import Recount, recount
 from pipelines.transfer.rectangle import PairResult, RectangleRun
 from pipelines.transfer.results import Bounds, SliceResult
-from pipelines.transfer.slice_work import PROVISIONAL
 
 __all__ = [
-    "PROVISIONAL",
     "Bounds",
     "PairResult",
     "Recount",

@@ -8,13 +8,13 @@ from collections.abc import Collection
 import pyarrow as pa
 
 from pipelines import reconcile
-from pipelines.ledger import current
+from pipelines.ledger import PROVISIONAL, current
 from pipelines.ports import SourceTally
 from pipelines.samples import empty, ordered
 from pipelines.transfer.generations import changed, of_points
 from pipelines.transfer.reading import reread
 from pipelines.transfer.results import SliceResult
-from pipelines.transfer.slice_work import PROVISIONAL, SliceWork
+from pipelines.transfer.slice_work import SliceWork
 
 _FEW_POINTS, _FEW_SHARE = 10, 0.1
 """So many points, or such a share of the group, may each be in doubt by themselves."""

@@ -14,11 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines import reconcile
 from pipelines.landing import Manifest
-from pipelines.ledger import current, rewrites
-from pipelines.points import Point
+from pipelines.ledger import PROVISIONAL, current, rewrites
+from pipelines.points import Point, group_label, group_of
 from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord, SourceTally, State
 from pipelines.samples import coarsen, empty, ordered
 from pipelines.timeline import Interval
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 FORGOTTEN = "older than the store keeps: landed only"
 NOT_ASKED = "not asked for yet: a run was limited to other points"
-PROVISIONAL = "followed: proofs are kept point by point when it settles"
 
 
 class SliceWork:
@@ -82,9 +82,9 @@ class SliceWork:
                 events = within(events, self.span)
             if asked is not None:
                 failed.update({identifier: NOT_ASKED for identifier in self.ids if identifier not in asked})
-            if failed and current(history, self.span):  # what cannot be had again is kept as it was
+            if current(history, self.span):  # what cannot be had again is kept as it was
                 before, _ = await asyncio.to_thread(self._current_events, history)
-                events = joined([events, of_points(before, failed)])
+                events = joined([events, of_points(before, failed.keys() | self._gone(before))])
             manifest = await self._land(events, failed)
             said = await said_task
         finally:
@@ -127,6 +127,12 @@ class SliceWork:
         history = self.t.ledger.history(slice_id.source, slice_id.group, overlap)
         landed, _ = current_events(self.t.landing, self.t.store, slice_id, self.window, self.ids, history)
         return frozenset(changed(of_points(landed, got), of_points(early, got), got))
+
+    def _gone(self, before: pa.Table) -> set[str]:
+        """Points of the group that the catalogue no longer has: their history stays."""
+        strangers = set(pc.unique(before["point"].cast(pa.string())).to_pylist()) - set(self.ids)
+        groups = self.t.known.groups if self.t.known else None
+        return {p for p in strangers if groups is None or group_label(group_of(p, groups)) == self.slice_id.group}
 
     async def _pull_some(self, points: Collection[str]) -> tuple[pa.Table, dict[str, str]]:
         if not points:

@@ -79,8 +79,9 @@ class Transport:
         self._login = login
         self._user = user
         self._wire = wire
-        # Once, also for http: a client without one reads every authority of the system, at each pass.
-        self._tls = _trust(ca_file if self.url.startswith("https:") else "")
+        # An empty one for http: a client without any reads every authority of the system, at each pass.
+        secure = self.url.startswith("https:")
+        self._tls = _trust(ca_file) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _Session] = WeakKeyDictionary()
         self._reader: ThreadPoolExecutor | None = None
 

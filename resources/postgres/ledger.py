@@ -106,6 +106,13 @@ class PostgresLedger:
         values = slices.span_row(source, group, span)
         return self._connections.run(lambda c: [slices.record(row) for row in c.execute(statement, values)])
 
+    def newest(self, source: str, limit: int = 5_000) -> list[SliceRecord]:
+        """Of the newest `limit` rows of the slice history those of the source, oldest first."""
+        values = {"source": source, "limit": limit}
+        return self._connections.run(
+            lambda c: [slices.record(row) for row in c.execute(slices.STATEMENTS["newest"], values)]
+        )
+
     def events_since(self, seq: int, limit: int = 10_000) -> list[SliceRecord]:
         """The slice history after `seq`, oldest first, at most `limit` rows; no row appears behind it later."""
 

@@ -1,22 +1,11 @@
--- With what it replaces: see 0007_standing.
 -- name: append
-WITH new AS (
-    INSERT INTO slices (source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note,
-        retry_at_ns, proves)
-    VALUES (%(source)s, %(group)s, %(start_ns)s, %(end_ns)s, %(state)s, %(generation)s, %(run_id)s, %(events)s,
-        %(points)s, %(rounded)s, %(note)s, %(retry_at_ns)s, %(proves)s)
-    RETURNING *
-), replaced AS (
-    DELETE FROM slices_standing o
-    USING new
-    WHERE %(state)s::text IN ('verified', 'settled') AND %(generation)s::text <> ''
-        AND o.source = %(source)s AND o.point_group = %(group)s AND o.seq < new.seq
-        AND o.span <@ int8range(%(start_ns)s, %(end_ns)s)
-), standing AS (
-    INSERT INTO slices_standing SELECT * FROM new
-)
-SELECT seq FROM new
+INSERT INTO slices (source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note,
+    retry_at_ns, proves)
+VALUES (%(source)s, %(group)s, %(start_ns)s, %(end_ns)s, %(state)s, %(generation)s, %(run_id)s, %(events)s,
+    %(points)s, %(rounded)s, %(note)s, %(retry_at_ns)s, %(proves)s)
+RETURNING seq
 
+-- Without what later rows replace: see 0007_standing.
 -- name: standing
 SELECT source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note, retry_at_ns,
     seq, (extract(epoch FROM recorded_at) * 1000000000)::bigint
@@ -40,6 +29,14 @@ FROM slices
 WHERE seq > %(seq)s
 ORDER BY seq
 LIMIT %(limit)s
+
+-- Of one source, of the newest rows of all.
+-- name: newest
+SELECT source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note, retry_at_ns,
+    seq, (extract(epoch FROM recorded_at) * 1000000000)::bigint
+FROM (SELECT * FROM slices ORDER BY seq DESC LIMIT %(limit)s) AS newest
+WHERE source = %(source)s
+ORDER BY seq
 
 -- name: accept
 INSERT INTO acceptances (source, point_group, start_ns, end_ns, accepted_by)

@@ -58,14 +58,20 @@ def test_runs_of_passes_go_after_a_while_and_what_they_told_of_assets_stays(
     logs = tmp_path / "instance" / "storage" / first
     assert list(logs.rglob("*.err"))
     told = materializations(stored_instance)
-    assert forget_runs(stored_instance, ["sync_pi1"]) == 0, "it is of today"
+    newest = followed.run(stored_instance, "sync_pi1").run_id
+    assert stored_instance.get_run_by_id(first) is not None, "it is of today"
     monkeypatch.setitem(old_runs._KEPT, dg.DagsterRunStatus.SUCCESS, dt.timedelta(seconds=-60))
-    assert forget_runs(stored_instance, ["sync_pi1"]) == 1
+    for _ in range(2):
+        assert followed.run(stored_instance, "discover_pi1").success
+    assert stored_instance.get_run_by_id(other) is None, "each job forgets its own, but for the newest"
+    assert forget_runs(stored_instance, "sync_pi1") == 1
     assert stored_instance.get_run_by_id(first) is None
+    assert stored_instance.get_run_by_id(newest) is not None
     assert not logs.exists()
-    assert stored_instance.get_run_by_id(other) is not None
     assert materializations(stored_instance) == told
     assert told
+    monkeypatch.setattr(old_runs, "forget_runs", lambda *_: 1 / 0)
+    assert followed.run(stored_instance, "sync_pi1").success, "what is old ends nothing"
 
 
 def test_a_window_that_the_backfill_has_to_fill_is_not_shown_as_done(followed: MemoryPlant, instance: Any) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipelines import samples
 from pipelines.landing import Landing
+from pipelines.ledger import current
 from pipelines.planning import Density
 from pipelines.points import Point
 from pipelines.ports import SliceId
@@ -186,6 +187,25 @@ def test_a_point_that_is_gone_when_its_window_is_restated_keeps_its_history(tmp_
     assert {row["point"] for row in plant.stored()} == set(IDS)
     found = plant.recount()
     assert found["landed_events"] == found["stored_events"] == 3
+
+
+def test_a_point_that_the_catalogue_has_no_more_keeps_its_history_when_its_window_is_pulled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant = Plant(tmp_path, [(identifier, 7, 1.0) for identifier in IDS])
+    assert_proved(plant)
+    plant.store.rows = {}  # IoTDB is lost altogether
+    plant.ledger.withdraw(SliceId("s", "g000", WINDOW), "restated")
+    monkeypatch.setattr(f"{__name__}.POINTS", [point for point in POINTS if point.id != "b"])
+    plant.source.gone = {"b"}
+    assert plant.backfill().proved
+    assert {row["point"] for row in plant.stored()} == set(IDS)
+    landed = {
+        point
+        for piece in current(plant.ledger.history("s", "g000", WINDOW), WINDOW)
+        for point in plant.landing.read(piece.record.slice, WINDOW, piece.record.generation)["point"].to_pylist()
+    }
+    assert landed == set(IDS)
 
 
 def test_a_bad_point_holds_nobody_back_and_is_mended_alone(tmp_path: Path) -> None:
