@@ -128,7 +128,9 @@ class Sweeping(Ground):
         asked_ns = self.now_ns()
         try:
             async with self.leased(day.group, day.span) as (window, lease):
-                done = await self.refreshed(day.group, day.span, window, lease, deep=day.deep, mend=self.mend)
+                done = await self.refreshed(
+                    day.group, day.span, window, lease, deep=day.deep, mend=self.mend, provisional=self._is_open(day)
+                )
         except (Stop, Unreachable):
             raise
         except (Retry, Split) as error:
@@ -138,7 +140,7 @@ class Sweeping(Ground):
         await asyncio.to_thread(self._tell, day, done)
         look = Looked(self.source, day.group, day.span, asked_ns, day.deep, len(drifted))
         await asyncio.to_thread(self.ledger.record_looks, [look])
-        if day.span.end_ns <= self.transfer.open_from_ns:
+        if not self._is_open(day):
             self.result.let_go += await self.tidied(day.group, day.span, self.result.troubles)
         if day.deep:
             self.result.read_deep += 1
@@ -146,6 +148,9 @@ class Sweeping(Ground):
             self.result.counted += 1
         if drifted:
             self.result.drift[day.group, day.span] = drifted
+
+    def _is_open(self, day: _Day) -> bool:
+        return day.span.end_ns > self.transfer.open_from_ns
 
     def _tell(self, day: _Day, done: Sequence[SliceResult]) -> None:
         """Drift that is not mended is an exception of its points until somebody pulls them again."""

@@ -37,7 +37,7 @@ class SliceRefresh(SliceWork):
         self.differing = frozenset(await asyncio.to_thread(changed, of_points(events, got), fresh, got))
         if not mend:
             return self._result("verified", empty(), 0, {})
-        gone = await self._not_believed(events, fresh, got)
+        gone = await self._not_believed(events, fresh, got, open_=self._open(pieces))
         got -= gone.keys()
         unproved = {**failed, **lost, **gone}
         loose = any(piece.record.note == PROVISIONAL for piece in pieces)
@@ -68,11 +68,13 @@ class SliceRefresh(SliceWork):
         found = self.t.ledger.exclusions(self.slice_id.source, self.slice_id.group, self.span)
         return {each.point: each.reason for each in found}
 
-    async def _not_believed(self, events: pa.Table, fresh: pa.Table, got: Collection[str]) -> dict[str, str]:
+    async def _not_believed(
+        self, events: pa.Table, fresh: pa.Table, got: Collection[str], *, open_: bool
+    ) -> dict[str, str]:
         """Points that keep what they had, and why. Where many lost too much nothing is named: the slice as a whole is
         not believed."""
         lost = await self._shrunk(fresh, got, events)
-        if not self.open and len(lost) > max(_FEW_POINTS, len(self.ids) * _FEW_SHARE):
+        if not open_ and len(lost) > max(_FEW_POINTS, len(self.ids) * _FEW_SHARE):
             return {}
         return {
             point: f"the source now shows {loss.now:,} of {loss.before:,} {loss.what} of {self.span}: not believed, "

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from pipelines import reconcile
 from pipelines.landing import Manifest
-from pipelines.ledger import PROVISIONAL, current, rewrites
+from pipelines.ledger import PROVISIONAL, Current, current, rewrites
 from pipelines.points import Point, group_label, group_of
 from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord, SourceTally, State
 from pipelines.samples import coarsen, empty, ordered
@@ -117,10 +117,11 @@ class SliceWork:
         said = await self._timed("count", lambda: self.t.source.tally(self.points, self.span))
         return await self._all_over(events, manifest, said, rewriting=True)
 
-    @property
-    def open(self) -> bool:
-        """Whether the lateness of the span is not over yet."""
-        return self.span.end_ns > self.t.open_from_ns
+    def _open(self, pieces: Sequence[Current]) -> bool:
+        """Whether late edits of what counts over the span are everyday: its lateness is not over, or nobody has asked
+        since it was."""
+        late = self.span.end_ns > self.t.open_from_ns
+        return late or any(each.record.note == PROVISIONAL for each in pieces)
 
     def _differing(self, early: pa.Table, overlap: Interval, got: Collection[str]) -> frozenset[str]:
         slice_id = SliceId(self.slice_id.source, self.slice_id.group, overlap)
@@ -257,13 +258,14 @@ class SliceWork:
     ) -> dict[str, Loss]:
         """Points that lost more than they may lose; {} when it is believed."""
         history = await self._history()
-        if not current(history, self.span):
+        pieces = current(history, self.span)
+        if not pieces:
             return {}
         if await asyncio.to_thread(self.t.ledger.loss_accepted, self.slice_id):
             return {}
         if before is None:
             before, _ = await asyncio.to_thread(self._current_events, history)
-        rule = too_much_gone if self.open else shrunk
+        rule = too_much_gone if self._open(pieces) else shrunk
         return await asyncio.to_thread(rule, before, events, whole, self.t.bounds.believe_shrink)
 
     def _current_events(self, history: list[SliceRecord]) -> tuple[pa.Table, dict[str, str]]:

@@ -261,3 +261,20 @@ def test_old_generations_stay_where_something_is_wrong(
     assert found.let_go == 0
     assert bool(found.problems) == (trouble == "it may not be removed")
     assert before <= {path for path in tmp_path.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("by", ["the settling look", "a sweep before it"])
+def test_what_is_removed_between_the_last_look_and_the_end_of_the_lateness_is_believed(tmp_path: Path, by: str) -> None:
+    """Found by a day of 2,000 points: an event of a point that has few is more than one of a hundred."""
+    plant = half_a_day(tmp_path)
+    plant.now = DAY_NS + HOUR_NS + 50 * MINUTE_NS  # the hour was looked at when it was 1 h and 2 h old
+    plant.follow()
+    plant.happen("remove", IDS[0], 14, 0.0)
+    plant.now = DAY_NS + 2 * HOUR_NS + 30 * MINUTE_NS if by == "a sweep before it" else 2 * DAY_NS
+    plant.show()
+    if by == "a sweep before it":
+        plant.sweep()
+    else:
+        assert not plant.follow().unproved
+    assert plant.stored() == plant.source.events.to_pylist()
+    assert_exact(plant)
