@@ -91,6 +91,17 @@ def too_much_gone(before: pa.Table, now: pa.Table, points: Collection[str], shar
     return lost if sum(loss.gone for loss in lost.values()) > max(_FEW_EVENTS, share * len(before)) else {}
 
 
+def late_losses(before: pa.Table, now: pa.Table, points: Collection[str], share: float) -> dict[str, Loss]:
+    """Of a slice that nobody has asked about since its lateness was over: like of an open one, and points whose events
+    are there and none of them usable any more, which a changed type does."""
+    was, left = _sizes(before), _sizes(now)
+    sizes = [(point, was.get(point, (0, 0))[1], *left.get(point, (0, 0))) for point in points]
+    turned = {
+        point: Loss(had, 0, "usable events") for point, had, there, usable in sizes if had and there and not usable
+    }
+    return too_much_gone(before, now, points, share) | turned
+
+
 def _sizes(events: pa.Table) -> dict[str, tuple[int, int]]:
     """Events and usable events by point."""
     codes, ids = codes_of(events)

@@ -37,10 +37,10 @@ class SliceRefresh(SliceWork):
         self.differing = frozenset(await asyncio.to_thread(changed, of_points(events, got), fresh, got))
         if not mend:
             return self._result("verified", empty(), 0, {})
-        gone = await self._not_believed(events, fresh, got, open_=self._open(pieces))
+        loose = any(piece.record.note == PROVISIONAL for piece in pieces)
+        gone = await self._not_believed(events, fresh, got, settled=not self.open and not loose)
         got -= gone.keys()
         unproved = {**failed, **lost, **gone}
-        loose = any(piece.record.note == PROVISIONAL for piece in pieces)
         merging = one_piece and loose and (len(pieces) > 1 or not self.provisional)
         if not got and not merging and gone.items() <= excepted.items():
             return self._result("verified", empty(), 0, {point: unproved[point] for point in suspects})
@@ -69,12 +69,12 @@ class SliceRefresh(SliceWork):
         return {each.point: each.reason for each in found}
 
     async def _not_believed(
-        self, events: pa.Table, fresh: pa.Table, got: Collection[str], *, open_: bool
+        self, events: pa.Table, fresh: pa.Table, got: Collection[str], *, settled: bool
     ) -> dict[str, str]:
         """Points that keep what they had, and why. Where many lost too much nothing is named: the slice as a whole is
         not believed."""
         lost = await self._shrunk(fresh, got, events)
-        if not open_ and len(lost) > max(_FEW_POINTS, len(self.ids) * _FEW_SHARE):
+        if settled and len(lost) > max(_FEW_POINTS, len(self.ids) * _FEW_SHARE):
             return {}
         return {
             point: f"the source now shows {loss.now:,} of {loss.before:,} {loss.what} of {self.span}: not believed, "

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from pipelines import reconcile
 from pipelines.landing import Manifest
-from pipelines.ledger import PROVISIONAL, Current, current, rewrites
+from pipelines.ledger import PROVISIONAL, current, rewrites
 from pipelines.points import Point, group_label, group_of
 from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord, SourceTally, State
 from pipelines.samples import coarsen, empty, ordered
@@ -28,6 +28,7 @@ from pipelines.transfer.generations import (
     changed,
     current_events,
     joined,
+    late_losses,
     of_points,
     shrunk,
     too_much_gone,
@@ -117,11 +118,10 @@ class SliceWork:
         said = await self._timed("count", lambda: self.t.source.tally(self.points, self.span))
         return await self._all_over(events, manifest, said, rewriting=True)
 
-    def _open(self, pieces: Sequence[Current]) -> bool:
-        """Whether late edits of what counts over the span are everyday: its lateness is not over, or nobody has asked
-        since it was."""
-        late = self.span.end_ns > self.t.open_from_ns
-        return late or any(each.record.note == PROVISIONAL for each in pieces)
+    @property
+    def open(self) -> bool:
+        """Whether the lateness of the span is not over yet."""
+        return self.span.end_ns > self.t.open_from_ns
 
     def _differing(self, early: pa.Table, overlap: Interval, got: Collection[str]) -> frozenset[str]:
         slice_id = SliceId(self.slice_id.source, self.slice_id.group, overlap)
@@ -265,7 +265,8 @@ class SliceWork:
             return {}
         if before is None:
             before, _ = await asyncio.to_thread(self._current_events, history)
-        rule = too_much_gone if self._open(pieces) else shrunk
+        asked_since = all(each.record.note != PROVISIONAL for each in pieces)
+        rule = too_much_gone if self.open else shrunk if asked_since else late_losses
         return await asyncio.to_thread(rule, before, events, whole, self.t.bounds.believe_shrink)
 
     def _current_events(self, history: list[SliceRecord]) -> tuple[pa.Table, dict[str, str]]:

@@ -126,7 +126,7 @@ def assert_exact(plant: Followed) -> None:
 steps = st.sets(st.integers(1, STEPS - 1))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(happening, max_size=30), st.lists(st.integers(1, 80), max_size=3), steps, st.booleans(), steps)
 def test_followed_to_the_end(
     happenings: list[tuple], kills: list[int], missed: set[int], telling: bool, forgets: set[int]
