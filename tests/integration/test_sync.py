@@ -69,10 +69,13 @@ def landed_files(line: Line) -> int:
     return sum(path.is_file() for path in line.landing.root.rglob("*"))
 
 
-WITHOUT_FEED = pytest.param("pi_web_api without its feed", marks=pytest.mark.slow)
+KINDS = ["pi_web_api", "wonderware"]
+also_without_feed = pytest.mark.parametrize(
+    "followed", [*KINDS, pytest.param("pi_web_api without its feed", marks=pytest.mark.slow)], indirect=True
+)
 
 
-@pytest.fixture(params=["pi_web_api", WITHOUT_FEED, "wonderware"])
+@pytest.fixture(params=KINDS)
 def followed(request: pytest.FixtureRequest, write_plant: Any) -> Iterator[Followed]:
     kind, _, without = request.param.partition(" ")
     given = MORE.format(feed="false" if without else "true")
@@ -97,6 +100,7 @@ def followed(request: pytest.FixtureRequest, write_plant: Any) -> Iterator[Follo
             yield plant
 
 
+@also_without_feed
 def test_passes_follow_and_looks_find_what_comes_late(followed: Followed) -> None:
     first = followed.follow()
     assert first.up_to_ns == pytest.approx(followed.now_ns() - MINUTE_NS, abs=30e9)
@@ -146,6 +150,7 @@ def test_what_is_late_by_seconds_is_found_by_the_next_pass(followed: Followed) -
     assert followed.differences() == []
 
 
+@also_without_feed
 def test_days_settle_and_sweeps_find_edits_after_that(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, ledger = followed.settings, followed.line.ledger
     followed.follow()
@@ -177,6 +182,7 @@ def test_days_settle_and_sweeps_find_edits_after_that(followed: Followed, monkey
     assert followed.line.standings(settings, day)[0].gaps == ()
 
 
+@also_without_feed
 def test_an_outage_is_caught_up_newest_first_and_a_backfill_beside_it_waits(followed: Followed) -> None:
     settings = followed.settings
     followed.follow()
