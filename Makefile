@@ -23,10 +23,10 @@ demo: $(READY) ## the main job on embedded servers and a simulated plant
 	$(BIN)/ferry demo
 
 test: $(READY) ## the tests
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -n 2 -m 'not slow'
 
 test-slow: $(READY) ## the slow end: kill matrix, browser
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -n 2 -m slow
 
 ui: $(READY) ## Dagster's UI on the plant of ferry.toml
 	$(BIN)/python -m assets_defs.ui

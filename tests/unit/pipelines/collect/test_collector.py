@@ -78,9 +78,10 @@ def test_every_cycle_is_read_or_missed_exactly_once() -> None:
     collect = collector(spool, {"a": Plc()}, [tag("a", "A"), tag("a", "B")])
     run(collect, spool)
     assert_every_cycle(spool.cycles("a.g"))
-    values = [row["value"] for row in spool.rows if row["point"] == "A"]
+    values = [row["value"] for row in spool.rows if row["point"] == "A" and row["value"] is not None]
     assert values == [float(number) for number in range(1, len(values) + 1)]
-    assert collect.counts["a"].cycles == len(values)
+    missed = [why for _, why in spool.cycles("a.g") if why]  # on a busy machine there are some
+    assert (collect.counts["a"].cycles, collect.counts["a"].missed) == (len(values), len(missed))
 
 
 def test_a_plc_that_hangs_costs_nobody_else_a_reading() -> None:
