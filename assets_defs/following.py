@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from assets_defs.line import Line
+from assets_defs.spool_room import make_room
 from pipelines.plant import SourceSettings
 from pipelines.ports import Retry, Source, Store, Unreachable
 from pipelines.sync import AwayStore, PassResult, Rhythm, Sweeping, SweepResult, SyncPass
@@ -69,7 +70,7 @@ def sync_pass(
             on_slice=on_slice,
         )
         try:
-            await line.make_room(settings, source)  # first: the pass may need it
+            await make_room(line, settings, source)  # first: the pass may need it
         except OSError as error:
             run.result.troubles.add(f"the spool cannot let go of what is old: {error}")
         return await run.run(until_s)

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pipelines.journal import JournalSource
 from pipelines.landing import Landing
-from pipelines.ledger import PROVISIONAL, Standing, current, standing
+from pipelines.ledger import Standing, standing
 from pipelines.planning import Density
 from pipelines.plant import Plant, SourceSettings, expiry_ns
 from pipelines.points import Point, group_label, in_group, merge_catalogue, selected
@@ -260,28 +260,6 @@ class Line:
             return max(began_ns - settings.lateness, settings.start)
 
         return self.ledger.hand_over(settings.name, self.with_source(settings, begins) // HOUR_NS * HOUR_NS)
-
-    async def make_room(self, settings: SourceSettings, source: Source) -> None:
-        """Lets a source of our own keeping go of what is old, landed and proved. Raises OSError on a full disk."""
-        if settings.spool_keep is None or not isinstance(source, Kept):
-            return
-        old = await source.spare(self.now_ns() - settings.spool_keep)
-        if old is not None:
-            await source.let_go(await asyncio.to_thread(self._proved_until, settings, old))
-
-    def _proved_until(self, settings: SourceSettings, span: Interval) -> int:
-        """Up to when all groups are covered, settled and without an exception, `span.end_ns` at most."""
-        if span.end_ns <= settings.start:  # nobody asks for it
-            return span.end_ns
-        span = Interval(max(span.start_ns, settings.start), span.end_ns)
-        live = {point.id for point in self.catalogue(settings)}
-        wrong = [each.span for each in self.ledger.exclusions(settings.name, None, span) if each.point in live]
-        history = self.ledger.history(settings.name, None, span)
-        for group in self.groups(settings):
-            wrong += subtract([span], self.ledger.coverage(settings.name, group))
-            mine = [record for record in history if record.slice.group == group]
-            wrong += [each.span for each in current(mine, span) if each.record.note == PROVISIONAL]
-        return min([span.end_ns, *(each.start_ns for each in wrong)])
 
     def with_source(self, settings: SourceSettings, work: Callable[[Source], Awaitable[T]]) -> T:
         """Does `work` with a client of the source, which is closed in the end."""

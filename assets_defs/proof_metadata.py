@@ -17,7 +17,7 @@ from assets_defs.markdown import table
 from assets_defs.marts_line import pieces
 from assets_defs.pictures import profile
 from pipelines.landing import Piece
-from pipelines.ledger import PROVISIONAL, current
+from pipelines.ledger import current
 from pipelines.plant import SourceSettings
 from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval
 
@@ -70,7 +70,7 @@ def report_file(line: Line, settings: SourceSettings) -> Path:
 def _followed(line: Line, settings: SourceSettings, group: str, window: Interval) -> int:
     """Events of slices that sync has proved and whose proofs are kept once they settle."""
     history = line.ledger.history(settings.name, group, window)
-    return sum(each.record.events for each in current(history, window) if each.record.note == PROVISIONAL)
+    return sum(each.record.events for each in current(history, window) if each.provisional)
 
 
 def _sum(column: pa.ChunkedArray) -> int:

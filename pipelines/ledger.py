@@ -27,6 +27,11 @@ class Current:
     record: SliceRecord
     span: Interval
 
+    @property
+    def provisional(self) -> bool:
+        """Whether a later slice is to replace it."""
+        return self.record.note == PROVISIONAL
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:

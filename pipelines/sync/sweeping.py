@@ -125,11 +125,11 @@ class Sweeping(Ground):
         return found
 
     async def _sweep(self, day: _Day) -> None:
-        asked_ns = self.now_ns()
+        asked_ns, still_open = self.now_ns(), self.transfer.is_open(day.span)
         try:
             async with self.leased(day.group, day.span) as (window, lease):
                 done = await self.refreshed(
-                    day.group, day.span, window, lease, deep=day.deep, mend=self.mend, provisional=self._is_open(day)
+                    day.group, day.span, window, lease, deep=day.deep, mend=self.mend, provisional=still_open
                 )
         except (Stop, Unreachable):
             raise
@@ -140,7 +140,7 @@ class Sweeping(Ground):
         await asyncio.to_thread(self._tell, day, done)
         look = Looked(self.source, day.group, day.span, asked_ns, day.deep, len(drifted))
         await asyncio.to_thread(self.ledger.record_looks, [look])
-        if not self._is_open(day):
+        if not still_open:
             self.result.let_go += await self.tidied(day.group, day.span, self.result.troubles)
         if day.deep:
             self.result.read_deep += 1
@@ -148,9 +148,6 @@ class Sweeping(Ground):
             self.result.counted += 1
         if drifted:
             self.result.drift[day.group, day.span] = drifted
-
-    def _is_open(self, day: _Day) -> bool:
-        return day.span.end_ns > self.transfer.open_from_ns
 
     def _tell(self, day: _Day, done: Sequence[SliceResult]) -> None:
         """Drift that is not mended is an exception of its points until somebody pulls them again."""

@@ -35,6 +35,10 @@ class Transfer:
     turn: AbstractAsyncContextManager[Any] = field(default_factory=nullcontext)
     """Held by a slice while it pulls: those that begin together else ask the source together, and then the store."""
 
+    def is_open(self, span: Interval) -> bool:
+        """Whether the lateness of the span is not over yet."""
+        return span.end_ns > self.open_from_ns
+
     async def run(
         self,
         slice_id: SliceId,

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import pyarrow as pa
 
 from pipelines import reconcile
-from pipelines.ledger import PROVISIONAL, current
+from pipelines.ledger import current
 from pipelines.ports import SourceTally
 from pipelines.samples import empty, ordered
 from pipelines.transfer.generations import changed, of_points
@@ -28,17 +28,17 @@ class SliceRefresh(SliceWork):
         history = await self._history()
         pieces = current(history, self.span)
         events, failed = await asyncio.to_thread(self._current_events, history)
-        said = await self._timed("count", lambda: self._asked_again(deep=deep))
+        said = await self.stages.timed("count", lambda: self._asked_again(deep=deep))
         excepted = await asyncio.to_thread(self._excepted)
-        suspects = await self._threaded("compare", self._suspects, events, said, excepted.keys() | failed.keys())
+        suspects = await self.stages.threaded("compare", self._suspects, events, said, excepted.keys() | failed.keys())
         suspects |= set(doubted) & set(self.ids)
-        fresh, lost = await self._timed("pull", lambda: self._pull_some(suspects))
+        fresh, lost = await self.stages.timed("pull", lambda: self._pull_some(suspects))
         got = suspects - lost.keys()
         self.differing = frozenset(await asyncio.to_thread(changed, of_points(events, got), fresh, got))
         if not mend:
             return self._result("verified", empty(), 0, {})
-        loose = any(piece.record.note == PROVISIONAL for piece in pieces)
-        gone = await self._not_believed(events, fresh, got, settled=not self.open and not loose)
+        loose = any(piece.provisional for piece in pieces)
+        gone = await self._not_believed(events, fresh, got, settled=not self.t.is_open(self.span) and not loose)
         got -= gone.keys()
         unproved = {**failed, **lost, **gone}
         merging = one_piece and loose and (len(pieces) > 1 or not self.provisional)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,11 +37,11 @@ from pipelines.transfer.generations import (
 from pipelines.transfer.proving import Look, Proven, look, only_landed, prove
 from pipelines.transfer.reading import pull
 from pipelines.transfer.results import SliceResult
+from pipelines.transfer.stages import Stages
 
 if TYPE_CHECKING:
     from pipelines.transfer.one_slice import Transfer
 
-T = TypeVar("T")
 FORGOTTEN = "older than the store keeps: landed only"
 NOT_ASKED = "not asked for yet: a run was limited to other points"
 
@@ -66,7 +66,7 @@ class SliceWork:
         self.ids = [point.id for point in points]
         self.differing: frozenset[str] = frozenset()
         self.standing: Collection[str] = ()  # see prove
-        self.stages: dict[str, float] = {}
+        self.stages = Stages()
         self.began = time.monotonic()
 
     async def from_source(self, asked: Collection[str] | None, overlap: Interval | None = None) -> SliceResult:
@@ -79,7 +79,7 @@ class SliceWork:
         try:
             if overlap:
                 got = [point.id for point in wanted if point.id not in failed]
-                self.differing = await self._threaded("compare", self._differing, within(events, overlap), overlap, got)
+                self.differing = await self.stages.threaded("compare", self._differing, events, overlap, got)
                 events = within(events, self.span)
             if asked is not None:
                 failed.update({identifier: NOT_ASKED for identifier in self.ids if identifier not in asked})
@@ -96,10 +96,10 @@ class SliceWork:
         self, points: Sequence[Point], reach: Interval
     ) -> tuple[pa.Table, dict[str, str], asyncio.Future[SourceTally]]:
         """What was pulled; the count was begun with it and may not be over."""
-        said = asyncio.ensure_future(self._timed("count", lambda: self.t.source.tally(points, self.span)))
+        said = asyncio.ensure_future(self.stages.timed("count", lambda: self.t.source.tally(points, self.span)))
         said.add_done_callback(lambda task: task.cancelled() or task.exception())  # seen, even if never awaited
         try:
-            events, failed = await self._timed("pull", lambda: self._pull(points, reach))
+            events, failed = await self.stages.timed("pull", lambda: self._pull(points, reach))
         except BaseException:
             said.cancel()
             raise
@@ -115,19 +115,14 @@ class SliceWork:
             fresh, failed = await self._pull(strangers, self.span)
             events = ordered(reconcile.replaced(events, [point.id for point in strangers], fresh))
             manifest = await self._land(events, {**manifest.failed, **failed})
-        said = await self._timed("count", lambda: self.t.source.tally(self.points, self.span))
+        said = await self.stages.timed("count", lambda: self.t.source.tally(self.points, self.span))
         return await self._all_over(events, manifest, said, rewriting=True)
 
-    @property
-    def open(self) -> bool:
-        """Whether the lateness of the span is not over yet."""
-        return self.span.end_ns > self.t.open_from_ns
-
-    def _differing(self, early: pa.Table, overlap: Interval, got: Collection[str]) -> frozenset[str]:
+    def _differing(self, events: pa.Table, overlap: Interval, got: Collection[str]) -> frozenset[str]:
         slice_id = SliceId(self.slice_id.source, self.slice_id.group, overlap)
         history = self.t.ledger.history(slice_id.source, slice_id.group, overlap)
         landed, _ = current_events(self.t.landing, self.t.store, slice_id, self.window, self.ids, history)
-        return frozenset(changed(of_points(landed, got), of_points(early, got), got))
+        return frozenset(changed(of_points(landed, got), of_points(within(events, overlap), got), got))
 
     def _gone(self, before: pa.Table) -> set[str]:
         """Points of the group that the catalogue no longer has: their history stays."""
@@ -145,7 +140,8 @@ class SliceWork:
 
     async def _land(self, events: pa.Table, failed: dict[str, str]) -> Manifest:
         whole = [identifier for identifier in self.ids if identifier not in failed]
-        manifest = await self._threaded("land", self.t.landing.land, self.slice_id, self.window, events, whole, failed)
+        land = partial(self.t.landing.land, self.slice_id, self.window, events, whole, failed)
+        manifest = await self.stages.threaded("land", land)
         await self._record("landed", manifest, len(events))
         return manifest
 
@@ -196,7 +192,7 @@ class SliceWork:
         if seen.torn:  # accepted is not stored: once more over the same rows, then it counts as lost
             await self._write(stored, stored, whole)
             seen = await self._look(stored, whole, whole)
-        proven = await self._threaded("verify", prove, events, seen, manifest, said, self.ids, self.standing)
+        proven = await self.stages.threaded("verify", prove, events, seen, manifest, said, self.ids, self.standing)
         if proven.suspects and again:
             return await self._second_look(events, manifest, proven.suspects)
         return await self._commit(events, manifest, proven, rounded, PROVISIONAL if self.provisional else "")
@@ -214,14 +210,14 @@ class SliceWork:
             self.t.ledger.commit, record, proven.proofs, exclusions,
             keep_proofs=not self.provisional, known=self.t.known,
         )  # fmt: skip
-        await self._threaded("commit", commit)
+        await self.stages.threaded("commit", commit)
         return self._result("verified", events, rounded, proven.unproved, note)
 
     async def _prove_landed(
         self, events: pa.Table, manifest: Manifest, said: SourceTally, *, again: bool
     ) -> SliceResult:
         """The store has forgotten the span: source and landing are compared, and nobody speaks of what is stored."""
-        seen = await self._threaded("verify", only_landed, events)
+        seen = await self.stages.threaded("verify", only_landed, events)
         proven = await asyncio.to_thread(prove, events, seen, manifest, said, self.ids, self.standing)
         if proven.suspects and again:
             return await self._second_look(events, manifest, proven.suspects)
@@ -229,9 +225,9 @@ class SliceWork:
 
     async def _write(self, rows: pa.Table, stored: pa.Table, over: Collection[str]) -> None:
         """Rows of the landing over whatever is stored, then away with stored rows that the landing lacks."""
-        await self._threaded("write", self.t.store.write, self.slice_id.source, rows)
+        await self.stages.threaded("write", self.t.store.write, self.slice_id.source, rows)
         if over:
-            await self._threaded("clear", self._delete_extras, stored, sorted(over))
+            await self.stages.threaded("clear", self._delete_extras, stored, sorted(over))
 
     def _delete_extras(self, stored: pa.Table, points: Sequence[str]) -> None:
         for held in self.t.store.read(self.slice_id.source, points, self.span):
@@ -241,16 +237,16 @@ class SliceWork:
 
     async def _look(self, stored: pa.Table, whole: Sequence[str], over: Collection[str]) -> Look:
         share = self.t.bounds.deep_share
-        return await self._threaded("verify", look, self.t.store, self.slice_id, stored, whole, share, over)
+        return await self.stages.threaded("verify", look, self.t.store, self.slice_id, stored, whole, share, over)
 
     async def _second_look(self, events: pa.Table, manifest: Manifest, differ: Collection[str]) -> SliceResult:
         """Recounts and pulls the points once more before a difference is called drift (design.md, rule 1)."""
-        fresh, failed = await self._timed("pull", lambda: self._pull_some(differ))
+        fresh, failed = await self.stages.timed("pull", lambda: self._pull_some(differ))
         got = [point for point in self.ids if point in differ and point not in failed]
         events = ordered(reconcile.replaced(events, got, fresh))
         kept = {point: why for point, why in manifest.failed.items() if point not in got}
         manifest = await self._land(events, {**kept, **failed})
-        said = await self._timed("count", lambda: self.t.source.tally(self.points, self.span))
+        said = await self.stages.timed("count", lambda: self.t.source.tally(self.points, self.span))
         return await self._all_over(events, manifest, said, rewriting=True, again=False)
 
     async def _shrunk(
@@ -265,8 +261,8 @@ class SliceWork:
             return {}
         if before is None:
             before, _ = await asyncio.to_thread(self._current_events, history)
-        asked_since = all(each.record.note != PROVISIONAL for each in pieces)
-        rule = too_much_gone if self.open else shrunk if asked_since else late_losses
+        settled = late_losses if any(piece.provisional for piece in pieces) else shrunk
+        rule = too_much_gone if self.t.is_open(self.span) else settled
         return await asyncio.to_thread(rule, before, events, whole, self.t.bounds.believe_shrink)
 
     def _current_events(self, history: list[SliceRecord]) -> tuple[pa.Table, dict[str, str]]:
@@ -298,15 +294,5 @@ class SliceWork:
     ) -> SliceResult:
         return SliceResult(
             self.slice_id, state, len(events), len(self.points), rounded, dict(unproved), note,
-            time.monotonic() - self.began, dict(self.stages), self.differing,
+            time.monotonic() - self.began, dict(self.stages.seconds), self.differing,
         )  # fmt: skip
-
-    async def _timed(self, stage: str, work: Callable[[], Awaitable[T]]) -> T:
-        began = time.monotonic()
-        try:
-            return await work()
-        finally:
-            self.stages[stage] = self.stages.get(stage, 0.0) + time.monotonic() - began
-
-    async def _threaded(self, stage: str, call: Callable[..., T], *arguments: object) -> T:
-        return await self._timed(stage, lambda: asyncio.to_thread(call, *arguments))

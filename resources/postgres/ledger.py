@@ -88,14 +88,9 @@ class PostgresLedger:
     def record(self, records: Sequence[SliceRecord]) -> None:
         """Appends to the slice history; `seq` and `recorded_ns` of the records are ignored: the ledger gives them."""
 
-        def work(connection: Connection) -> None:
-            connection.execute(slices.LOCKS["appending"])
-            connection.cursor().executemany(
-                slices.STATEMENTS["append"], [slices.record_row(record, False) for record in records]
-            )
-
         if records:
-            self._connections.run(work)
+            rows = [slices.record_row(record, False) for record in records]
+            self._connections.run(lambda c: c.cursor().executemany(slices.STATEMENTS["append"], rows))
 
     def history(self, source: str, group: str | None, span: Interval, *, replaced: bool = False) -> list[SliceRecord]:
         """Slice history that overlaps the span, oldest first; of all groups when `group` is None.
@@ -112,18 +107,6 @@ class PostgresLedger:
         return self._connections.run(
             lambda c: [slices.record(row) for row in c.execute(slices.STATEMENTS["newest"], values)]
         )
-
-    def events_since(self, seq: int, limit: int = 10_000) -> list[SliceRecord]:
-        """The slice history after `seq`, oldest first, at most `limit` rows; no row appears behind it later."""
-
-        def work(connection: Connection) -> list[SliceRecord]:
-            connection.execute(slices.LOCKS["settled"])  # waits for those who have a number and have not committed
-            return [
-                slices.record(row)
-                for row in connection.execute(slices.STATEMENTS["since"], {"seq": seq, "limit": limit})
-            ]
-
-        return self._connections.run(work)
 
     def commit(
         self,

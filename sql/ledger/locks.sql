@@ -1,11 +1,5 @@
--- name: appending
-SELECT pg_advisory_xact_lock_shared(lock_key('append'))
-
--- name: settled
-SELECT pg_advisory_xact_lock(lock_key('append'))
-
 -- name: group
-SELECT pg_advisory_xact_lock_shared(lock_key('append')), pg_advisory_xact_lock(lock_key(%(name)s))
+SELECT pg_advisory_xact_lock(lock_key(%(name)s))
 
 -- name: take
 SELECT pg_try_advisory_lock(lock_key(%(name)s)), set_config('application_name', %(holder)s, false)

@@ -22,14 +22,6 @@ WHERE source = %(source)s AND point_group = coalesce(%(group)s, point_group)
     AND span && int8range(%(start_ns)s, %(end_ns)s)
 ORDER BY seq
 
--- name: since
-SELECT source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note, retry_at_ns,
-    seq, (extract(epoch FROM recorded_at) * 1000000000)::bigint
-FROM slices
-WHERE seq > %(seq)s
-ORDER BY seq
-LIMIT %(limit)s
-
 -- Of one source, of the newest rows of all.
 -- name: newest
 SELECT source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note, retry_at_ns,

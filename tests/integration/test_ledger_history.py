@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -166,29 +165,6 @@ def test_expiries_are_merged(ledger: PostgresLedger, source: str) -> None:
     for start, end in ((0, 5), (5, 9), (20, 30)):
         ledger.expire(source, Interval(start, end), "ttl")
     assert ledger.expired(source) == [Interval(0, 9), Interval(20, 30)]
-
-
-def test_events_since_waits_for_numbers_not_yet_committed(ledger: PostgresLedger, dsn: str, source: str) -> None:
-    ledger.record([SliceRecord(slice_id(source, 0, 10), "planned")])
-    last = ledger.history(source, None, Interval(0, 10))[-1].seq
-    with ExitStack() as stack, ThreadPoolExecutor() as pool:
-        slow = stack.enter_context(psycopg.connect(dsn))
-        slow.execute("SELECT pg_advisory_xact_lock_shared(lock_key('append'))")
-        (seq,) = slow.execute("SELECT nextval('ledger_seq')").fetchone() or (0,)
-        fast = pool.submit(ledger.record, [SliceRecord(slice_id(source, 10, 20), "planned")])
-        fast.result(10)
-        reading = pool.submit(ledger.events_since, last)
-        time.sleep(0.2)
-        assert not reading.done()
-        slow.execute(
-            "INSERT INTO slices (seq, source, point_group, start_ns, end_ns, state, generation, run_id, events, points,"
-            " rounded, note, retry_at_ns, proves)"
-            " VALUES (%s, %s, 'g000', 20, 30, 'planned', '', '', 0, 0, 0, '', 0, false)",
-            [seq, source],
-        )
-        slow.commit()
-        assert [each.slice.span.start_ns for each in reading.result(10)] == [20, 10]
-    assert ledger.events_since(seq, limit=1)[0].slice.span.start_ns == 10
 
 
 def test_threads_share_one_ledger(ledger: PostgresLedger, source: str) -> None:
