@@ -220,7 +220,7 @@ def test_a_lock_held_too_long_is_a_retry(dsn: str, monkeypatch: pytest.MonkeyPat
     ledger = PostgresLedger(dsn)
     ledger.migrate()
     with psycopg.connect(dsn) as other:
-        other.execute("SELECT pg_advisory_xact_lock(lock_key('append'))")
+        other.execute("LOCK TABLE slices")
         with pytest.raises(Retry, match="lock timeout"):
             ledger.record([SliceRecord(slice_id("s", 0, 10), "planned")])
     ledger.record([SliceRecord(slice_id("s", 0, 10), "planned")])
