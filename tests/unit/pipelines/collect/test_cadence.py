@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.collect import Cadence
+from pipelines.collect.cadence import MISSED_AT_ONCE
 
 
 def test_cycles_are_due_at_whole_multiples_and_late_ones_are_named() -> None:
@@ -43,3 +44,14 @@ def test_every_cycle_is_done_or_missed_exactly_once(interval: int, steps: list[i
     first = (1_000 // interval + 1) * interval
     assert told == list(range(first, first + len(told) * interval, interval))
     assert now < cadence.next_ns <= max(now, 1_000) + interval
+
+
+def test_a_host_that_slept_for_weeks_tells_of_every_missed_cycle_in_pieces() -> None:
+    cadence = Cadence(100, after_ns=0)
+    told: list[int] = []
+    due_ns = None
+    while due_ns is None:
+        due_ns, missed = cadence.take(2_500_050)
+        assert 0 < len(missed) <= MISSED_AT_ONCE
+        told += missed
+    assert (due_ns, told) == (2_500_000, list(range(100, 2_500_000, 100)))
