@@ -44,9 +44,8 @@ def pieces(line: Line, settings: SourceSettings, group: str, span: Interval) -> 
 def make_aggregates(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
     """Aggregates of a pair: Parquet beside the exports, and tables in IoTDB."""
     began = time.monotonic()
-    points = line.by_group(settings)[group]
-    made = _build(marts.build_aggregates, line, settings, group, window)
-    ids = [point.id for point in points]
+    made = marts.build_aggregates(_input(line, settings, group, window))
+    ids = [point.id for point in line.by_group(settings)[group]]
     for interval, file in made.items():
         line.store.write_aggregates(settings.name, interval, marts.for_store(file.path), window, ids)
     return MartResult(group, window, {name: file.rows for name, file in made.items()}, time.monotonic() - began)
@@ -54,12 +53,12 @@ def make_aggregates(line: Line, settings: SourceSettings, group: str, window: In
 
 def make_quality(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
     """Quality figures of a pair, Parquet."""
-    return _made(marts.build_quality, line, settings, group, window)
+    return _made(marts.build_quality, _input(line, settings, group, window))
 
 
 def make_clocks(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
     """The audit of the clocks of a pair, Parquet."""
-    return _made(marts.build_clocks, line, settings, group, window)
+    return _made(marts.build_clocks, _input(line, settings, group, window))
 
 
 def write_exports(
@@ -98,27 +97,23 @@ def write_report(line: Line, settings: SourceSettings, span: Interval, destinati
     return target
 
 
-def _made(
-    build: Callable[..., dict[str, marts.MartFile]], line: Line, settings: SourceSettings, group: str, window: Interval
-) -> MartResult:
+def _made(build: Callable[[marts.MartInput], dict[str, marts.MartFile]], given: marts.MartInput) -> MartResult:
     began = time.monotonic()
-    made = _build(build, line, settings, group, window)
-    return MartResult(group, window, {name: file.rows for name, file in made.items()}, time.monotonic() - began)
+    rows = {name: file.rows for name, file in build(given).items()}
+    return MartResult(given.group, given.window, rows, time.monotonic() - began)
 
 
-def _build(
-    build: Callable[..., dict[str, marts.MartFile]], line: Line, settings: SourceSettings, group: str, window: Interval
-) -> dict[str, marts.MartFile]:
-    """Calls one of the mart builders on what is landed in the window and around it."""
-    return build(
-        line.by_group(settings)[group],
-        pieces(line, settings, group, window),
-        pieces(line, settings, group, Interval(window.start_ns - _REACH_NS, window.start_ns)),
-        window,
-        line.plant.state_dir / "marts",
-        MEMORY_BYTES,
-        settings.name,
-        group,
+def _input(line: Line, settings: SourceSettings, group: str, window: Interval) -> marts.MartInput:
+    """What is landed in the window and around it."""
+    return marts.MartInput(
+        points=line.by_group(settings)[group],
+        pieces=pieces(line, settings, group, window),
+        window=window,
+        out=line.plant.state_dir / "marts",
+        memory_bytes=MEMORY_BYTES,
+        source=settings.name,
+        group=group,
+        before=pieces(line, settings, group, Interval(window.start_ns - _REACH_NS, window.start_ns)),
         after=pieces(line, settings, group, Interval(window.end_ns, window.end_ns + _REACH_NS)),
     )
 

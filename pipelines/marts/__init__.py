@@ -8,6 +8,7 @@ from pipelines.marts.aggregates import AGGREGATE_SCHEMA, INTERVALS, build_aggreg
 from pipelines.marts.clocks import CLOCKS_SCHEMA, JUMP_S, build_clocks
 from pipelines.marts.exports import EXPORT_SCHEMA, ExportResult, export
 from pipelines.marts.files import MartFile, mart_files, mart_path
+from pipelines.marts.inputs import MartInput
 from pipelines.marts.quality import BAD_STATES_SCHEMA, QUALITY_SCHEMA, build_quality
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "QUALITY_SCHEMA",
     "ExportResult",
     "MartFile",
+    "MartInput",
     "build_aggregates",
     "build_clocks",
     "build_quality",

@@ -18,19 +18,16 @@ The rules (OPC UA Part 13 and the PI summaries agree on them where they speak at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.landing import Piece
-from pipelines.marts.events import THREADS, batches, find_neighbours, load, opened
-from pipelines.marts.files import MartFile, mart_path, write_whole
-from pipelines.points import Point
-from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval
+from pipelines.marts.events import THREADS, batches
+from pipelines.marts.files import MartFile, write_whole
+from pipelines.marts.inputs import MartInput
+from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS
 
 _PARQUET_ONLY = frozenset({"state", "changes", "first_ns", "last_ns"})
 INTERVALS = {"1m": MINUTE_NS, "1h": HOUR_NS, "1d": DAY_NS}
@@ -61,42 +58,20 @@ AGGREGATE_SCHEMA = pa.schema(
 )
 
 
-def build_aggregates(
-    points: Sequence[Point],
-    pieces: Sequence[Piece],
-    before: Sequence[Piece],
-    window: Interval,
-    out: Path,
-    memory_bytes: int,
-    source: str,
-    group: str,
-    after: Sequence[Piece] = (),
-) -> dict[str, MartFile]:
+def build_aggregates(given: MartInput) -> dict[str, MartFile]:
     """Writes the aggregates of one point group and window, one file an interval, in the place of older ones.
 
-    `pieces` is what is current of the landing inside the window, `before` and `after` what may hold each point's
-    nearest event outside it. Events of points that are not in `points` are left out. The same call gives the same
-    bytes. Raises DamagedLanding, NoRoom.
+    The same input gives the same bytes. Raises DamagedLanding, NoRoom.
     """
-    with opened(memory_bytes, out) as database:
-        load(database, points, pieces, window)
-        find_neighbours(database, before, after, window)
-        return write_aggregates(database, window, out, source, group)
-
-
-def write_aggregates(
-    database: duckdb.DuckDBPyConnection, window: Interval, out: Path, source: str, group: str
-) -> dict[str, MartFile]:
-    """Writes the aggregates from a database in which `find_neighbours` has been called. Raises NoRoom."""
 
     def write(interval: str) -> MartFile:
         values: dict[str, object] = {
-            "step_ns": INTERVALS[interval], "start_ns": window.start_ns, "end_ns": window.end_ns,
+            "step_ns": INTERVALS[interval], "start_ns": given.window.start_ns, "end_ns": given.window.end_ns,
         }  # fmt: skip
-        path = mart_path(out, f"aggregates/interval={interval}", source, window, group)
+        path = given.path(f"aggregates/interval={interval}")
         return write_whole(path, AGGREGATE_SCHEMA, batches(database, "marts/aggregates.sql", values))
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    with given.database() as database, ThreadPoolExecutor(THREADS) as pool:
         return dict(zip(INTERVALS, pool.map(write, INTERVALS), strict=True))
 
 

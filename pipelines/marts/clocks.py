@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 
 import pyarrow as pa
 
-from pipelines.landing import Piece
-from pipelines.marts.events import batches, find_neighbours, load, opened
-from pipelines.marts.files import MartFile, mart_path, write_whole
-from pipelines.points import Point
+from pipelines.marts.events import batches
+from pipelines.marts.files import MartFile, write_whole
+from pipelines.marts.inputs import MartInput
 from pipelines.ports import CLOCKS
-from pipelines.timeline import Interval
 
 JUMP_S = 1.0
 """A clock that moves by more than this from one telling to the next was set, or stood still."""
@@ -32,22 +29,11 @@ CLOCKS_SCHEMA = pa.schema(
 )
 
 
-def build_clocks(
-    points: Sequence[Point],
-    pieces: Sequence[Piece],
-    before: Sequence[Piece],
-    window: Interval,
-    out: Path,
-    memory_bytes: int,
-    source: str,
-    group: str,
-    after: Sequence[Piece] = (),
-) -> dict[str, MartFile]:
-    """Writes the mart `clocks` of one point group and window. Arguments and errors as of `build_aggregates`."""
-    clocks = [point for point in points if point.name.startswith(CLOCKS)]
-    with opened(memory_bytes, out) as database:
-        load(database, clocks, pieces if clocks else [], window)
-        find_neighbours(database, before if clocks else [], after if clocks else [], window)
-        values: dict[str, object] = {"prefix": CLOCKS, "jump_s": JUMP_S}
-        file = mart_path(out, "clocks", source, window, group)
-        return {"clocks": write_whole(file, CLOCKS_SCHEMA, batches(database, "quality/clock_days.sql", values))}
+def build_clocks(given: MartInput) -> dict[str, MartFile]:
+    """Writes the mart `clocks` of one point group and window. Raises DamagedLanding, NoRoom."""
+    clocks = [point for point in given.points if point.name.startswith(CLOCKS)]
+    audited = replace(given, points=clocks) if clocks else replace(given, points=(), pieces=(), before=(), after=())
+    values: dict[str, object] = {"prefix": CLOCKS, "jump_s": JUMP_S}
+    with audited.database() as database:
+        rows = batches(database, "quality/clock_days.sql", values)
+        return {"clocks": write_whole(given.path("clocks"), CLOCKS_SCHEMA, rows)}

@@ -6,17 +6,12 @@ the next event, so `percent_good_time` of a day counts the time before its first
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
-import duckdb
 import pyarrow as pa
 
-from pipelines.landing import Piece
-from pipelines.marts.events import batches, find_neighbours, load, opened
-from pipelines.marts.files import MartFile, mart_path, write_whole
-from pipelines.points import Point
-from pipelines.timeline import DAY_NS, Interval
+from pipelines.marts.events import batches
+from pipelines.marts.files import MartFile, write_whole
+from pipelines.marts.inputs import MartInput
+from pipelines.timeline import DAY_NS
 
 QUALITY_SCHEMA = pa.schema(
     [
@@ -51,43 +46,21 @@ BAD_STATES_SCHEMA = pa.schema(
 )
 
 
-def build_quality(
-    points: Sequence[Point],
-    pieces: Sequence[Piece],
-    before: Sequence[Piece],
-    window: Interval,
-    out: Path,
-    memory_bytes: int,
-    source: str,
-    group: str,
-    after: Sequence[Piece] = (),
-) -> dict[str, MartFile]:
+def build_quality(given: MartInput) -> dict[str, MartFile]:
     """Writes the marts `quality` and `bad_states` of one point group and window, in the place of older ones.
 
-    Arguments and errors as of `build_aggregates`; `points` also names the points that had no event.
+    Raises DamagedLanding, NoRoom.
     """
-    with opened(memory_bytes, out) as database:
-        load(database, points, pieces, window)
-        find_neighbours(database, before, after, window)
-        return write_quality(database, window, out, source, group)
-
-
-def write_quality(
-    database: duckdb.DuckDBPyConnection, window: Interval, out: Path, source: str, group: str
-) -> dict[str, MartFile]:
-    """Writes both marts from a database in which `find_neighbours` has been called. Raises NoRoom."""
+    window = given.window
     values: dict[str, object] = {
         "first_day_ns": window.start_ns // DAY_NS * DAY_NS, "start_ns": window.start_ns, "end_ns": window.end_ns,
     }  # fmt: skip
-    return {
-        "quality": write_whole(
-            mart_path(out, "quality", source, window, group),
-            QUALITY_SCHEMA,
-            batches(database, "quality/point_days.sql", values),
-        ),
-        "bad_states": write_whole(
-            mart_path(out, "bad_states", source, window, group),
-            BAD_STATES_SCHEMA,
-            batches(database, "quality/bad_states.sql", {}),
-        ),
-    }
+    with given.database() as database:
+        return {
+            "quality": write_whole(
+                given.path("quality"), QUALITY_SCHEMA, batches(database, "quality/point_days.sql", values)
+            ),
+            "bad_states": write_whole(
+                given.path("bad_states"), BAD_STATES_SCHEMA, batches(database, "quality/bad_states.sql", {})
+            ),
+        }

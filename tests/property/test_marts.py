@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.landing import Piece
-from pipelines.marts import INTERVALS, build_aggregates
+from pipelines.marts import INTERVALS, MartInput, build_aggregates
 from pipelines.points import Point
 from pipelines.samples import NO_CODE, number_ties, ordered, samples_table
 from pipelines.timeline import HOUR_NS, MINUTE_NS, Interval, parse
@@ -51,9 +51,9 @@ def test_aggregates_are_what_a_walk_over_time_gives(rows: list[tuple[str, int, A
     rows = sorted(rows, key=lambda row: (row[0], row[1]))
     with tempfile.TemporaryDirectory() as folder:
         pieces = _land(rows, Path(folder))
-        made = build_aggregates(
-            POINTS, pieces, pieces, WINDOW, Path(folder) / "out", 256 << 20, "s", "g000", after=pieces
-        )
+        out = Path(folder) / "out"
+        landed = MartInput(POINTS, pieces, WINDOW, out, 256 << 20, "s", "g000", before=pieces, after=pieces)
+        made = build_aggregates(landed)
         for interval, file in made.items():
             got = pq.read_table(file.path, partitioning=None)
             got = got.set_column(1, "time", got["time"].cast(pa.int64())).to_pylist()

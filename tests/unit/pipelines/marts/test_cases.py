@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.marts import build_aggregates, build_quality
+from pipelines.marts import MartInput, build_aggregates, build_quality
 from pipelines.points import Point
 from pipelines.timeline import DAY_NS, Interval, parse
 
@@ -35,8 +35,10 @@ def test_case(path: Path, land: Any, tmp_path: Path) -> None:
 
     build = build_quality if case["mart"] == "quality" else build_aggregates
     made = build(
-        [point], pieces("events", window), pieces("before", earlier), window, tmp_path / "out", MEMORY_BYTES, "s",
-        "g000", pieces("after", later),
+        MartInput(
+            [point], pieces("events", window), window, tmp_path / "out", MEMORY_BYTES, "s", "g000",
+            before=pieces("before", earlier), after=pieces("after", later),
+        )
     )  # fmt: skip
     made_file = made[case["mart"] if case["mart"] == "quality" else case["interval"]]
     rows = pq.read_table(made_file.path, partitioning=None)

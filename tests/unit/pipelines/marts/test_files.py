@@ -12,7 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.landing import DamagedLanding, Piece
-from pipelines.marts import AGGREGATE_SCHEMA, INTERVALS, build_aggregates, build_quality, for_store, mart_files
+from pipelines.marts import (
+    AGGREGATE_SCHEMA,
+    INTERVALS,
+    MartInput,
+    build_aggregates,
+    build_quality,
+    for_store,
+    mart_files,
+)
 from pipelines.marts.files import write_whole
 from pipelines.points import Point
 from pipelines.samples import number_ties, samples_table
@@ -28,8 +36,8 @@ MEMORY_BYTES = 256 << 20
 
 
 def _build(pieces: list[Piece], out: Path) -> dict[str, Path]:
-    made = build_aggregates(POINTS, pieces, [], WINDOW, out, MEMORY_BYTES, "pi1", "g003")
-    made |= build_quality(POINTS, pieces, [], WINDOW, out, MEMORY_BYTES, "pi1", "g003")
+    given = MartInput(POINTS, pieces, WINDOW, out, MEMORY_BYTES, "pi1", "g003")
+    made = build_aggregates(given) | build_quality(given)
     return {name: file.path for name, file in made.items()}
 
 
@@ -141,5 +149,5 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_little_memory_is_enough(land: Any, tmp_path: Path) -> None:
     pieces = land(ROWS, WINDOW)
-    made = build_aggregates(POINTS, pieces, [], WINDOW, tmp_path, 24 << 20, "pi1", "g003")
+    made = build_aggregates(MartInput(POINTS, pieces, WINDOW, tmp_path, 24 << 20, "pi1", "g003"))
     assert made["1d"].rows == 2

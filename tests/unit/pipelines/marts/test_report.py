@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipelines.marts import build_aggregates, build_quality
+from pipelines.marts import MartInput, build_aggregates, build_quality
 from pipelines.marts.figures import SLICE_PROOF_SCHEMA
 from pipelines.marts.report import ReportContext, render_report
 from pipelines.points import Point
@@ -57,7 +57,7 @@ def _context(tmp_path: Path, **more: Any) -> ReportContext:
 def _full(tmp_path: Path, land: Any, points: list[Point] = POINTS, rows: Any = ROWS, **more: Any) -> ReportContext:
     pieces = land(rows, SPAN)
     for build in (build_aggregates, build_quality):
-        build(points, pieces, [], SPAN, tmp_path / "marts", 256 << 20, "pi1", "g000")
+        build(MartInput(points, pieces, SPAN, tmp_path / "marts", 256 << 20, "pi1", "g000"))
     return _context(tmp_path, points=points, pieces=pieces, **({"proofs": _proofs(points, DAYS)} | more))
 
 
