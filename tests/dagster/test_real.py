@@ -76,6 +76,22 @@ def test_the_daemon_watches_the_plant(webserver: Webserver) -> None:
     assert all(each["skipReason"] for each in found["ticks"])
 
 
+def test_a_schedule_that_somebody_paused_is_seen_in_the_status(real_plant: RealPlant, webserver: Webserver) -> None:
+    name = "discover_pi1_schedule"
+
+    def told() -> str:
+        done = real_plant.command("ferry", "status", "--json")
+        [source] = json.loads(done.stdout.splitlines()[-1])["sources"]
+        assert f"{name} {source['schedules'][name]}" in done.stdout + done.stderr
+        return source["schedules"][name]
+
+    assert told() == "off"
+    started = webserver.start_schedule(name)
+    assert told() == "on"
+    webserver.stop_schedule(started)
+    assert told() == "paused"
+
+
 @pytest.mark.parametrize("job", ["backfill_pi1", "marts_pi1"])
 def test_without_partitions_there_is_one_clear_error(real_plant: RealPlant, webserver: Webserver, job: str) -> None:
     tags = json.dumps({"test": job})

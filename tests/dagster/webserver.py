@@ -44,6 +44,14 @@ _SENSOR = """
 query ($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { __typename ... on Sensor {
   sensorState { status ticks(limit: 5) { status skipReason error { message } } } } } }
 """
+_START_SCHEDULE = """
+mutation ($schedule: ScheduleSelector!) { startSchedule(scheduleSelector: $schedule) {
+  __typename ... on ScheduleStateResult { scheduleState { id status } } } }
+"""
+_STOP_SCHEDULE = """
+mutation ($id: String!) { stopRunningSchedule(id: $id) {
+  __typename ... on ScheduleStateResult { scheduleState { id status } } } }
+"""
 _LOCATIONS = """
 { workspaceOrError { __typename ... on Workspace { locationEntries { name loadStatus
   locationOrLoadError { __typename ... on PythonError { message } } } } } }
@@ -101,6 +109,16 @@ class Webserver:
 
     def sensor(self, name: str) -> dict[str, Any]:
         return self.ask(_SENSOR, sensor={**_REPOSITORY, "sensorName": name})["sensorOrError"]["sensorState"]
+
+    def start_schedule(self, name: str) -> str:
+        """Its id."""
+        started = self.ask(_START_SCHEDULE, schedule={**_REPOSITORY, "scheduleName": name})["startSchedule"]
+        assert started["scheduleState"]["status"] == "RUNNING", started
+        return started["scheduleState"]["id"]
+
+    def stop_schedule(self, schedule_id: str) -> None:
+        stopped = self.ask(_STOP_SCHEDULE, id=schedule_id)["stopRunningSchedule"]
+        assert stopped["scheduleState"]["status"] == "STOPPED", stopped
 
     def terminate(self, run_id: str) -> str:
         return self.ask(_TERMINATE, id=run_id)["terminateRun"]["__typename"]
