@@ -43,22 +43,25 @@ def pieces(line: Line, settings: SourceSettings, group: str, span: Interval) -> 
 
 def make_aggregates(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
     """Aggregates of a pair: Parquet beside the exports, and tables in IoTDB."""
-    began = time.monotonic()
-    made = marts.build_aggregates(_input(line, settings, group, window))
-    ids = [point.id for point in line.by_group(settings)[group]]
-    for interval, file in made.items():
-        line.store.write_aggregates(settings.name, interval, marts.for_store(file.path), window, ids)
-    return MartResult(group, window, {name: file.rows for name, file in made.items()}, time.monotonic() - began)
+
+    def build(given: marts.MartInput) -> dict[str, marts.MartFile]:
+        made = marts.build_aggregates(given)
+        ids = [point.id for point in given.points]
+        for interval, file in made.items():
+            line.store.write_aggregates(settings.name, interval, marts.for_store(file.path), window, ids)
+        return made
+
+    return _made(build, line, settings, group, window)
 
 
 def make_quality(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
     """Quality figures of a pair, Parquet."""
-    return _made(marts.build_quality, _input(line, settings, group, window))
+    return _made(marts.build_quality, line, settings, group, window)
 
 
 def make_clocks(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
     """The audit of the clocks of a pair, Parquet."""
-    return _made(marts.build_clocks, _input(line, settings, group, window))
+    return _made(marts.build_clocks, line, settings, group, window)
 
 
 def write_exports(
@@ -97,10 +100,16 @@ def write_report(line: Line, settings: SourceSettings, span: Interval, destinati
     return target
 
 
-def _made(build: Callable[[marts.MartInput], dict[str, marts.MartFile]], given: marts.MartInput) -> MartResult:
+def _made(
+    build: Callable[[marts.MartInput], dict[str, marts.MartFile]],
+    line: Line,
+    settings: SourceSettings,
+    group: str,
+    window: Interval,
+) -> MartResult:
     began = time.monotonic()
-    rows = {name: file.rows for name, file in build(given).items()}
-    return MartResult(given.group, given.window, rows, time.monotonic() - began)
+    made = build(_input(line, settings, group, window))
+    return MartResult(group, window, {name: file.rows for name, file in made.items()}, time.monotonic() - began)
 
 
 def _input(line: Line, settings: SourceSettings, group: str, window: Interval) -> marts.MartInput:
