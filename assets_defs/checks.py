@@ -14,9 +14,9 @@ from assets_defs.ferry_resource import FerryResource
 from assets_defs.line import Line
 from assets_defs.markdown import table
 from assets_defs.marts_assets import mart_key, tells_time
-from assets_defs.reach import covered_reach, newest_window
+from assets_defs.reach import asked_reach, covered_reach, newest_window
 from assets_defs.samples import samples_key, source_pool
-from pipelines.ledger import Standing
+from pipelines.evidence import Standing
 from pipelines.marts import CLOCKS_SCHEMA, QUALITY_SCHEMA, mart_files
 from pipelines.plant import SourceSettings
 from pipelines.points import point_name
@@ -94,7 +94,7 @@ def swept_result(line: Line, settings: SourceSettings) -> dg.AssetCheckResult:
     """What sweeps found and nobody has mended yet."""
     reach = covered_reach(line, settings)
     every = line.ledger.exclusions(settings.name, None, reach) if reach else []
-    rows = [(each.point, each.group, str(each.span)) for each in every if each.reason == DRIFT]
+    rows = [(point_name(each.point), each.group, str(each.span)) for each in every if each.reason == DRIFT]
     return dg.AssetCheckResult(
         asset_key=samples_key(settings),
         check_name=SWEPT,
@@ -121,27 +121,29 @@ def _coverage(settings: SourceSettings) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=samples_key(settings),
         name="coverage",
-        description="Everything between the first and the last covered instant is proved, for every point.",
+        description="Everything that the plant file asks for and that is final is proved, for every point.",
     )
     def coverage(context: dg.AssetCheckExecutionContext, ferry: FerryResource) -> dg.AssetCheckResult:
         with readable(), ferry.line(context.run.run_id) as line:
-            span = covered_reach(line, settings)
+            span = asked_reach(line, settings)
             standings = line.standings(settings, span) if span else []
         gaps = [(each.group, iso(gap.start_ns), iso(gap.end_ns)) for each in standings for gap in each.gaps]
-        points = sorted({(one.point, one.reason) for each in standings for one in each.exclusions})
+        points = sorted({(point_name(one.point), one.reason) for each in standings for one in each.exclusions})
         waiting = [(each.group, str(part)) for each in standings for part in each.quarantined]
         unproved = len({point for point, _ in points})
+        events = sum(each.proved_events for each in standings)
         return dg.AssetCheckResult(
             passed=bool(standings) and not (gaps or points or waiting),
             severity=dg.AssetCheckSeverity.WARN,
             description=(
-                f"{_share(standings):.2%} of {span} is covered; {len(gaps)} gaps, {unproved} unproved points, "
-                f"{len(waiting)} spans in quarantine"
-                if span
+                f"{_share(standings):.2%} of {span} is covered, {events:,} events are proved; {len(gaps)} gaps, "
+                f"{unproved} unproved points, {len(waiting)} spans in quarantine"
+                if events or _share(standings)
                 else "nothing is covered yet"
             ),
             metadata={
                 "share_covered": dg.MetadataValue.float(round(_share(standings), 6)),
+                "proved_events": dg.MetadataValue.int(events),
                 "gaps": dg.MetadataValue.md(table(["group", "from", "to"], gaps)),
                 "unproved": dg.MetadataValue.md(table(["point", "reason"], points)),
                 "quarantined": dg.MetadataValue.md(table(["group", "span"], waiting)),
@@ -168,7 +170,7 @@ def _drift(settings: SourceSettings) -> dg.AssetChecksDefinition:
                 points, min(_DRIFT_POINTS, len(points))
             )
             found = line.verify(settings, span, deep=False, points=drawn)
-        rows = [(p, w, c["source"], c["landed"], c["stored"]) for (p, w), c in sorted(found.drift.items())]
+        rows = [(found.name_of(p), w, *c.values()) for (p, w), c in sorted(found.drift.items())]
         return dg.AssetCheckResult(
             passed=not (rows or found.damaged),
             description=f"{len(rows)} of {len(drawn)} points differ in {span}"
@@ -258,7 +260,7 @@ def _worst(figures: pa.Table, most: int = 10) -> list[tuple[str, str, str]]:
         for row in summed.to_pylist()
         if row["good_sum"] < row["events_sum"]
     ]
-    return [(point, f"{events:,}", f"{share:.1f}") for share, point, events in sorted(rows)[:most]]
+    return [(point_name(point), f"{events:,}", f"{share:.1f}") for share, point, events in sorted(rows)[:most]]
 
 
 def _share(standings: Sequence[Standing]) -> float:

@@ -8,16 +8,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
 import pyarrow as pa
 
+from pipelines.evidence import Evidence, Scope, Standing, gather, standings
 from pipelines.journal import JournalSource
 from pipelines.landing import Landing
-from pipelines.ledger import Standing, standing
 from pipelines.planning import Density
 from pipelines.plant import Plant, SourceSettings, expiry_ns
 from pipelines.points import Point, group_label, in_group, merge_catalogue, selected
@@ -198,9 +198,19 @@ class Line:
 
         async def work(source: Source) -> Recount:
             transfer = self.transfer(settings, source)
-            return await recount(transfer, groups, self.windows(settings, span), span, deep=deep)
+            scope = self.scope(settings, span)
+            return await recount(transfer, groups, scope.windows, span, deep=deep, open_from_ns=scope.open_from_ns)
 
-        return self.with_source(settings, work)
+        return self._named(settings, self.with_source(settings, work))
+
+    def _named(self, settings: SourceSettings, found: Recount) -> Recount:
+        """With the names of the points that it speaks of."""
+        told = {*found.unproved, *(point for point, _ in found.drift)}
+        if told:
+            found.names = {
+                point.id: point.name for point in self.ledger.known_points(settings.name) if point.id in told
+            }
+        return found
 
     def read_journal(self, settings: SourceSettings, span: Interval) -> tuple[int, int]:
         """Reads the journal of a span into the ledger: (entries that the source counts, that now stand there).
@@ -218,17 +228,31 @@ class Line:
         return counted, self.ledger.save_journal(settings.name, entries)
 
     def standings(self, settings: SourceSettings, span: Interval) -> list[Standing]:
-        """Where every group stands over the span."""
-        name = settings.name
-        history = self.ledger.history(name, None, span)
-        exclusions = self.ledger.exclusions(name, None, span)
-        return [
-            standing(
-                label, span, self.ledger.coverage(name, label),
-                [record for record in history if record.slice.group == label], exclusions,
-            )
-            for label in self.groups(settings)
-        ]  # fmt: skip
+        """Where every group stands over the span. Asks the ledger, and the landing where something cuts a slice."""
+        return standings(self.ledger, self.landing, self.scope(settings, span))
+
+    def scope(
+        self, settings: SourceSettings, span: Interval, asked: Collection[str] | None = None, group: str | None = None
+    ) -> Scope:
+        """What evidence is asked about: all of the source, the `asked` ids, or one group."""
+        points = {
+            label: [point.id for point in points if asked is None or point.id in asked]
+            for label, points in self.by_group(settings).items()
+            if group in (None, label)
+        }
+        fresh_ns = self.now_ns() - settings.sync.fresh
+        return Scope(
+            settings.name, span, points, self.windows(settings, span), whole=asked is None,
+            open_from_ns=dict.fromkeys(self.followed_to(settings), fresh_ns),
+        )  # fmt: skip
+
+    def evidence(
+        self, settings: SourceSettings, span: Interval, asked: Collection[str] | None = None, group: str | None = None
+    ) -> Evidence:
+        """How that is proved. Asks no source and no store."""
+        evidence = gather(self.ledger, self.landing, self.scope(settings, span, asked, group))
+        self._named(settings, evidence.found)
+        return evidence
 
     def followed_to(self, settings: SourceSettings) -> dict[str, int]:
         """By group, up to when all since the handover is covered; groups that nobody has followed yet are left out."""

@@ -87,8 +87,7 @@ def write_report(line: Line, settings: SourceSettings, span: Interval, destinati
     context = ReportContext(
         source=settings.name,
         span=span,
-        proofs=line.ledger.proofs(settings.name, span),
-        exclusions=line.ledger.exclusions(settings.name, None, span),
+        evidence=line.evidence(settings, span),
         points=line.catalogue(settings),
         marts=line.plant.state_dir / "marts",
         pieces=[piece for group in line.groups(settings) for piece in pieces(line, settings, group, span)],

@@ -9,52 +9,41 @@ import dagster as dg
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assets_defs.line import Line
 from assets_defs.markdown import table
 from assets_defs.marts_line import pieces
 from assets_defs.pictures import profile
+from pipelines.evidence import Evidence
 from pipelines.landing import Piece
-from pipelines.ledger import current
 from pipelines.plant import SourceSettings
 from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval
 
 _PICTURE_EVENTS = 3_000_000
 """Above it no picture: it is drawn from the landed times, and memory is bounded."""
-_PROOFS = ("counted", "deep", "none")
 
 
 def proof_metadata(line: Line, settings: SourceSettings, group: str, window: Interval) -> dict[str, Any]:
     """What the window holds now and how that was proved, whoever moved it and when. Raises what the ledger raises."""
-    proofs = line.ledger.proofs(settings.name, window, group)
-    landed = proofs["events"]
-    followed = _followed(line, settings, group, window)
-    events = _sum(landed) + followed
+    evidence = line.evidence(settings, window, group=group)
+    found, standing = evidence.found, evidence.standings[0]
     metadata: dict[str, Any] = {
-        "dagster/row_count": dg.MetadataValue.int(events),
-        "events": dg.MetadataValue.int(events),
-        "points": dg.MetadataValue.int(
-            len(line.by_group(settings)[group]) if followed else len(pc.unique(proofs["point"]))
-        ),
-        "proof": dg.MetadataValue.md(_proof_table(proofs, followed)),
+        "dagster/row_count": dg.MetadataValue.int(standing.landed_events),
+        "events": dg.MetadataValue.int(standing.landed_events),
+        "proved_events": dg.MetadataValue.int(evidence.proved_events),
+        "points": dg.MetadataValue.int(found.points),
+        "proof": dg.MetadataValue.md(_proof_table(evidence)),
         "counts": dg.MetadataValue.md(
             table(
                 ["source", "landing", "IoTDB"],
-                [
-                    [
-                        f"{_sum(pc.coalesce(proofs['source_events'], landed)) + followed:,}",
-                        f"{events:,}",
-                        f"{_sum(pc.coalesce(proofs['stored_events'], landed)) + followed:,}",
-                    ]
-                ],
+                [[f"{found.source_events:,}", f"{found.landed_events:,}", f"{found.stored_events:,}"]],
             )
         ),
     }
-    if followed:
-        metadata["followed_events"] = dg.MetadataValue.int(followed)
-    if 0 < events <= _PICTURE_EVENTS:
+    if evidence.followed_events:
+        metadata["followed_events"] = dg.MetadataValue.int(evidence.followed_events)
+    if 0 < standing.landed_events <= _PICTURE_EVENTS:
         metadata["picture"] = dg.MetadataValue.md(_picture(pieces(line, settings, group, window), window))
     report = report_file(line, settings)
     if report.exists():
@@ -67,24 +56,18 @@ def report_file(line: Line, settings: SourceSettings) -> Path:
     return line.plant.state_dir / "reports" / f"{settings.name}.html"
 
 
-def _followed(line: Line, settings: SourceSettings, group: str, window: Interval) -> int:
-    """Events of slices that sync has proved and whose proofs are kept once they settle."""
-    history = line.ledger.history(settings.name, group, window)
-    return sum(each.record.events for each in current(history, window) if each.provisional)
-
-
-def _sum(column: pa.ChunkedArray) -> int:
-    return int(pc.sum(column).as_py() or 0)
-
-
-def _proof_table(proofs: pa.Table, followed: int) -> str:
-    rows = [("by sync", "all", f"{followed:,}", "kept point by point when it settles")] if followed else []
-    for proof in _PROOFS:
-        mine = proofs.filter(pc.equal(proofs["proof"], proof))
-        if len(mine):
-            origins = ", ".join(sorted(pc.unique(mine["origin"]).to_pylist()))
-            rows.append((proof, f"{len(pc.unique(mine['point'])):,}", f"{_sum(mine['events']):,}", origins))
-    return table(["proof", "points", "events", "the source's side"], rows)
+def _proof_table(evidence: Evidence) -> str:
+    """How many points are proved in which way; what sync proved and has not settled yet counts as counted."""
+    found = evidence.found
+    origins = ", ".join(evidence.origins) or ("sync, kept point by point when it settles" if found.counted else "")
+    rows = [
+        (proof, f"{len(points):,}", origins)
+        for proof, points in (("deep", found.deep), ("counted", found.counted))
+        if points
+    ]
+    if found.unproved:
+        rows.append(("none", f"{len(found.unproved):,}", "unproved, or not covered to the end of the window"))
+    return table(["proof", "points", "the source's side"], rows)
 
 
 def _picture(landed: list[Piece], window: Interval) -> str:

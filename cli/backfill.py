@@ -13,7 +13,7 @@ from cli.session import Session
 if TYPE_CHECKING:
     from assets_defs.backfill import BackfillSummary
     from assets_defs.line import Line
-    from cli.evidence import Evidence
+    from pipelines.evidence import Evidence
     from pipelines.plant import SourceSettings
     from pipelines.timeline import Interval
 
@@ -83,14 +83,14 @@ def proved(
     session: Session, line: Line, settings: SourceSettings, asked: Interval, points: frozenset[str] | None
 ) -> Evidence:
     """What the ledger proves of the span; recounted where its proofs do not fill the span exactly."""
-    from cli.evidence import Evidence, gather
+    from pipelines.evidence import Evidence
 
-    evidence = gather(line, settings, asked, points)
+    evidence = line.evidence(settings, asked, points)
     if not evidence.loose:
         return evidence
-    with session.screen.busy("recounting: the span cuts through slices that were proved as a whole"):
+    with session.screen.busy("recounting: not all that is covered has its proof point by point in just this span"):
         catalogue = [each for each in line.catalogue(settings) if points is None or each.id in points]
-        return Evidence(line.verify(settings, asked, deep=False, points=catalogue))
+        return Evidence(evidence.standings, line.verify(settings, asked, deep=False, points=catalogue))
 
 
 def rate_of(summary: BackfillSummary) -> float:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from assets_defs.backfill import BackfillSummary
     from assets_defs.line import Line
     from cli.demo_plcs import PlcsRead
-    from cli.evidence import Evidence
+    from pipelines.evidence import Evidence
     from pipelines.plant import SourceSettings
     from pipelines.timeline import Interval
 
@@ -154,8 +154,8 @@ def _plcs(steps: _Steps, line: Line) -> PlcsRead | None:
             done.append("a collector reads them already: left alone")
             return None
         done.append(
-            f"{found.tags} tags of {len(settings.connection)} PLCs for {SECONDS} s: {found.cycles} cycles, "
-            f"{found.missed} missed"
+            f"{found.tags} tags ({found.recount.points} points with elements of arrays and clocks) of "
+            f"{len(settings.connection)} PLCs for {SECONDS} s: {found.cycles} cycles, {found.missed} missed"
         )
     return found
 
@@ -199,7 +199,8 @@ def _show(
     screen.say(f"  quality report    {_near(outputs[0])}")
     screen.say(f"  exports           {_near(outputs[1])}")
     screen.say(f"  open the UI       {ui}")
-    screen.say(f"  prove it again    ferry verify --deep{plant}")
+    for each in (settings, *([plcs.settings] if plcs else [])):
+        screen.say(f"  prove it again    ferry verify --deep --source {each.name}{plant}")
     screen.say(f"  stop the servers  ferry down{plant}")
 
 

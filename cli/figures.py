@@ -55,7 +55,7 @@ class Figures:
         """Takes one source in."""
         groups = found.groups
         values: dict[str, float | None] = {
-            "points": sum(each.points for each in groups),
+            "points": found.points,
             "events": found.events,
             "covered_ratio": found.share,
             "gaps": sum(len(each.standing.gaps) for each in groups),

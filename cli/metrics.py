@@ -30,7 +30,7 @@ def metrics(session: Session, source_name: str | None, textfile: Path | None) ->
     figures = Figures(registry)
     with session.line() as line:
         for settings in session.sources(source_name):
-            found = standing_of(line, settings, session.span(settings, None, None))
+            found = standing_of(line, settings)
             figures.add(found, line.outside.budget_used(settings))
     if textfile is None:
         session.screen.say(generate_latest(registry).decode().rstrip())

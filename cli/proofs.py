@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cli.screen import Screen
 
 if TYPE_CHECKING:
+    from pipelines.plant import SourceSettings
     from pipelines.timeline import Interval
     from pipelines.transfer import Recount
 
@@ -39,20 +40,31 @@ def show_doubts(screen: Screen, found: Recount) -> None:
     """Drift by point and window, and why points are unproved; the first of each, then how many more."""
     if found.drift:
         rows = [
-            (point, window, counts["source"], counts["landed"], counts["stored"])
+            (found.name_of(point), window, counts["source"], counts["landed"], counts["stored"])
             for (point, window), counts in sorted(found.drift.items())
         ]
         screen.say()
         columns = ("point", "window", "source", "landed", "stored")
         screen.table("Drift, in events", columns, rows[:DRIFT_SHOWN])
         _more(screen, len(rows) - DRIFT_SHOWN, "--json has all of them")
-    show_reasons(screen, found.unproved)
+    show_reasons(screen, {found.name_of(point): why for point, why in found.unproved.items()})
     for damage in found.damaged:
         screen.say(f"damaged landing: {damage}", style="red")
 
 
+def show_not_moved(screen: Screen, settings: SourceSettings, found: Recount) -> None:
+    """What was left out because nobody has moved it yet, and the command that does; what is open."""
+    from assets_defs.reach import filling
+    from pipelines.timeline import merge
+
+    for part in merge(each for spans in found.not_moved.values() for each in spans):
+        screen.say(f"Not moved yet: {part}. `{filling(settings, part)}` moves it.", style="yellow")
+    for part in merge(each for spans in found.open.values() for each in spans):
+        screen.say(f"Open: {part} has just happened; the next pass of sync moves it.", style="dim")
+
+
 def show_reasons(screen: Screen, unproved: dict[str, str]) -> None:
-    """Why points are unproved."""
+    """Why points are unproved, by their names at the source."""
     if unproved:
         screen.say()
         screen.table("Unproved", ("point", "why"), sorted(unproved.items())[:REASONS_SHOWN])

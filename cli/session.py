@@ -86,6 +86,24 @@ class Session:
             raise Stop(f"nothing is final yet at source {settings.name!r} after {iso(start)}")
         return Interval(start, end)
 
+    def moved_span(self, line: Line, settings: SourceSettings, start_ns: int | None, end_ns: int | None) -> Interval:
+        """What was asked for; where nothing was, all that was ever moved of the source. Raises Stop like `span`, and
+        where nothing was moved."""
+        from assets_defs.reach import moved_reach
+        from pipelines.ports import Stop
+        from pipelines.timeline import iso
+
+        if start_ns is not None or end_ns is not None:
+            return self.span(settings, start_ns, end_ns)
+        found = moved_reach(line, settings)
+        if found is None:
+            asked = self.span(settings, None, None)
+            raise Stop(
+                f"nothing of source {settings.name!r} was moved yet: `ferry backfill --source {settings.name} "
+                f"--start {iso(asked.start_ns)} --end {iso(asked.end_ns)}` does, `ferry plan` says what it would do"
+            )
+        return found
+
 
 def secret_names(plant: Plant) -> list[str]:
     """The environment variables that hold the plant's secrets."""

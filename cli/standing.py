@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from assets_defs.line import Line
+from assets_defs.reach import asked_reach, filling, holes
 from assets_defs.schedule_states import schedule_states
-from cli.evidence import reason_of
 from cli.forecast import Pace, pace_of
-from pipelines.ledger import Standing, current, newest_first
+from pipelines.evidence import Standing, reason_of
+from pipelines.ledger import newest_first
 from pipelines.plant import SourceSettings
-from pipelines.ports import SliceRecord
+from pipelines.points import point_name
+from pipelines.ports import SliceRecord, Stop
 from pipelines.timeline import SECOND_NS, Interval, iso
 from resources.plc4x import SpoolReader
 
@@ -23,11 +25,9 @@ _AT_WORK_NS = 60 * SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class GroupStanding:
-    """One point group: where it stands, its proved events, newest slices by state, and when one is tried again."""
+    """One point group: where it stands, newest slices by state, and when one is tried again."""
 
     standing: Standing
-    points: int
-    events: int
     states: dict[str, int]
     retry_at_ns: int
 
@@ -40,9 +40,11 @@ class GroupStanding:
         standing = self.standing
         return {
             "group": standing.group,
-            "points": self.points,
+            "points": standing.points,
             "covered_percent": round(100 * standing.share, 3),
-            "events": self.events,
+            "events": standing.proved_events,
+            "landed_events": standing.landed_events,
+            "open": [{"start": iso(each.start_ns), "end": iso(each.end_ns)} for each in standing.open],
             "gaps": [{"start": iso(each.start_ns), "end": iso(each.end_ns)} for each in standing.gaps],
             "watermark": iso(standing.watermark_ns),
             "quarantined": [{"start": iso(each.start_ns), "end": iso(each.end_ns)} for each in standing.quarantined],
@@ -56,10 +58,15 @@ class GroupStanding:
 class SourceStanding:
     """One source over all that its plant file names and that is final."""
 
-    source: str
+    settings: SourceSettings
     span: Interval
     groups: list[GroupStanding]
     unproved: dict[str, str]
+    """By point id."""
+    names: dict[str, str]
+    """At the source, of the unproved points."""
+    holes: list[Interval]
+    """Before sync's part, where no backfill has been."""
     pace: Pace | None
     at_work: bool
     lag_s: float | None
@@ -73,13 +80,32 @@ class SourceStanding:
     """What the spool of PLCs takes on disk; None for other sources."""
 
     @property
+    def source(self) -> str:
+        return self.settings.name
+
+    @property
     def share(self) -> float:
-        """Covered part, 0 to 1, over all groups."""
+        """Covered part of what is not open, 0 to 1, over all groups."""
         return sum(each.standing.share for each in self.groups) / len(self.groups)
 
     @property
     def events(self) -> int:
-        return sum(each.events for each in self.groups)
+        """Proved ones."""
+        return sum(each.standing.proved_events for each in self.groups)
+
+    @property
+    def landed_events(self) -> int:
+        """Of all generations that count, proved or not."""
+        return sum(each.standing.landed_events for each in self.groups)
+
+    @property
+    def forgotten_events(self) -> int:
+        """Proved when they landed, and older than IoTDB keeps."""
+        return sum(each.standing.forgotten_events for each in self.groups)
+
+    @property
+    def points(self) -> int:
+        return sum(each.standing.points for each in self.groups)
 
     @property
     def left_s(self) -> float | None:
@@ -100,9 +126,11 @@ class SourceStanding:
             "source": self.source,
             "start": iso(self.span.start_ns),
             "end": iso(self.span.end_ns),
-            "points": sum(each.points for each in self.groups),
+            "points": self.points,
             "covered_percent": round(100 * self.share, 3),
             "events": self.events,
+            "landed_events": self.landed_events,
+            "landed_only_events": self.forgotten_events,
             "events_per_s": round(self.pace.events_per_s, 1) if self.pace else None,
             "active": self.at_work,
             "catalogue_age_s": None if self.catalogue_age_s is None else round(self.catalogue_age_s, 1),
@@ -112,25 +140,28 @@ class SourceStanding:
             "spool_bytes": self.spool_bytes,
             "left_s": None if self.left_s is None else round(self.left_s, 1),
             "unproved_points": len(self.unproved),
-            "unproved": [{"point": point, "reason": why} for point, why in sorted(self.unproved.items())],
+            "unproved": [
+                {"point": self.names.get(point) or point_name(point), "reason": why}
+                for point, why in sorted(self.unproved.items())
+            ],
+            "holes": [
+                {"start": iso(each.start_ns), "end": iso(each.end_ns), "command": filling(self.settings, each)}
+                for each in self.holes
+            ],
             "groups": [each.as_json() for each in self.groups],
         }
 
 
-def standing_of(line: Line, settings: SourceSettings, span: Interval) -> SourceStanding:
-    """Puts together what the ledger knows of a source. The source itself is not asked."""
-    handover_ns = line.ledger.handover(settings.name)
-    if settings.connection and handover_ns is not None:  # no PLC was read before: nothing is missing there
-        span = Interval(min(max(span.start_ns, handover_ns), span.end_ns - 1), span.end_ns)
+def standing_of(line: Line, settings: SourceSettings) -> SourceStanding:
+    """Puts together what the ledger knows of a source. The source itself is not asked. Raises Stop before its start."""
+    span = asked_reach(line, settings)
+    if span is None:
+        raise Stop(f"nothing is final yet at source {settings.name!r} after {iso(settings.start)}")
     history = line.ledger.history(settings.name, None, span)
     by_group: dict[str, list[SliceRecord]] = {}
     for record in history:
         by_group.setdefault(record.slice.group, []).append(record)
-    points = line.by_group(settings)
-    groups = [
-        _group(each, len(points[each.group]), by_group.get(each.group, []), span)
-        for each in line.standings(settings, span)
-    ]
+    groups = [_group(each, by_group.get(each.group, [])) for each in line.standings(settings, span)]
     unproved = {exclusion.point: reason_of(exclusion) for each in groups for exclusion in each.standing.exclusions}
     newest_ns = history[-1].recorded_ns if history else 0
     # A source with an end in the plant file is history only, and never behind.
@@ -138,10 +169,12 @@ def standing_of(line: Line, settings: SourceSettings, span: Interval) -> SourceS
     followed = line.followed_to(settings)
     followed_to_ns = min(followed.values()) if len(followed) == len(groups) else None
     return SourceStanding(
-        source=settings.name,
+        settings=settings,
         span=span,
         groups=groups,
         unproved=unproved,
+        names={p.id: p.name for p in line.ledger.known_points(settings.name) if p.id in unproved} if unproved else {},
+        holes=holes(line, settings),
         pace=pace_of(line.ledger.newest(settings.name)),
         at_work=time.time_ns() - newest_ns < _AT_WORK_NS and any(each.standing.gaps for each in groups),
         catalogue_age_s=line.ledger.catalogue_age_s(settings.name),
@@ -153,11 +186,7 @@ def standing_of(line: Line, settings: SourceSettings, span: Interval) -> SourceS
     )
 
 
-def _group(standing: Standing, points: int, history: list[SliceRecord], span: Interval) -> GroupStanding:
-    newest = newest_first(history, span)
-    counting = [each for each in current(history, span) if any(part.contains(each.span) for part in standing.covered)]
-    events = sum(each.record.events for each in counting)
+def _group(standing: Standing, history: list[SliceRecord]) -> GroupStanding:
+    newest = newest_first(history, standing.wanted)
     waiting = [each.record.retry_at_ns for each in newest if each.record.state == "retry_at"]
-    return GroupStanding(
-        standing, points, events, dict(Counter(each.record.state for each in newest)), min(waiting, default=0)
-    )
+    return GroupStanding(standing, dict(Counter(each.record.state for each in newest)), min(waiting, default=0))

@@ -25,7 +25,7 @@ def status(session: Session, source_name: str | None) -> int:
     found = []
     with session.line() as line:
         for settings in session.sources(source_name):
-            found.append(standing_of(line, settings, session.span(settings, None, None)))
+            found.append(standing_of(line, settings))
     for index, each in enumerate(found):
         if index:
             session.screen.say()
@@ -35,18 +35,18 @@ def status(session: Session, source_name: str | None) -> int:
 
 
 def _show(screen: Screen, found: SourceStanding) -> None:
-    from cli.progress import duration, percent
+    from cli.progress import duration
     from cli.proofs import show_reasons
+    from pipelines.points import point_name
     from pipelines.timeline import iso
 
     screen.say(f"Source {found.source}, {found.span}", style="bold")
     screen.table(
         "",
-        ("group", "points", "covered", "events", "gaps", "proved up to", "exceptions", "slices", "notes"),
+        ("group", "points", "covered", "proved events", "gaps", "proved up to", "exceptions", "slices", "notes"),
         [_row(each) for each in found.groups],
     )
-    rate = f", {found.pace.events_per_s:,.0f} events/s in the newest run" if found.pace else ""
-    screen.say(f"{percent(found.share)} covered, {found.events:,} events proved{rate}")
+    _show_events(screen, found)
     if found.left_s:
         screen.say(
             f"{'active in the last minute, ' if found.at_work else ''}about {duration(found.left_s)} of work left"
@@ -65,10 +65,25 @@ def _show(screen: Screen, found: SourceStanding) -> None:
     if found.events or found.unproved:
         style = "bold red" if found.unproved else "green"
         screen.say(f"{len(found.unproved):,} points unproved in what was moved", style=style)
-    show_reasons(screen, found.unproved)
+    show_reasons(screen, {found.names.get(point) or point_name(point): why for point, why in found.unproved.items()})
     for each in found.groups:
         for span in each.standing.quarantined:
             screen.say(f"{each.standing.group} {span} waits in quarantine for a person", style="yellow")
+
+
+def _show_events(screen: Screen, found: SourceStanding) -> None:
+    from assets_defs.reach import filling
+    from cli.progress import percent
+
+    rate = f", {found.pace.events_per_s:,.0f} events/s in the newest run" if found.pace else ""
+    screen.say(f"{percent(found.share)} covered, {found.events:,} events proved{rate}")
+    if found.landed_events != found.events:
+        screen.say(f"{found.landed_events - found.events:,} events more are landed, and unproved now", style="yellow")
+    if found.forgotten_events:
+        screen.say(f"{found.forgotten_events:,} of them are landed only: older than IoTDB keeps (retention.raw)")
+    for hole in found.holes:
+        command = filling(found.settings, hole)
+        screen.say(f"nothing fills {hole}, which is before sync's part: `{command}`", style="yellow")
 
 
 def _row(group: GroupStanding) -> tuple[object, ...]:
@@ -76,13 +91,13 @@ def _row(group: GroupStanding) -> tuple[object, ...]:
     from pipelines.timeline import iso
 
     standing = group.standing
-    notes = []
+    notes = [f"open from {iso(each.start_ns)}" for each in standing.open]
     if standing.quarantined:
         notes.append(f"{len(standing.quarantined)} quarantined")
     if group.retry_at_ns:
         notes.append(f"again after {iso(group.retry_at_ns // 1_000_000_000 * 1_000_000_000)}")
     states = ", ".join(f"{number} {state}" for state, number in sorted(group.states.items()))
     return (
-        standing.group, group.points, percent(standing.share), group.events, len(standing.gaps),
+        standing.group, standing.points, percent(standing.share), standing.proved_events, len(standing.gaps),
         iso(standing.watermark_ns), len({each.point for each in standing.exclusions}), states, ", ".join(notes),
     )  # fmt: skip

@@ -41,6 +41,7 @@ def sync(session: Session, source_name: str | None, follow: bool, parent: int | 
         with alone(line, settings), session.screen.busy(f"following {settings.name}"):
             found = sync_pass(line, settings, _ONE_PASS_S)
         _tell(session, line, settings, found)
+        _tell_holes(session, line, settings)
         session.screen.emit(_as_json(settings, found, line.now_ns()))
     return PROVED if not (found.problems or found.unproved or found.left) else UNPROVED
 
@@ -62,6 +63,8 @@ def _follow(session: Session, line: Line, settings: SourceSettings, parent: int 
             try:
                 if not asked or discovery_is_due(line, settings):
                     line.discover(settings)
+                    if not asked:
+                        _tell_holes(session, line, settings)
                     asked = True
                 with alone(line, settings):
                     found = sync_pass(line, settings, every_s)
@@ -93,6 +96,16 @@ def _materialize(line: Line, settings: SourceSettings, found: PassResult) -> Non
 
     with dg.DagsterInstance.get() as instance:
         materialize_followed(line, instance, settings, found)
+
+
+def _tell_holes(session: Session, line: Line, settings: SourceSettings) -> None:
+    """What lies before sync's part, and no backfill has moved."""
+    from assets_defs.reach import filling, holes
+
+    for hole in holes(line, settings):
+        session.screen.note(
+            f"nothing fills {hole}, which is before sync's part: `{filling(settings, hole)}`", style="yellow"
+        )
 
 
 def _tell(session: Session, line: Line, settings: SourceSettings, found: PassResult) -> None:

@@ -15,25 +15,32 @@ from cli.session import Session
 @span()
 @click.option("--deep", is_flag=True, help="Read every event of all three sides again and compare digests.")
 def verify(session: Session, source_name: str | None, start_ns: int | None, end_ns: int | None, deep: bool) -> int:
-    """Recount source, landing and store now; report every difference. Changes nothing."""
-    from cli.proofs import is_proved, show_counts, show_doubts
+    """Recount source, landing and store now; report every difference. Changes nothing.
+
+    Without --start and --end: all that was ever moved.
+    """
+    from cli.proofs import is_proved, show_counts, show_doubts, show_not_moved
     from pipelines.ports import Stop
 
     settings, screen = session.source(source_name), session.screen
-    asked = session.span(settings, start_ns, end_ns)
     with session.line() as line:
         if not line.catalogue(settings):
             raise Stop(f"no point of source {settings.name!r} is known, so nothing was moved: run ferry backfill first")
+        asked = session.moved_span(line, settings, start_ns, end_ns)
         with screen.busy("reading every event again" if deep else "counting source, landing and store"):
             found = line.verify(settings, asked, deep=deep)
     show_counts(screen, settings.name, asked, found, {})
     show_doubts(screen, found)
+    show_not_moved(screen, settings, found)
     if is_proved(found):
-        screen.say("All three agree.", style="green")
+        screen.say(f"Source, landing and IoTDB agree about {settings.name}.", style="green")
     elif found.drift:
         screen.say(
             "If the source is right, `ferry restate` over the windows above and then `ferry backfill` mend it.",
             style="yellow",
         )
+    others = [each.name for each in session.plant.source if each.name != settings.name]
+    if others and source_name is None:
+        screen.say(f"Not looked at: {', '.join(others)}; `ferry verify --source NAME` does.", style="yellow")
     screen.emit(found.as_json(settings.name))
     return PROVED if is_proved(found) else UNPROVED

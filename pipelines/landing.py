@@ -145,6 +145,14 @@ class Landing:
             raise DamagedLanding(f"{path}: its SHA-256 is not the manifest's; the file was changed or cut short")
         return pq.read_table(pa.BufferReader(content), schema=SCHEMA)
 
+    def columns(self, slice_id: SliceId, window: Interval, generation: str, names: list[str]) -> pa.Table:
+        """Some columns of a generation, for counting: its checksum is not looked at. Raises DamagedLanding."""
+        path = self.path(slice_id, window, generation)
+        try:
+            return pq.ParquetFile(path).read(names)
+        except (OSError, pa.ArrowException) as error:
+            raise DamagedLanding(f"{path}: cannot be read: {error}") from error
+
     def generations(self, source: str) -> Iterator[Manifest]:
         """Every generation of a source that counts, for rebuilding a ledger or cleaning up."""
         for path in sorted((self.root / f"source={source}").rglob("*.json")):

@@ -1,4 +1,4 @@
-"""What the slice history means: which generation counts where, what can be resumed, where a group stands.
+"""What the slice history means: which generation counts where, and what can be resumed.
 
 Pure: the rows come from a LedgerStore, nothing is read or written here.
 """
@@ -9,13 +9,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from pipelines.ports import Exclusion, SliceRecord, State
-from pipelines.timeline import Interval, clip, merge, missing, subtract
+from pipelines.ports import SliceRecord, State
+from pipelines.timeline import Interval, clip, merge, subtract
 
 STATES: tuple[str, ...] = get_args(State)
 COUNTS = frozenset({"verified", "settled"})
 PROVISIONAL = "followed: proofs are kept point by point when it settles"
 """The note of slices that later ones are to replace: of passes, and of hours of an open day."""
+FORGOTTEN = "older than the store keeps: landed only"
+"""The note of slices that IoTDB's retention keeps out of it."""
 ON_DISK = frozenset({"landed", "written"})
 TOUCHED_STORE = frozenset({"landed", "written", "verified", "settled", "quarantined"})
 
@@ -31,30 +33,6 @@ class Current:
     def provisional(self) -> bool:
         """Whether a later slice is to replace it."""
         return self.record.note == PROVISIONAL
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where one group stands over a span: what is covered, what is missing, what waits for a person."""
-
-    group: str
-    wanted: Interval
-    covered: tuple[Interval, ...]
-    gaps: tuple[Interval, ...]
-    quarantined: tuple[Interval, ...]
-    exclusions: tuple[Exclusion, ...]
-    events: int
-
-    @property
-    def share(self) -> float:
-        """Covered part of the wanted time, 0 to 1."""
-        return sum(part.length_ns for part in self.covered) / self.wanted.length_ns
-
-    @property
-    def watermark_ns(self) -> int:
-        """End of the contiguous coverage from the start of the span."""
-        first = self.covered[0] if self.covered else None
-        return first.end_ns if first and first.start_ns == self.wanted.start_ns else self.wanted.start_ns
 
 
 def newest_first(history: Iterable[SliceRecord], span: Interval) -> list[Current]:
@@ -115,20 +93,8 @@ def rewrites(history: Iterable[SliceRecord], span: Interval) -> bool:
     return any(r.state in TOUCHED_STORE and r.slice.span.overlaps(span) for r in history)
 
 
-def standing(
-    group: str,
-    wanted: Interval,
-    coverage: Sequence[Interval],
-    history: Sequence[SliceRecord],
-    exclusions: Sequence[Exclusion],
-) -> Standing:
-    """Puts coverage, history and point exceptions of one group together."""
-    return Standing(
-        group=group,
-        wanted=wanted,
-        covered=tuple(clip(coverage, wanted)),
-        gaps=tuple(missing(wanted, coverage)),
-        quarantined=tuple(quarantined(history, wanted)),
-        exclusions=tuple(each for each in exclusions if each.group == group),
-        events=sum(each.record.events for each in current(history, wanted) if each.span == each.record.slice.span),
+def is_open(gaps: Sequence[Interval], span: Interval, open_from_ns: int | None) -> bool:
+    """Whether the last gap of the span is what has just happened at a source that somebody follows, and not late."""
+    return bool(
+        open_from_ns is not None and gaps and gaps[-1].end_ns == span.end_ns and gaps[-1].start_ns >= open_from_ns
     )

@@ -257,8 +257,8 @@ class MemoryLedger:
         self.hook("commit")
         self._append(record)
         s = record.slice
-        if keep_proofs:
-            self.proof_rows.append((s, proofs))
+        kept_rows = proofs if keep_proofs else proofs.filter(pc.equal(proofs["proof"], "none"))
+        self.proof_rows.append((s, kept_rows))
         kept = []
         for each in self.open:
             if (each.source, each.group) != (s.source, s.group):

@@ -10,24 +10,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from pipelines.evidence import Evidence
+from pipelines.marts import proof_figures
 from pipelines.marts.events import literal
 from pipelines.marts.files import mart_files
 from pipelines.points import Point
-from pipelines.ports import PROOF_SCHEMA, Exclusion
 from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval
 from sql import statements
 
 Row = dict[str, Any]
-
-SLICE_PROOF_SCHEMA = pa.schema(
-    [
-        *PROOF_SCHEMA,
-        pa.field("group", pa.string(), nullable=False),
-        pa.field("start_ns", pa.int64(), nullable=False),
-        pa.field("end_ns", pa.int64(), nullable=False),
-    ]
-)
-"""Newest proof per point and slice: what LedgerStore.proofs gives; further columns are not looked at."""
 
 _STATEMENTS = "quality/report.sql"
 _BINS_NS = [n * MINUTE_NS for n in (1, 5, 15, 30)] + [n * HOUR_NS for n in (1, 2, 3, 6, 12)]
@@ -53,17 +44,17 @@ class Figures:
 def find_figures(
     database: duckdb.DuckDBPyConnection,
     span: Interval,
-    proofs: pa.Table,
-    exclusions: Sequence[Exclusion],
+    evidence: Evidence,
     points: Sequence[Point],
     marts: Path,
     source: str,
 ) -> Figures:
     """The figures of `span`. Marts that were never built are as if empty. `database` must be fresh."""
     database.execute("SET threads = 1")  # means depend on the order of rows, and a page is made the same twice
-    _fill(database, span, proofs, exclusions, points, marts, source)
+    _fill(database, span, points, marts, source)
     named = statements(_STATEMENTS)
     bounds = {"start_ns": span.start_ns, "end_ns": span.end_ns}
+    names = {point.id: point.name for point in points}
     coverage_bin_ns = bin_of(span, 96)
     rate_bin_ns = max(bin_of(span, 200), HOUR_NS)
 
@@ -73,16 +64,16 @@ def find_figures(
         return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
 
     return Figures(
-        totals=rows("totals")[0],
-        proof_kinds=rows("proof_kinds"),
-        unproved=rows("unproved", **bounds),
-        coverage=rows("coverage", bin_ns=coverage_bin_ns, **bounds),
+        totals=proof_figures.totals(evidence),
+        proof_kinds=proof_figures.proof_kinds(evidence),
+        unproved=proof_figures.unproved(evidence, names),
+        coverage=proof_figures.coverage(evidence, coverage_bin_ns),
         coverage_bin_ns=coverage_bin_ns,
         rates=rows("rates", start_ns=span.start_ns, bin_ns=rate_bin_ns),
         rate_bin_ns=rate_bin_ns,
         points=rows("point_figures", **bounds),
         bad_states=rows("bad_breakdown"),
-        drift=rows("drift"),
+        drift=proof_figures.drift(evidence, names),
     )
 
 
@@ -94,8 +85,6 @@ def bin_of(span: Interval, most: int) -> int:
 def _fill(
     database: duckdb.DuckDBPyConnection,
     span: Interval,
-    proofs: pa.Table,
-    exclusions: Sequence[Exclusion],
     points: Sequence[Point],
     marts: Path,
     source: str,
@@ -109,24 +98,12 @@ def _fill(
             "description": pa.array([point.description for point in points], pa.string()),
         }
     )
-    open_exclusions = [each for each in exclusions if each.span.overlaps(span)]
-    excluded = pa.table(
-        {
-            "point": pa.array([each.point for each in open_exclusions], pa.string()),
-            "reason": pa.array([each.reason for each in open_exclusions], pa.string()),
-        }
-    )
     overlap = {"start_ns": span.start_ns, "end_ns": span.end_ns}
     named = statements(_STATEMENTS)
     database.execute(named["tables"])
-    for name, given, values in (
-        ("catalogue", catalogue, {}),
-        ("exclusions", excluded, {}),
-        ("proofs", proofs.select(SLICE_PROOF_SCHEMA.names), overlap),
-    ):
-        database.register("given", given)
-        database.execute(named[f"fill_{name}"], values)
-        database.unregister("given")
+    database.register("given", catalogue)
+    database.execute(named["fill_catalogue"])
+    database.unregister("given")
     for name, mart in (
         ("hours", "aggregates/interval=1h"),
         ("point_days", "quality"),

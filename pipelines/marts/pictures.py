@@ -43,7 +43,7 @@ def coverage_picture(rows: Sequence[Row], span: Interval, name: str) -> str:
         return ""
     levels = {
         "proved": _GOOD, "proved but for single points": _MOST, "partly proved": _WARN, "not proved": _BAD,
-        "never tried": _NONE,
+        "open, or not moved yet": _NONE,
     }  # fmt: skip
     values = [
         {
@@ -74,8 +74,8 @@ def coverage_picture(rows: Sequence[Row], span: Interval, name: str) -> str:
 
 
 def _level(row: Row) -> str:
-    if not row["tried"]:
-        return "never tried"
+    if row["open"] or not row["tried"]:
+        return "open, or not moved yet"
     # Sums of shares of nanoseconds round: a millionth of a percent is not a gap.
     if row["percent_proved"] >= 100 - 1e-6:
         return "proved"

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pyarrow as pa
 
+from pipelines.evidence import Evidence
 from pipelines.landing import Piece
 from pipelines.marts import wording
 from pipelines.marts.events import opened
@@ -23,8 +23,7 @@ from pipelines.marts.figures import Figures, find_figures
 from pipelines.marts.files import appearing
 from pipelines.marts.pictures import COLOURS, coverage_picture, rates_picture, trend_picture
 from pipelines.marts.trends import choose, find_trends
-from pipelines.points import NUMERIC_KINDS, Point
-from pipelines.ports import Exclusion
+from pipelines.points import NUMERIC_KINDS, Point, point_name
 from pipelines.timeline import Interval
 
 Row = dict[str, Any]
@@ -40,15 +39,14 @@ MOST_SILENT = 120
 class ReportContext:
     """What a report tells about.
 
-    `proofs`: figures.SLICE_PROOF_SCHEMA, the newest per point and slice. `points`: the catalogue, of every group.
+    `evidence`: how it is proved. `points`: the catalogue, of every group.
     `marts`: the folder that build_aggregates and build_quality were given. `pieces`: current landed files, for the
     pictures of single points; none is fine. `generated_at` is aware; it is the only thing that a clock decides.
     """
 
     source: str
     span: Interval
-    proofs: pa.Table
-    exclusions: Sequence[Exclusion]
+    evidence: Evidence
     points: Sequence[Point]
     marts: Path
     pieces: Sequence[Piece]
@@ -63,15 +61,14 @@ def render_report(context: ReportContext, destination: Path) -> Path:
         scratch = Path(folder)
         with opened(context.memory_bytes, scratch) as database:
             figures = find_figures(
-                database, context.span, context.proofs, context.exclusions, context.points, context.marts,
-                context.source,
-            )  # fmt: skip
+                database, context.span, context.evidence, context.points, context.marts, context.source
+            )
         chosen = choose(context.points, figures.points)
         trends = find_trends(chosen, context.pieces, context.span, context.memory_bytes, scratch)
     page = _environment().get_template("report.html.j2").render(
         context=context,
         figures=figures,
-        verdict=wording.verdict(figures),
+        verdict=wording.verdict(context.evidence),
         colours=COLOURS,
         css=_template_text("report.css"),
         coverage=coverage_picture(figures.coverage, context.span, "coverage"),
@@ -80,8 +77,8 @@ def render_report(context: ReportContext, destination: Path) -> Path:
             (trend, trend_picture(trend, context.span, f"trend{index}"))
             for index, trend in enumerate(trends)
         ],
+        origins=wording.origins(context.evidence),
         distribution=wording.distribution(figures.points),
-        unproved=wording.unproved(figures, context.span.length_ns),
         exceptions=_exceptions(context),
         worst=_worst(figures),
         longest_gaps=_longest(figures, "longest_gap_s"),
@@ -105,10 +102,11 @@ def _exceptions(context: ReportContext) -> list[Row]:
     """The ledger's open point exceptions that touch the span, by name and time."""
     names = {point.id: point.name for point in context.points}
     rows = [
-        {"name": names.get(each.point, each.point), "group": each.group, "span": each.span, "reason": each.reason}
-        for each in context.exclusions
-        if each.span.overlaps(context.span)
-    ]
+        {"name": names.get(each.point) or point_name(each.point), "group": each.group, "span": each.span,
+         "reason": each.reason}
+        for standing in context.evidence.standings
+        for each in standing.exclusions
+    ]  # fmt: skip
     return sorted(rows, key=lambda row: (row["name"], row["span"]))
 
 
@@ -141,7 +139,6 @@ def _environment() -> jinja2.Environment:
         "moment": wording.moment,
         "quality": wording.quality,
         "proof": wording.proof,
-        "origin": wording.origin,
     }
     environment.filters.update(filters)
     return environment

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipelines.marts.figures import Figures
+from pipelines.evidence import Evidence
 from pipelines.samples import Quality
-from pipelines.timeline import iso
+from pipelines.timeline import SECOND_NS, iso
 
 Row = dict[str, Any]
 Tone = Literal["good", "warn", "bad"]
@@ -18,7 +18,6 @@ _ORIGINS = {
     "independent": "asked the source by another question",
     "re-read": "read the source again",
     "spool": "compared with the collector's spool",
-    "none": "sides differ, or the source was not asked",
 }
 _QUALITIES = {
     Quality.BAD_CONFIG: "configuration error",
@@ -28,7 +27,6 @@ _QUALITIES = {
     Quality.BAD_COMM: "communication failure",
     Quality.BAD_OUT_OF_SERVICE: "out of service",
 }
-_FEW = 3  # points without a story are named up to this many, then counted
 _SHARES = (
     # label, from (inclusive), up to (exclusive) percent of the time
     ("always good", 100.0, float("inf")),
@@ -49,68 +47,38 @@ class Verdict:
     text: str
 
 
-def verdict(figures: Figures) -> Verdict:
+def verdict(evidence: Evidence) -> Verdict:
     """What the proofs add up to."""
-    totals, open_points = figures.totals, len(figures.unproved)
-    if not totals["points"]:
-        return Verdict("bad", "Nothing is proved", "No proof is recorded for this span: nothing was verified yet.")
-    landed = f"{count(totals['landed_events'])} {_plural(totals['landed_events'], 'event')}"
+    found, open_points = evidence.found, len(evidence.found.unproved)
+    if not evidence.slices:
+        return Verdict("bad", "Nothing was moved yet", "Nothing of this span was moved, so there is nothing to prove.")
+    landed = f"{count(found.landed_events)} {_plural(found.landed_events, 'event')}"
+    newest = _open(evidence)
     if not open_points:
-        if not totals["landed_events"]:
-            return Verdict("good", "Proved", "The source holds no event in this span, and neither does the store.")
-        return Verdict(
-            "good",
-            "Proved",
-            f"{landed} of {count(totals['points'])} {_plural(totals['points'], 'point')}: what the source holds for "
-            "this span is in the store exactly once.",
-        )
-    if all(row["proof"] == "none" for row in figures.proof_kinds):
-        return Verdict("bad", "Not proved", f"{landed} landed, and for no point was agreement with the source proved.")
-    whole = len({row["point"] for row in figures.unproved if not row["proved_ns"]})
+        if not found.landed_events:
+            text = "The source holds no event in this span, and neither does the store."
+        else:
+            text = (
+                f"{landed} of {count(found.points)} {_plural(found.points, 'point')}: what the source holds for this "
+                "span is in the store exactly once."
+            )
+        return Verdict("good", "Proved", text + newest)
+    if open_points >= found.points:
+        return Verdict("bad", "Not proved", f"{landed} landed, and no point is proved over all of the span.{newest}")
     return Verdict(
         "warn",
         f"Proved, except for {count(open_points)} {_plural(open_points, 'point')}",
-        f"They are named below with the reason; {count(whole)} of them {'is' if whole == 1 else 'are'} unproved over "
-        "the whole span. For every other point, what the source holds is in the store exactly once.",
+        "They are named below with the reason. For every other point, what the source holds is in the store exactly "
+        f"once.{newest}",
     )
 
 
-def unproved(figures: Figures, span_ns: int) -> list[Row]:
-    """Rows of name and reason: points with a story of their own first, then what was just never tried, by group."""
-    named = [row for row in figures.unproved if row["reason"] or row["slices"]]
-    rest: dict[tuple[str, int], list[Row]] = {}
-    for row in figures.unproved:
-        if not (row["reason"] or row["slices"]):
-            rest.setdefault((row["point_group"] or "", row["proved_ns"]), []).append(row)
-    rows = [{"name": row["name"], "reason": _reason(row, span_ns)} for row in named]
-    for (group, proved_ns), alike in sorted(rest.items()):
-        why = f"{_missing(proved_ns, span_ns)}: no slice was tried there"
-        if len(alike) <= _FEW:
-            rows += [{"name": row["name"], "reason": why} for row in alike]
-        else:
-            whose = f"of {group}" if group else "of no known point group"
-            rows.append({"name": f"{count(len(alike))} points {whose}", "reason": why})
-    return rows
-
-
-def _reason(row: Row, span_ns: int) -> str:
-    said = []
-    if row["reason"]:
-        said.append(row["reason"])
-    elif row["differing"]:
-        sides = (("source", row["source_events"]), ("landed", row["events"]), ("stored", row["stored_events"]))
-        said.append("counts differ: " + ", ".join(f"{name} {count(events)}" for name, events in sides))
-    elif row["slices"]:
-        said.append(f"not proved in {count(row['slices'])} {_plural(row['slices'], 'slice')}")
-    if row["proved_ns"] < span_ns:
-        said.append(_missing(row["proved_ns"], span_ns))
-    return "; ".join(said)
-
-
-def _missing(proved_ns: int, span_ns: int) -> str:
-    if not proved_ns:
-        return "unproved over the whole span"
-    return f"unproved over {percent(100 * (1 - proved_ns / span_ns))} of the span"
+def _open(evidence: Evidence) -> str:
+    """What has just happened at a source that is followed, and is not late."""
+    edges = [each.open[0].start_ns for each in evidence.standings if each.open]
+    return (
+        f" It is open from {moment(min(edges) // SECOND_NS * SECOND_NS)} on: the next pass moves that." if edges else ""
+    )
 
 
 def distribution(points: Sequence[Row]) -> list[Row]:
@@ -172,9 +140,12 @@ def moment(time_ns: int) -> str:
     return text.removesuffix(":00")
 
 
-def origin(kind: str) -> str:
-    """Where the source's side of a proof came from, for people."""
-    return _ORIGINS.get(kind, kind)
+def origins(evidence: Evidence) -> str:
+    """Where the source's side of the proofs came from, for people."""
+    said = [f"{_ORIGINS.get(each, each)} for {count(points)}" for each, points in evidence.origins.items() if points]
+    if evidence.followed_events:
+        said.append(f"by the passes of sync for {count(evidence.followed_events)} events that are not settled yet")
+    return "; ".join(said)
 
 
 def _plural(number: int, noun: str) -> str:

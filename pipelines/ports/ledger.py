@@ -171,7 +171,7 @@ class LedgerStore(Protocol):
         points that it proves or names, opens `exclusions`, and covers the span when the state is `verified`.
 
         Points that were discovered after the `known` catalogue and that nothing here speaks of are excepted.
-        Without `keep_proofs` the proofs count, but are not kept point by point (docs/decisions/0007).
+        Without `keep_proofs` the proofs count, but only those of points that failed are kept (docs/decisions/0007).
         """
         ...
 

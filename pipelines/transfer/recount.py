@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from pipelines import reconcile
 from pipelines.landing import DamagedLanding, window_label
-from pipelines.ledger import Current, current
-from pipelines.points import Point
+from pipelines.ledger import Current, current, is_open
+from pipelines.points import Point, point_name
 from pipelines.ports import SourceTally
 from pipelines.samples import coarsen
 from pipelines.samples.events import SCHEMA
-from pipelines.timeline import Interval, clip, missing, subtract
+from pipelines.timeline import Interval, clip, iso, merge, missing, subtract
 from pipelines.transfer.generations import of_points, within
 from pipelines.transfer.one_slice import Transfer
 from pipelines.transfer.reading import reread
@@ -37,6 +37,12 @@ class Recount:
     """Parts of the span that the store has forgotten by its retention: they were left out."""
     landed_only: int = 0
     """Events of such parts, where the ledger's proofs speak of them; not among the stored."""
+    not_moved: dict[str, list[Interval]] = field(default_factory=dict)
+    """By group, where nothing was ever moved and IoTDB holds nothing: neither proved nor drift."""
+    open: dict[str, list[Interval]] = field(default_factory=dict)
+    """By group, what has just happened at a source that is followed; the next pass moves it."""
+    names: dict[str, str] = field(default_factory=dict)
+    """Of points that are named here by their ids: what the source calls them."""
 
     def differs(self, point: str, window: str, source: int, landed: int, stored: int) -> None:
         """Notes that a point differs in one slice of a window."""
@@ -46,7 +52,12 @@ class Recount:
         row["stored"] += stored
 
     def as_json(self, source: str) -> dict[str, object]:
-        """The object of `ferry verify --json` (design.md, Commands)."""
+        """The object of `ferry verify --json` (design.md, Commands); with `not_moved` where something was not."""
+        not_moved = [
+            {"group": group, "start": iso(each.start_ns), "end": iso(each.end_ns)}
+            for group, spans in sorted(self.not_moved.items())
+            for each in merge(spans)
+        ]
         return {
             "source": source,
             "points": self.points,
@@ -57,9 +68,14 @@ class Recount:
             "unproved_points": len(self.unproved),
             "proof": {"counted": len(self.counted), "deep": len(self.deep)},
             "drift": [
-                {"point": point, "window": window, **counts} for (point, window), counts in sorted(self.drift.items())
+                {"point": self.name_of(point), "window": window, **counts}
+                for (point, window), counts in sorted(self.drift.items())
             ],
-        }
+        } | ({"not_moved": not_moved} if not_moved else {})
+
+    def name_of(self, point: str) -> str:
+        """The name of a point at its source."""
+        return self.names.get(point) or point_name(point)
 
 
 async def recount(
@@ -69,10 +85,12 @@ async def recount(
     span: Interval,
     *,
     deep: bool,
+    open_from_ns: Mapping[str, int] | None = None,
 ) -> Recount:
-    """Asks all three sides about the span, but for what the store has forgotten.
+    """Asks all three sides about the span, but for what the store has forgotten and what was never moved.
 
-    `deep` pulls every event again and compares digests of all three. Raises Stop, Retry.
+    `deep` pulls every event again and compares digests of all three. `open_from_ns`, by group: what is not covered from
+    there on is open. Raises Stop, Retry.
     """
     found = Recount(
         expired=clip(transfer.expired, span), points=sum(len(points) for points in points_by_group.values())
@@ -83,6 +101,15 @@ async def recount(
             for group, points in points_by_group.items():
                 if points:
                     await _group(transfer, group, points, window, kept, found, deep=deep)
+    for group, edge_ns in (open_from_ns or {}).items():
+        spans = merge(found.not_moved.get(group, []))
+        if is_open(spans, span, edge_ns):
+            found.open[group] = [spans.pop()]
+            found.not_moved[group] = spans
+    found.not_moved = {group: spans for group, spans in found.not_moved.items() if spans}
+    for group, spans in found.not_moved.items():
+        for point in points_by_group[group]:
+            found.unproved.setdefault(point.id, f"{merge(spans)[0]} was not moved yet; ferry backfill moves it")
     everyone = {point.id for points in points_by_group.values() for point in points}
     proved = everyone - set(found.unproved)
     found.deep &= proved
@@ -110,13 +137,15 @@ async def _group(
     pieces = current(history, span)
     for piece in pieces:
         await _piece(transfer, points, window, piece, found, deep=deep)
-    for gap in missing(span, [piece.span for piece in pieces]):
-        said = await transfer.source.tally(points, gap)
-        stored = await asyncio.to_thread(transfer.store.tally, name, sorted(ids), gap)
-        _compare(found, points, window, {}, reconcile.rows_of(stored), said, {})
-        for point in points:
-            found.unproved.setdefault(point.id, f"{gap} was never transferred")
-    for gap in missing(span, coverage):
+    moved = merge(piece.span for piece in pieces)
+    for gap in missing(span, moved):
+        found.not_moved.setdefault(group, []).append(gap)
+        stored = reconcile.rows_of(await asyncio.to_thread(transfer.store.tally, name, sorted(ids), gap))
+        for held, events in ((point, row["events"]) for point, row in stored.items() if row["events"]):
+            found.stored_events += events
+            found.differs(held, window_label(window), 0, 0, events)
+            found.unproved[held] = f"IoTDB holds {events:,} events in {gap}, where nothing was moved"
+    for gap in missing(span, [*coverage, *missing(span, moved)]):
         for point in points:
             found.unproved.setdefault(point.id, f"{gap} is not proved in the ledger; ferry backfill mends it")
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from pipelines import reconcile
 from pipelines.landing import Manifest
-from pipelines.ledger import PROVISIONAL, current, rewrites
+from pipelines.ledger import FORGOTTEN, PROVISIONAL, current, rewrites
 from pipelines.points import Point, group_label, group_of
 from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord, SourceTally, State
 from pipelines.samples import coarsen, empty, ordered
@@ -42,7 +42,6 @@ from pipelines.transfer.stages import Stages
 if TYPE_CHECKING:
     from pipelines.transfer.one_slice import Transfer
 
-FORGOTTEN = "older than the store keeps: landed only"
 NOT_ASKED = "not asked for yet: a run was limited to other points"
 
 

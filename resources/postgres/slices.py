@@ -33,8 +33,8 @@ def commit(
     proves = record.state in PROVING_STATES
     older = standing(connection, of_slice) if proves else []
     seq = one(connection, STATEMENTS["append"], record_row(record, proves))
-    if keep_proofs:
-        proofs.append(connection, seq, table)
+    # What failed is kept in any case: evidence knows by it what the source holds other than the landing.
+    proofs.append(connection, seq, table if keep_proofs else table.filter(pc.equal(table["proof"], "none")))
     proven = table["point"].slice(0, 0)
     if record.state == "verified":
         row = {**of_slice, "generation": record.generation, "run_id": legible(record.run_id), "reason": ""}

@@ -5,18 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import html.parser
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from pipelines.evidence import Evidence, Scope, gather
+from pipelines.landing import Landing
+from pipelines.ledger import PROVISIONAL
 from pipelines.marts import MartInput, build_aggregates, build_quality
-from pipelines.marts.figures import SLICE_PROOF_SCHEMA
 from pipelines.marts.report import ReportContext, render_report
 from pipelines.points import Point
-from pipelines.ports import Exclusion
+from pipelines.ports import PROOF_SCHEMA, Exclusion, SliceId, SliceRecord
 from pipelines.timeline import HOUR_NS, Interval, parse
+from tests.unit.cli.conftest import CatalogueLedger
 
 SPAN = Interval(parse("2026-01-01"), parse("2026-01-03"))
 DAYS = [Interval(SPAN.start_ns, parse("2026-01-02")), Interval(parse("2026-01-02"), SPAN.end_ns)]
@@ -34,21 +38,45 @@ ROWS = [
 ]
 
 
-def _proofs(points: list[Point], spans: list[Interval], **more: Any) -> pa.Table:
+def _evidence(
+    tmp_path: Path,
+    points: list[Point],
+    spans: list[Interval],
+    *,
+    exclusions: Sequence[Exclusion] = (),
+    failed: Sequence[str] = (),
+    followed: bool = False,
+    open_from_ns: int | None = None,
+    **more: Any,
+) -> Evidence:
+    """Of slices in which every point has ten events (`more` says otherwise); `failed` points were not counted."""
+    ledger = CatalogueLedger()
     row = {
         "proof": "counted", "origin": "independent", "source_events": 10, "events": 10, "stored_events": 10, "good": 10,
-        "first_ns": 0, "last_ns": 0, "total": 0.0, "digest": None, "group": "g000",
-    }  # fmt: skip
-    rows = [
-        {**row, "point": point.id, "start_ns": span.start_ns, "end_ns": span.end_ns, **more}
-        for point in points for span in spans
-    ]  # fmt: skip
-    return pa.Table.from_pylist(rows, schema=SLICE_PROOF_SCHEMA)
+        "first_ns": 0, "last_ns": 0, "total": 0.0, "digest": None,
+    } | more  # fmt: skip
+    untold = {**row, "proof": "none", "origin": "none", "source_events": None, "stored_events": 0}
+    for span in spans:
+        rows = [{**(untold if point.id in failed else row), "point": point.id} for point in points]
+        events = sum(each["events"] for each in rows)
+        slice_id = SliceId("pi1", "g000", span)
+        note = PROVISIONAL if followed else ""
+        lost = [Exclusion("pi1", "g000", point, span, "the source gave no count for it") for point in failed]
+        ledger.commit(
+            SliceRecord(slice_id, "verified", f"g{span.start_ns}", events=events, points=len(points), note=note),
+            pa.Table.from_pylist(rows, schema=PROOF_SCHEMA), lost, keep_proofs=not followed,
+        )  # fmt: skip
+    ledger.exclude(exclusions)
+    scope = Scope(
+        "pi1", SPAN, {"g000": [point.id for point in points]}, DAYS,
+        open_from_ns={} if open_from_ns is None else {"g000": open_from_ns},
+    )  # fmt: skip
+    return gather(ledger, Landing(tmp_path / "landing"), scope)
 
 
 def _context(tmp_path: Path, **more: Any) -> ReportContext:
     values: dict[str, Any] = {
-        "source": "pi1", "span": SPAN, "proofs": SLICE_PROOF_SCHEMA.empty_table(), "exclusions": (), "points": (),
+        "source": "pi1", "span": SPAN, "evidence": _evidence(tmp_path, [], []), "points": (),
         "marts": tmp_path / "marts", "pieces": (), "generated_at": dt.datetime(2026, 2, 1, tzinfo=dt.UTC),
     }  # fmt: skip
     return ReportContext(**(values | more))
@@ -58,7 +86,8 @@ def _full(tmp_path: Path, land: Any, points: list[Point] = POINTS, rows: Any = R
     pieces = land(rows, SPAN)
     for build in (build_aggregates, build_quality):
         build(MartInput(points, pieces, SPAN, tmp_path / "marts", 256 << 20, "pi1", "g000"))
-    return _context(tmp_path, points=points, pieces=pieces, **({"proofs": _proofs(points, DAYS)} | more))
+    evidence = more.pop("evidence", None) or _evidence(tmp_path, points, DAYS)
+    return _context(tmp_path, points=points, pieces=pieces, evidence=evidence, **more)
 
 
 def _page(context: ReportContext, tmp_path: Path) -> str:
@@ -111,55 +140,54 @@ def test_the_same_context_gives_the_same_page(tmp_path: Path, land: Any) -> None
 
 def test_without_anything(tmp_path: Path) -> None:
     words = _words(_page(_context(tmp_path), tmp_path))
-    assert "Nothing is proved" in words
-    assert "No event landed in this span." in words
+    assert "Nothing was moved yet" in words
+    assert "Events at the source — = Events landed — = Events in the store —" in words
+    assert "No event landed in this span." not in words
 
 
 def test_an_empty_window_is_proved_too(tmp_path: Path, land: Any) -> None:
-    zero = _proofs(POINTS, DAYS, source_events=0, events=0, stored_events=0, good=0)
-    words = _words(_page(_full(tmp_path, land, rows=[], proofs=zero), tmp_path))
+    zero = _evidence(tmp_path, POINTS, DAYS, source_events=0, events=0, stored_events=0, good=0)
+    words = _words(_page(_full(tmp_path, land, rows=[], evidence=zero), tmp_path))
     assert "Proved The source holds no event in this span" in words
     assert "3 silent points" in words
 
 
 def test_only_unproved_points(tmp_path: Path, land: Any) -> None:
-    proofs = _proofs(POINTS, DAYS, proof="none", origin="none", source_events=None, stored_events=0)
-    words = _words(_page(_full(tmp_path, land, proofs=proofs), tmp_path))
-    assert "Not proved 60 events landed, and for no point was agreement with the source proved." in words
-    assert "T1 counts differ: source —, landed 20, stored 0; unproved over the whole span" in words
+    evidence = _evidence(tmp_path, POINTS, DAYS, failed=[point.id for point in POINTS])
+    words = _words(_page(_full(tmp_path, land, evidence=evidence), tmp_path))
+    assert "Not proved 60 events landed, and no point is proved over all of the span." in words
+    assert "T1 [2026-01-02T00:00:00Z, 2026-01-03T00:00:00Z): the source gave no count for it" in words
     assert "Events at the source — " in words
 
 
 def test_exceptions_are_named_with_their_reason(tmp_path: Path, land: Any) -> None:
-    proofs = pa.concat_tables(
-        [
-            _proofs(POINTS[:2], DAYS),
-            _proofs(POINTS[2:], DAYS[:1], proof="none", source_events=12),
-            _proofs(POINTS[2:], DAYS[1:]),
-        ]
-    )
     exclusion = Exclusion("pi1", "g000", "V1", Interval(SPAN.start_ns, SPAN.start_ns + HOUR_NS), "PI says: no access")
     elsewhen = Exclusion("pi1", "g000", "T1", Interval(SPAN.end_ns, SPAN.end_ns + HOUR_NS), "another time")
-    words = _words(_page(_full(tmp_path, land, proofs=proofs, exclusions=[exclusion, elsewhen]), tmp_path))
+    evidence = _evidence(tmp_path, POINTS, DAYS, failed=["S1"], exclusions=[exclusion, elsewhen])
+    words = _words(_page(_full(tmp_path, land, evidence=evidence), tmp_path))
     assert "Proved, except for 2 points" in words
-    assert "V1 PI says: no access" in words
-    assert "S1 counts differ: source 12, landed 10, stored 10; unproved over 50.0 % of the span" in words
+    assert "V1 [2026-01-01T00:00:00Z, 2026-01-01T01:00:00Z): PI says: no access" in words
     assert "another time" not in words
-    assert "Drift Slices whose newest check found different numbers" in words
+    assert "Drift Where the newest check found different numbers" in words
 
 
-def test_points_that_were_never_tried_are_counted_by_group(tmp_path: Path, land: Any) -> None:
+def test_points_that_were_never_tried_are_counted_by_their_gap(tmp_path: Path, land: Any) -> None:
     points = [Point(f"P{index}", f"P{index}", "number") for index in range(9)]
-    proofs = pa.concat_tables([_proofs(points[:5], DAYS[:1]), _proofs(points[5:], DAYS, group="g001")])
-    words = _words(_page(_full(tmp_path, land, points=points, rows=[], proofs=proofs), tmp_path))
-    assert "Proved, except for 5 points" in words
-    assert "5 points of g000 unproved over 50.0 % of the span: no slice was tried there" in words
+    evidence = _evidence(tmp_path, points, DAYS[:1])
+    words = _words(_page(_full(tmp_path, land, points=points, rows=[], evidence=evidence), tmp_path))
+    assert "Not proved 90 events landed" in words
+    assert "9 points [2026-01-02T00:00:00Z, 2026-01-03T00:00:00Z) is not covered; ferry backfill fills it" in words
 
 
-def test_slices_that_overlap_do_not_count_twice(tmp_path: Path, land: Any) -> None:
-    late = Interval(SPAN.start_ns + 6 * HOUR_NS, DAYS[0].end_ns)
-    proofs = _proofs(POINTS, [DAYS[0], late])
-    assert "Proved, except for 3 points" in _words(_page(_full(tmp_path, land, proofs=proofs), tmp_path))
+def test_what_sync_has_proved_is_proved_and_its_newest_end_is_open(tmp_path: Path, land: Any) -> None:
+    followed = Interval(SPAN.start_ns, SPAN.end_ns - HOUR_NS)
+    evidence = _evidence(tmp_path, POINTS, [followed], followed=True, open_from_ns=followed.end_ns)
+    words = _words(_page(_full(tmp_path, land, evidence=evidence), tmp_path))
+    assert "Proved 30 events of 3 points" in words
+    assert "open from 2026-01-02 23:00 on" in words
+    assert "Events at the source 30 = Events landed 30 = Events in the store 30" in words
+    late = _evidence(tmp_path, POINTS, [followed], followed=True, open_from_ns=SPAN.end_ns)
+    assert "Not proved" in _words(_page(_full(tmp_path, land, evidence=late), tmp_path))
 
 
 @pytest.mark.parametrize("kind", ["number", "digital"])
@@ -171,7 +199,8 @@ def test_nasty_names_stay_text(kind: Any, tmp_path: Path, land: Any) -> None:
         ("N", "2026-01-01T03:00:00Z", 2.0 if kind == "number" else "Open", 192),
     ]
     exclusion = Exclusion("pi1", "g000", "N", SPAN, NASTY)
-    page = _page(_full(tmp_path, land, points=points, rows=rows, exclusions=[exclusion], plant=NASTY), tmp_path)
+    evidence = _evidence(tmp_path, points, DAYS, exclusions=[exclusion])
+    page = _page(_full(tmp_path, land, points=points, rows=rows, evidence=evidence, plant=NASTY), tmp_path)
     assert "<script" not in page
     assert _words(page).count("alert('x')") >= 6
 
