@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from assets_defs.line import Line
 from pipelines import marts
 from pipelines.landing import Piece
-from pipelines.ledger import current
+from pipelines.ledger import Current, current
+from pipelines.marts.files import appearing, mart_path
 from pipelines.marts.report import ReportContext, render_report
 from pipelines.plant import SourceSettings
+from pipelines.points import Point
+from pipelines.ports import SliceRecord
 from pipelines.timeline import DAY_NS, Interval, days
 
 MEMORY_BYTES = 512 << 20
+_NEEDED = ("aggregates", "quality")
+"""The marts that a report is made from."""
 _REACH_NS = 31 * DAY_NS
 """How far outside a window its nearest event is looked for, in what is landed."""
 
@@ -29,6 +36,22 @@ class MartResult:
     window: Interval
     rows: dict[str, int]
     seconds: float
+
+
+def unmade(line: Line, settings: SourceSettings, span: Interval) -> list[tuple[str, Interval]]:
+    """The (group, window) pairs of the span that hold something of which the marts were never made, or that has
+    changed since: pulled again, settled, or with other points."""
+    groups = line.by_group(settings)
+    history: dict[str, list[SliceRecord]] = {group: [] for group in groups}
+    for record in line.ledger.history(settings.name, None, span):
+        history.setdefault(record.slice.group, []).append(record)
+    return [
+        (group, window)
+        for window in line.windows(settings, span)
+        for group, points in groups.items()
+        if (counting := current(history[group], window))
+        and _made_from(line, settings, group, window) != _origin(points, counting)
+    ]
 
 
 def pieces(line: Line, settings: SourceSettings, group: str, span: Interval) -> list[Piece]:
@@ -51,17 +74,17 @@ def make_aggregates(line: Line, settings: SourceSettings, group: str, window: In
             line.store.write_aggregates(settings.name, interval, marts.for_store(file.path), window, ids)
         return made
 
-    return _made(build, line, settings, group, window)
+    return _made("aggregates", build, line, settings, group, window)
 
 
 def make_quality(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
     """Quality figures of a pair, Parquet."""
-    return _made(marts.build_quality, line, settings, group, window)
+    return _made("quality", marts.build_quality, line, settings, group, window)
 
 
 def make_clocks(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
     """The audit of the clocks of a pair, Parquet."""
-    return _made(marts.build_clocks, line, settings, group, window)
+    return _made("clocks", marts.build_clocks, line, settings, group, window)
 
 
 def write_exports(
@@ -100,6 +123,7 @@ def write_report(line: Line, settings: SourceSettings, span: Interval, destinati
 
 
 def _made(
+    name: str,
     build: Callable[[marts.MartInput], dict[str, marts.MartFile]],
     line: Line,
     settings: SourceSettings,
@@ -107,7 +131,10 @@ def _made(
     window: Interval,
 ) -> MartResult:
     began = time.monotonic()
-    made = build(_input(line, settings, group, window))
+    given = _input(line, settings, group, window)
+    counting = current(line.ledger.history(settings.name, group, window), window)
+    made = build(given)
+    _remember(line, settings, group, window, name, _origin(given.points, counting))
     return MartResult(group, window, {name: file.rows for name, file in made.items()}, time.monotonic() - began)
 
 
@@ -124,6 +151,42 @@ def _input(line: Line, settings: SourceSettings, group: str, window: Interval) -
         before=pieces(line, settings, group, Interval(window.start_ns - _REACH_NS, window.start_ns)),
         after=pieces(line, settings, group, Interval(window.end_ns, window.end_ns + _REACH_NS)),
     )
+
+
+def _origin(points: Iterable[Point], counting: Iterable[Current]) -> str:
+    """What marts are made from, as a digest: the points by id and name, and the generations where they count."""
+    told = [
+        sorted((point.id, point.name) for point in points),
+        [(each.record.generation, each.span.start_ns, each.span.end_ns) for each in counting],
+    ]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _made_from(line: Line, settings: SourceSettings, group: str, window: Interval) -> str | None:
+    """What aggregates and quality of a pair were made from; None where one is missing, or both are not of the same."""
+    out = line.plant.state_dir / "marts"
+    files = (mart_path(out, mart, settings.name, window, group) for mart in ("aggregates/interval=1h", "quality"))
+    if not all(file.exists() for file in files):
+        return None
+    found = {_noted(_note_path(line, settings, group, window, mart)) for mart in _NEEDED}
+    return found.pop() if len(found) == 1 else None
+
+
+def _note_path(line: Line, settings: SourceSettings, group: str, window: Interval, mart: str) -> Path:
+    """Beside the marts, not among them: readers open their folders whole."""
+    return mart_path(line.plant.state_dir / "marts" / "made", mart, settings.name, window, group).with_suffix(".txt")
+
+
+def _noted(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return None
+
+
+def _remember(line: Line, settings: SourceSettings, group: str, window: Interval, mart: str, origin: str) -> None:
+    with appearing(_note_path(line, settings, group, window, mart)) as part:
+        part.write_text(origin, encoding="ascii")
 
 
 def _window_of(line: Line, settings: SourceSettings, span: Interval) -> Interval:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dagster as dg
 
 from assets_defs.line import Line
-from assets_defs.partitions import multi_key
+from assets_defs.partitions import key_of, multi_key, partitions_of
 from assets_defs.proof_metadata import proof_metadata
 from assets_defs.samples import samples_key
+from pipelines.ledger import COUNTS
 from pipelines.plant import SourceSettings
 from pipelines.sync import PassResult
 from pipelines.timeline import SECOND_NS, Interval, iso, missing
@@ -16,15 +17,19 @@ _EVERY_S = 3_600.0
 
 
 def materialize_followed(line: Line, instance: dg.DagsterInstance, settings: SourceSettings, found: PassResult) -> int:
-    """Tells of windows that settled, and hourly of those that are open; returns how many.
+    """Tells of windows that settled, hourly of those that are open or hold something new, and at once of what Dagster
+    shows as failed and is whole again; returns how many.
 
     A window that the backfill still has to fill is observed, not materialized: the grid must go on showing it as
     missing.
     """
     pairs = {(group, window) for group, span in found.settled for window in line.windows(settings, span)}
-    if line.now_ns() / SECOND_NS - _last_told_s(instance, settings) >= _EVERY_S:
+    told_s = _last_told_s(instance, settings)
+    if line.now_ns() / SECOND_NS - told_s >= _EVERY_S:
         last = Interval(found.up_to_ns - 1, found.up_to_ns)
         pairs |= {(group, window) for group in line.groups(settings) for window in line.windows(settings, last)}
+        pairs |= _changed_since(line, settings, told_s) if told_s > 0 else set()
+    pairs |= _shown_wrong(line, instance, settings, found)
     for group, window in sorted(pairs, key=lambda pair: (pair[1], pair[0])):
         metadata = {
             "followed_up_to": dg.MetadataValue.text(iso(found.up_to_ns // SECOND_NS * SECOND_NS)),
@@ -35,6 +40,29 @@ def materialize_followed(line: Line, instance: dg.DagsterInstance, settings: Sou
             event(samples_key(settings), partition=multi_key(group, window), metadata=metadata)
         )
     return len(pairs)
+
+
+def _changed_since(line: Line, settings: SourceSettings, since_s: float) -> set[tuple[str, Interval]]:
+    """Windows in which something was proved since, of the newest rows of the ledger: late and edited events."""
+    return {
+        (record.slice.group, window)
+        for record in line.ledger.newest(settings.name)
+        if record.state in COUNTS and record.recorded_ns / SECOND_NS > since_s
+        for window in line.windows(settings, record.slice.span)
+    }
+
+
+def _shown_wrong(
+    line: Line, instance: dg.DagsterInstance, settings: SourceSettings, found: PassResult
+) -> set[tuple[str, Interval]]:
+    """What this pass has filled, is whole now, and Dagster shows as failed: it was reopened before."""
+    windows = line.windows(settings)[:-1]  # the newest is never whole for long
+    pairs = [(group, window) for group, span in found.changed for window in windows if window.overlaps(span)]
+    whole = {key_of(*pair): pair for pair in pairs if _is_whole(line, settings, *pair, found)}
+    if not whole:
+        return set()
+    shown = instance.get_status_by_partition(samples_key(settings), list(whole), partitions_of(settings, line.now_ns()))
+    return {pair for key, pair in whole.items() if (status := (shown or {}).get(key)) and status.value == "FAILED"}
 
 
 def _is_whole(line: Line, settings: SourceSettings, group: str, window: Interval, found: PassResult) -> bool:
@@ -49,4 +77,4 @@ def _last_told_s(instance: dg.DagsterInstance, settings: SourceSettings) -> floa
         *instance.fetch_materializations(key, limit=1).records,
         *instance.fetch_observations(key, limit=1).records,
     ]
-    return max((record.timestamp for record in newest), default=float("-inf"))
+    return max((record.timestamp for record in newest), default=0.0)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -113,24 +113,17 @@ def _placed(session: Session, points: int | None, hours: int | None) -> Session:
 
 def _outputs(session: Session, line: Line, settings: SourceSettings, asked: Interval, fresh: bool) -> tuple[Path, Path]:
     """The report's path and the exports' folder; made again when something was moved or they are gone."""
-    from assets_defs.backfill import make_marts
-    from assets_defs.marts_line import write_report
+    from cli.marts import make_missing
+    from cli.outputs import make_report
 
     memory = session.plant.state_dir / _OUTPUTS
     if not fresh and (known := _remembered(memory)):
         return known
-    pairs = [(group, window) for window in line.windows(settings, asked) for group in line.groups(settings)]
-    with session.screen.busy("aggregates, quality figures, exports") as tell:
-        make_marts(line, session.plant_file.absolute(), settings, pairs, lambda event: tell(_mart_of(event)))
-    with session.screen.busy("quality report"):
-        report = write_report(line, settings, asked)
+    make_missing(session, line, settings, asked)
+    report = make_report(session, line, settings, asked)
     found = report, session.plant.exports_dir
     memory.write_text(json.dumps([str(each) for each in found]) + "\n", encoding="utf-8")
     return found
-
-
-def _mart_of(event: dict[str, Any]) -> str:
-    return f"{event['mart']} of {event['group']} {event['window']}" if event["kind"] == "mart" else ""
 
 
 def _remembered(memory: Path) -> tuple[Path, Path] | None:

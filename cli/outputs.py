@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.options import framed, source, span
 from cli.session import Session
+
+if TYPE_CHECKING:
+    from assets_defs.line import Line
+    from pipelines.plant import SourceSettings
+    from pipelines.timeline import Interval
 
 
 @click.command(short_help="Write the quality report (HTML).")
@@ -15,15 +21,35 @@ from cli.session import Session
 @source
 @span()
 def report(session: Session, source_name: str | None, start_ns: int | None, end_ns: int | None) -> None:
-    """Write the quality report: one HTML file that needs nothing else."""
-    from assets_defs.marts_line import write_report
+    """Write the quality report: one HTML file that needs nothing else. What it is made from is made where missing.
+
+    Without --start and --end: over all that was ever moved.
+    """
+    from cli.marts import make_missing
+    from cli.servers import start
 
     settings, screen = session.source(source_name), session.screen
-    asked = session.span(settings, start_ns, end_ns)
-    with session.line() as line, screen.busy("writing the quality report"):
-        path = write_report(line, settings, asked)
+    with session.line() as line:
+        start(session, line)
+        asked = session.moved_span(line, settings, start_ns, end_ns)
+        make_missing(session, line, settings, asked)
+        path = make_report(session, line, settings, asked)
+        proof = line.evidence(settings, asked)
     screen.say(str(path))
-    screen.emit({"source": settings.name, "report": str(path)})
+    screen.emit({"report": str(path), "proved_events": proof.proved_events, **proof.found.as_json(settings.name)})
+
+
+def make_report(session: Session, line: Line, settings: SourceSettings, asked: Interval) -> Path:
+    """Writes the report and tells Dagster of it."""
+    from assets_defs.backfill import prepare
+    from assets_defs.marts_line import write_report
+    from assets_defs.telling import tell_report
+
+    with session.screen.busy("writing the quality report"):
+        path = write_report(line, settings, asked)
+        prepare(line)
+        tell_report(settings, asked, path)
+    return path
 
 
 @click.command(short_help="Write Parquet exports.")

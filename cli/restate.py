@@ -49,6 +49,9 @@ def restate(session: Session, source_name: str | None, start_ns: int, end_ns: in
                         raise
                     except Retry as error:
                         busy.append(str(error))
+        if reopened:
+            with screen.busy("showing the windows as reopened in Dagster"):
+                _tell(session, line, settings, reopened)
     for part in expired:
         screen.note(f"{part} is older than IoTDB keeps (retention.raw): left as it is", style="yellow")
     for message in busy:
@@ -75,6 +78,22 @@ def restate(session: Session, source_name: str | None, start_ns: int, end_ns: in
     if busy:
         screen.fail(f"{len(busy)} parts are being worked on right now and were left alone: run the same command again")
     return UNPROVED if busy else PROVED
+
+
+def _tell(session: Session, line: Line, settings: SourceSettings, reopened: list[tuple[str, Interval]]) -> None:
+    from assets_defs.backfill import prepare
+    from assets_defs.reach import filling
+    from assets_defs.telling import tell_reopened
+    from pipelines.timeline import Interval, iso
+
+    low, high = min(each.start_ns for _, each in reopened), max(each.end_ns for _, each in reopened)
+    pairs = {(group, window) for group, part in reopened for window in line.windows(settings, part)}
+    why = (
+        f"reopened by ferry restate, {iso(low)} to {iso(high)}, by {_user()}@{socket.gethostname()}: IoTDB still holds "
+        f"what it held, and it counts as unproved until it is pulled again: {filling(settings, Interval(low, high))}"
+    )
+    prepare(line)
+    tell_reopened(line, settings, sorted(pairs, key=lambda pair: (pair[1], pair[0])), why)
 
 
 def reopen(

@@ -45,6 +45,8 @@ class PassResult:
     up_to_ns: int = 0
     """What of every group is covered contiguously up to here."""
     settled: list[tuple[str, Interval]] = field(default_factory=list)
+    changed: set[tuple[str, Interval]] = field(default_factory=set)
+    """Groups and spans that hold something new."""
     troubles: Troubles = field(default_factory=Troubles)
     unproved: dict[str, str] = field(default_factory=dict)
 
@@ -58,6 +60,8 @@ class PassResult:
         if not again:
             self.events += done.events
             self.slices += bool(done.events)
+        if done.events or not again:
+            self.changed.add((done.slice.group, done.slice.span))
         self.differing += len(done.differing)
         self.unproved.update(done.unproved)
         if done.state == "quarantined":

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.points import Point, point_id, selected
+from pipelines.points import Kind, Point, point_id, selected
 from pipelines.ports import SPOOL_SCHEMA, Pulled, Retry, SourceTally, Split, Tag, clock_tags
-from pipelines.samples import empty, number_ties, ordered, samples_table, times_ns
-from pipelines.timeline import Interval
+from pipelines.samples import GOOD, empty, number_ties, ordered, samples_table, times_ns
+from pipelines.timeline import HOUR_NS, Interval
 from resources.plc4x.spool import SpoolReader
 
 T = TypeVar("T")
 _COLUMNS = ("time", "value", "text", "code", "quality", "detail")
+AS_READ = "as read"
+"""The type of a tag of which the tag map says none."""
 _UNKNOWN = "not in the tag map"
 _GONE = "the spool has let go of what it held there; what was landed of it stands"
 
@@ -40,8 +43,11 @@ class SpoolSource:
         self._names = {point.name for point in self._points}
 
     async def discover(self) -> list[Point]:
-        """The points of the tag map, and one for the cycles of each connection and group."""
-        return self._points
+        """The points of the tag map, and one for the cycles of each connection and group.
+
+        What the tag map gives no type is of the kind that was read first.
+        """
+        return await self._read(self._kinds_as_read)
 
     async def pull(self, points: Sequence[Point], span: Interval, max_events: int) -> AsyncIterator[Pulled]:
         """All that was spooled of the points in the span, each whole. Raises Split where one holds too much."""
@@ -89,6 +95,25 @@ class SpoolSource:
             return await asyncio.to_thread(work, *given)
         except FileNotFoundError as error:
             raise Retry(f"the spool of {self.name} let go of {error.filename} meanwhile") from None
+
+    def _kinds_as_read(self) -> list[Point]:
+        untyped = [point for point in self._points if point.source_type == AS_READ and point.kind == "number"]
+        first_ns = self._spool.first_ns() if untyped else None
+        if first_ns is None:
+            return self._points
+        kinds: dict[str, Kind] = {}
+        names = pa.array([point.name for point in untyped], pa.string())
+        for batch in self._spool.batches(Interval(first_ns, first_ns + HOUR_NS)):
+            good = batch.filter(pc.and_(pc.is_in(batch["point"], names), pc.greater_equal(batch["quality"], GOOD)))
+            for row in good.select(["point", "value", "text"]).to_pylist():
+                if row["value"] is not None or row["text"]:
+                    kinds.setdefault(row["point"], "string" if row["value"] is None else "number")
+            if len(kinds) == len(untyped):
+                break
+        return [
+            point if (kind := kinds.get(point.name, point.kind)) == point.kind else replace(point, kind=kind, step=True)
+            for point in self._points
+        ]
 
     def _told(self, points: Sequence[Point], span: Interval) -> tuple[list[Point], dict[str, str]]:
         """The points of which the spool has everything there, and what is wrong with the others."""
@@ -145,7 +170,7 @@ def _point(tag: Tag, name: str) -> Point:
     if tag.scaled:
         attributes |= {"scale": repr(tag.scale), "offset": repr(tag.offset)}
     return Point(
-        point_id(name), name, tag.kind, source_key=name, address=tag.address, source_type=tag.type or "as read",
+        point_id(name), name, tag.kind, source_key=name, address=tag.address, source_type=tag.type or AS_READ,
         unit=tag.unit, description=tag.description, step=tag.kind != "number" or tag.deadband is not None,
         attributes=attributes,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -104,3 +105,24 @@ class TestSpoolSource(SourceContract):
 def test_the_schema_of_the_spool_is_that_of_events_and_three_more_times() -> None:
     assert set(SPOOL_SCHEMA.names) - set(samples.SCHEMA.names) == {"received", "source", "server"}
     assert set(samples.SCHEMA.names) - set(SPOOL_SCHEMA.names) == {"tie"}
+
+
+def test_a_tag_without_a_type_is_of_the_kind_that_was_read(tmp_path: Path) -> None:
+    tags = [Tag(name, "plc1", name, "", "number", SECOND_NS, "fast") for name in ("Batch", "Level", "Never", "Shift")]
+    said = {
+        "Batch": Reading(("läuft",), 192),
+        "Level": Reading((1.5,), 192),
+        "Never": Reading((), 4, 17, "INVALID_ADDRESS"),
+        "Shift": Reading(("",), 192),
+    }
+    recorder, writer = Recorder(), SpoolWriter(tmp_path)
+    recorder.cycle("cycle.plc1.fast", START, START + 5, [(tag, said[tag.name]) for tag in tags])
+    batch = recorder.take()
+    assert batch is not None
+    writer.append(batch)
+    writer.close()
+    points = asyncio.run(SpoolSource("line1", tags, SpoolReader(tmp_path)).discover())
+    found = {point.name: point.kind for point in points}
+    assert {name: found[name] for name in said} == {
+        "Batch": "string", "Level": "number", "Never": "number", "Shift": "number",
+    }  # fmt: skip

@@ -14,6 +14,7 @@ import pytest
 
 import assets_defs.backfill
 import assets_defs.line
+import assets_defs.telling
 from assets_defs.backfill import BackfillSummary
 from assets_defs.line import Line
 from cli.main import run
@@ -155,6 +156,8 @@ class Ferry:
     store: MemoryStore = field(default_factory=MemoryStore)
     source: MemorySource = field(default_factory=lambda: MemorySource("pi1", POINTS, events()))
     outside: MemoryOutside = field(init=False)
+    reopened: list[tuple[str, Interval]] = field(default_factory=list)
+    """What Dagster was told of."""
 
     def __post_init__(self) -> None:
         self.outside = MemoryOutside(self.source)
@@ -199,6 +202,10 @@ def ferry(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 
     monkeypatch.setattr(assets_defs.line, "open_line", open_line)
     monkeypatch.setattr(assets_defs.backfill, "backfill", _backfill)
+    monkeypatch.setattr(assets_defs.backfill, "prepare", lambda line: None)
+    monkeypatch.setattr(
+        assets_defs.telling, "tell_reopened", lambda line, settings, pairs, why: made.reopened.extend(pairs)
+    )
     return made
 
 

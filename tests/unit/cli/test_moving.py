@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipelines.ports import Exclusion, NoRoom, Retry, Stop, Unreachable
+from pipelines.ports import Exclusion, NoRoom, Retry, SliceId, Stop, Unreachable
 from pipelines.sync import DRIFT
 from pipelines.timeline import HOUR_NS, Interval
 from tests.unit.cli.conftest import DAY, POINTS, START, Ferry, events
@@ -126,6 +126,57 @@ def test_restate_reopens_and_backfill_mends(ferry: Ferry) -> None:
     assert ferry("backfill", "--json").code == 0
     assert len(ferry.store.rows) == 48
     assert ferry("verify", "--deep").code == 0
+
+
+def test_restate_tells_dagster_of_what_it_reopened(ferry: Ferry) -> None:
+    ferry("backfill")
+    ferry("restate", *SPAN)
+    assert ferry.reopened == [("g000", DAY), ("g001", DAY)]
+    found = ferry("status", "--json").json["sources"][0]
+    assert (found["events"], found["landed_events"]) == (0, 72)
+
+
+def test_verify_without_a_span_looks_at_what_was_moved(ferry: Ferry) -> None:
+    nothing = ferry("discover"), ferry("verify")
+    assert nothing[1].code == 2
+    assert "was moved yet" in nothing[1].err
+    assert "ferry backfill --source pi1" in nothing[1].err
+    ferry("backfill", "--start", "2026-01-01T00:00:00Z", "--end", "2026-01-01T12:00:00Z")
+    half = ferry("verify", "--json")
+    assert half.code == 0, half.err
+    assert half.json["source_events"] == half.json["stored_events"] == 36
+    assert "restate" not in half.err
+
+
+def test_verify_names_what_was_never_moved_and_calls_it_no_drift(ferry: Ferry) -> None:
+    ferry("backfill", "--start", "2026-01-01T00:00:00Z", "--end", "2026-01-01T12:00:00Z")
+    answer = ferry("verify", *SPAN, "--json")
+    assert answer.code == 1
+    assert answer.json["drift"] == []
+    assert {(each["start"], each["end"]) for each in answer.json["not_moved"]} == {
+        ("2026-01-01T12:00:00Z", "2026-01-02T00:00:00Z")
+    }
+    assert "Not moved yet" in answer.err
+    assert "ferry restate" not in answer.err
+    assert "ferry backfill --source pi1 --start 2026-01-01T12:00:00Z --end 2026-01-02T00:00:00Z" in answer.err
+
+
+def test_rows_in_the_store_where_nothing_was_moved_are_drift(ferry: Ferry) -> None:
+    ferry("backfill", "--start", "2026-01-01T00:00:00Z", "--end", "2026-01-01T12:00:00Z")
+    ferry.store.write("pi1", events().slice(20, 1))
+    found = ferry("verify", *SPAN, "--json").json
+    assert [(each["source"], each["landed"], each["stored"]) for each in found["drift"]] == [(0, 0, 1)]
+
+
+def test_a_slice_that_is_cut_twice_counts_once(ferry: Ferry) -> None:
+    ferry("backfill")
+    for hour in (6, 12):
+        part = Interval(START + hour * HOUR_NS, START + (hour + 1) * HOUR_NS)
+        for group in ("g000", "g001"):
+            ferry.ledger.withdraw(SliceId("pi1", group, part), "cut")
+        ferry("backfill")
+    found = ferry("status", "--json").json["sources"][0]
+    assert (found["events"], found["landed_events"]) == (72, 72)
 
 
 def test_restate_reopens_whole_slices(ferry: Ferry) -> None:
