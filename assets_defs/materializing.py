@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import dagster as dg
 
 from assets_defs.line import Line
@@ -30,16 +33,28 @@ def materialize_followed(line: Line, instance: dg.DagsterInstance, settings: Sou
         pairs |= {(group, window) for group in line.groups(settings) for window in line.windows(settings, last)}
         pairs |= _changed_since(line, settings, told_s) if told_s > 0 else set()
     pairs |= _shown_wrong(line, instance, settings, found)
-    for group, window in sorted(pairs, key=lambda pair: (pair[1], pair[0])):
-        metadata = {
-            "followed_up_to": dg.MetadataValue.text(iso(found.up_to_ns // SECOND_NS * SECOND_NS)),
-            **proof_metadata(line, settings, group, window),
-        }
-        event = dg.AssetMaterialization if _is_whole(line, settings, group, window, found) else dg.AssetObservation
+    more = {"followed_up_to": dg.MetadataValue.text(iso(found.up_to_ns // SECOND_NS * SECOND_NS))}
+    return materialize(line, instance, settings, pairs, found.up_to_ns, more)
+
+
+def materialize(
+    line: Line,
+    instance: dg.DagsterInstance,
+    settings: SourceSettings,
+    pairs: Iterable[tuple[str, Interval]],
+    up_to_ns: int,
+    more: Mapping[str, dg.MetadataValue[Any]] | None = None,
+) -> int:
+    """Tells what (group, window) pairs hold now: materialized where nothing is missing up to `up_to_ns`, else observed.
+    Returns how many."""
+    told = sorted(set(pairs), key=lambda pair: (pair[1], pair[0]))
+    for group, window in told:
+        metadata = {**(more or {}), **proof_metadata(line, settings, group, window)}
+        event = dg.AssetMaterialization if _is_whole(line, settings, group, window, up_to_ns) else dg.AssetObservation
         instance.report_runless_asset_event(
             event(samples_key(settings), partition=multi_key(group, window), metadata=metadata)
         )
-    return len(pairs)
+    return len(told)
 
 
 def _changed_since(line: Line, settings: SourceSettings, since_s: float) -> set[tuple[str, Interval]]:
@@ -58,16 +73,16 @@ def _shown_wrong(
     """What this pass has filled, is whole now, and Dagster shows as failed: it was reopened before."""
     windows = line.windows(settings)[:-1]  # the newest is never whole for long
     pairs = [(group, window) for group, span in found.changed for window in windows if window.overlaps(span)]
-    whole = {key_of(*pair): pair for pair in pairs if _is_whole(line, settings, *pair, found)}
+    whole = {key_of(*pair): pair for pair in pairs if _is_whole(line, settings, *pair, found.up_to_ns)}
     if not whole:
         return set()
     shown = instance.get_status_by_partition(samples_key(settings), list(whole), partitions_of(settings, line.now_ns()))
     return {pair for key, pair in whole.items() if (status := (shown or {}).get(key)) and status.value == "FAILED"}
 
 
-def _is_whole(line: Line, settings: SourceSettings, group: str, window: Interval, found: PassResult) -> bool:
-    """Whether nothing of the window is missing up to where the source is followed."""
-    wanted = window.intersect(Interval(settings.start, max(found.up_to_ns, settings.start + 1)))
+def _is_whole(line: Line, settings: SourceSettings, group: str, window: Interval, up_to_ns: int) -> bool:
+    """Whether nothing of the window is missing up to an instant, such as where the source is followed."""
+    wanted = window.intersect(Interval(settings.start, max(up_to_ns, settings.start + 1)))
     return wanted is not None and not missing(wanted, line.ledger.coverage(settings.name, group))
 
 

@@ -16,8 +16,7 @@ _DEAD_S = 300.0
 
 
 def schedule_states(plant: Plant, settings: SourceSettings) -> dict[str, str]:
-    """`on`, `on, but no daemon runs`, `paused` (somebody switched it off) or `off` (never switched on) by the schedule's
-    name.
+    """By the schedule's name: `on`, `on, but no daemon runs`, `paused` (somebody switched it off), `off` (never on).
 
     Empty where Dagster was never started for this plant.
     """

@@ -4,7 +4,6 @@ from typing import Any
 
 import dagster as dg
 
-from assets_defs.checks import report_check, swept_result
 from assets_defs.failures import readable
 from assets_defs.ferry_resource import FerryResource
 from assets_defs.following import Busy, alone, sweep, sync_pass
@@ -12,6 +11,7 @@ from assets_defs.line import Line
 from assets_defs.markdown import table
 from assets_defs.materializing import materialize_followed
 from assets_defs.old_runs import forget_old_runs
+from assets_defs.telling import tell_swept
 from pipelines.landing import window_label
 from pipelines.plant import SourceSettings
 from pipelines.sync import PassResult, SweepResult
@@ -139,9 +139,8 @@ def _sweep(settings: SourceSettings) -> dg.JobDefinition:
             except Busy as error:
                 context.log.info(str(error))
                 return
-            result = swept_result(line, settings)
+            tell_swept(line, context.instance, settings, found)
         context.add_output_metadata(sweep_metadata(found))
-        report_check(context.instance, result)
         for problem in found.problems:
             context.log.warning(problem)
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from assets_defs.checks import report_check, swept_result
 from assets_defs.instance import MAX_RETRIES_TAG
 from assets_defs.line import Line
 from assets_defs.marts_assets import mart_key
+from assets_defs.materializing import materialize
 from assets_defs.partitions import RANGE_END, RANGE_START, key_of, partitions_of
 from assets_defs.samples import WINDOWS_PER_RUN, samples_key
 from pipelines.planning import rectangles
 from pipelines.plant import SourceSettings
+from pipelines.sync import SweepResult
 from pipelines.timeline import Interval
 
 
@@ -28,29 +32,43 @@ def report_metadata(span: Interval, path: Path) -> dict[str, dg.MetadataValue[An
     }
 
 
-def tell_report(settings: SourceSettings, span: Interval, path: Path) -> None:
-    """The report was written by a command; DAGSTER_HOME is the plant's."""
-    with dg.DagsterInstance.get() as instance:
-        instance.report_runless_asset_event(
-            dg.AssetMaterialization(mart_key(settings, "report"), metadata=report_metadata(span, path))
-        )
+def tell_report(instance: dg.DagsterInstance, settings: SourceSettings, span: Interval, path: Path) -> None:
+    """The report was written by a command."""
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(mart_key(settings, "report"), metadata=report_metadata(span, path))
+    )
 
 
-def tell_reopened(line: Line, settings: SourceSettings, pairs: Sequence[tuple[str, Interval]], why: str) -> None:
+def tell_swept(line: Line, instance: dg.DagsterInstance, settings: SourceSettings, found: SweepResult) -> None:
+    """What a sweep found stands in the check, and windows that it mended are materialized."""
+    report_check(instance, swept_result(line, settings))
+    if found.mended:
+        pairs = {(group, window) for group, span in found.drift for window in line.windows(settings, span)}
+        materialize(line, instance, settings, pairs, line.final_ns(settings))
+
+
+def tell_reopened(
+    line: Line,
+    instance: dg.DagsterInstance,
+    settings: SourceSettings,
+    pairs: Sequence[tuple[str, Interval]],
+    why: str,
+) -> None:
     """Shows the (group, window) pairs as failed until they are proved again: Dagster forgets no single partition.
 
     By runs of a job `restate_<source>` that end at once; they take no slot of the source's pool, which a running
     backfill may hold for hours.
     """
-    job = _job(settings, line.now_ns(), why)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # see definitions.build_defs
+        job = _job(settings, line.now_ns(), why)
     cut = rectangles(
         settings.name, settings.point_groups, line.windows(settings), pairs, WINDOWS_PER_RUN[settings.window]
     )
-    with dg.DagsterInstance.get() as instance:
-        for each in cut:
-            first, last = key_of(each.groups[0], each.windows[0]), key_of(each.groups[-1], each.windows[-1])
-            tags = {RANGE_START: first, RANGE_END: last, MAX_RETRIES_TAG: "0"}
-            job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+    for each in cut:
+        first, last = key_of(each.groups[0], each.windows[0]), key_of(each.groups[-1], each.windows[-1])
+        tags = {RANGE_START: first, RANGE_END: last, MAX_RETRIES_TAG: "0"}
+        job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
 
 
 def _job(settings: SourceSettings, now_ns: int, why: str) -> dg.JobDefinition:

@@ -8,14 +8,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import dagster as dg
+
 from assets_defs.collecting import collecting
 from assets_defs.following import alone, sync_pass
+from assets_defs.materializing import materialize_followed
 from pipelines.ports import Retry, Unreachable
 from pipelines.timeline import Interval
 
 if TYPE_CHECKING:
     from assets_defs.line import Line
     from pipelines.plant import SourceSettings
+    from pipelines.sync import PassResult
     from pipelines.transfer import Recount
 
 SECONDS = 10
@@ -65,17 +69,20 @@ def read_plcs(line: Line, settings: SourceSettings) -> PlcsRead | None:
         counts = ready.collector.counts.values()
     line.discover(settings)
     with alone(line, settings):
-        span = Interval(first_ns, _followed_past(line, settings, last_ns))
+        followed = _followed_past(line, settings, last_ns)
+    with dg.DagsterInstance.get() as instance:
+        materialize_followed(line, instance, settings, followed)
+    span = Interval(first_ns, followed.up_to_ns)
     recount = line.verify(settings, span, deep=True)
     cycles, missed = sum(each.cycles for each in counts), sum(each.missed for each in counts)
     return PlcsRead(settings, span, len(ready.tags), cycles, missed, recount)
 
 
-def _followed_past(line: Line, settings: SourceSettings, last_ns: int) -> int:
-    """Passes of sync until what was read last is old enough to be final, and stored."""
+def _followed_past(line: Line, settings: SourceSettings, last_ns: int) -> PassResult:
+    """Passes of sync until what was read last is old enough to be final, and stored; the last of them."""
     end_s = time.monotonic() + _PATIENCE_S
     while (found := sync_pass(line, settings, _PATIENCE_S)).up_to_ns <= last_ns:
         if time.monotonic() > end_s:
             raise Retry("; ".join(found.problems) or f"what the PLCs said is not stored after {_PATIENCE_S:.0f} s")
         time.sleep(_POLL_S)
-    return found.up_to_ns
+    return found

@@ -41,6 +41,8 @@ def report(session: Session, source_name: str | None, start_ns: int | None, end_
 
 def make_report(session: Session, line: Line, settings: SourceSettings, asked: Interval) -> Path:
     """Writes the report and tells Dagster of it."""
+    import dagster as dg
+
     from assets_defs.backfill import prepare
     from assets_defs.marts_line import write_report
     from assets_defs.telling import tell_report
@@ -48,7 +50,8 @@ def make_report(session: Session, line: Line, settings: SourceSettings, asked: I
     with session.screen.busy("writing the quality report"):
         path = write_report(line, settings, asked)
         prepare(line)
-        tell_report(settings, asked, path)
+        with dg.DagsterInstance.get() as instance:
+            tell_report(instance, settings, asked, path)
     return path
 
 

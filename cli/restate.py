@@ -81,6 +81,8 @@ def restate(session: Session, source_name: str | None, start_ns: int, end_ns: in
 
 
 def _tell(session: Session, line: Line, settings: SourceSettings, reopened: list[tuple[str, Interval]]) -> None:
+    import dagster as dg
+
     from assets_defs.backfill import prepare
     from assets_defs.reach import filling
     from assets_defs.telling import tell_reopened
@@ -93,7 +95,8 @@ def _tell(session: Session, line: Line, settings: SourceSettings, reopened: list
         f"what it held, and it counts as unproved until it is pulled again: {filling(settings, Interval(low, high))}"
     )
     prepare(line)
-    tell_reopened(line, settings, sorted(pairs, key=lambda pair: (pair[1], pair[0])), why)
+    with dg.DagsterInstance.get() as instance:
+        tell_reopened(line, instance, settings, sorted(pairs, key=lambda pair: (pair[1], pair[0])), why)
 
 
 def reopen(

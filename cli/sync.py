@@ -29,6 +29,7 @@ _AWAY_S = 10.0
 @click.option("--parent", type=int, hidden=True, help="Ends when this process does.")
 def sync(session: Session, source_name: str | None, follow: bool, parent: int | None) -> int:
     """Move what is new, fill gaps since the handover, and ask again about what may still change."""
+    from assets_defs.backfill import prepare
     from assets_defs.following import alone, sync_pass
     from cli.servers import start
 
@@ -38,8 +39,10 @@ def sync(session: Session, source_name: str | None, follow: bool, parent: int | 
         start(session, line)
         if follow:
             return _follow(session, line, settings, parent)
+        prepare(line)
         with alone(line, settings), session.screen.busy(f"following {settings.name}"):
             found = sync_pass(line, settings, _ONE_PASS_S)
+        _materialize(line, settings, found)
         _tell(session, line, settings, found)
         _tell_holes(session, line, settings)
         session.screen.emit(_as_json(settings, found, line.now_ns()))
@@ -160,8 +163,12 @@ def sweep(
     session: Session, source_name: str | None, start_ns: int | None, end_ns: int | None, deep: bool, mend: bool
 ) -> int:
     """Ask the source again about history that is settled, and name or mend what drifted."""
+    import dagster as dg
+
+    from assets_defs.backfill import prepare
     from assets_defs.following import alone
     from assets_defs.following import sweep as run_sweep
+    from assets_defs.telling import tell_swept
     from cli.servers import start
     from pipelines.timeline import SECOND_NS
 
@@ -170,8 +177,11 @@ def sweep(
     seconds = float("inf") if deep else settings.sweep.budget / SECOND_NS
     with session.line() as line:
         start(session, line)
+        prepare(line)
         with alone(line, settings, "sweep"), screen.busy(f"sweeping {settings.name}"):
             found = run_sweep(line, settings, seconds, deep=deep, span=asked, mend=mend or None)
+        with dg.DagsterInstance.get() as instance:
+            tell_swept(line, instance, settings, found)
     drifted = sum(len(points) for points in found.drift.values())
     screen.say(
         f"{settings.name}: {found.counted:,} group-days counted, {found.read_deep:,} read deep, {drifted:,} points "

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dagster
 import pyarrow as pa
 import pytest
 
@@ -204,8 +205,9 @@ def ferry(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     monkeypatch.setattr(assets_defs.backfill, "backfill", _backfill)
     monkeypatch.setattr(assets_defs.backfill, "prepare", lambda line: None)
     monkeypatch.setattr(
-        assets_defs.telling, "tell_reopened", lambda line, settings, pairs, why: made.reopened.extend(pairs)
+        assets_defs.telling, "tell_reopened", lambda line, dagster, settings, pairs, why: made.reopened.extend(pairs)
     )
+    monkeypatch.setattr(dagster.DagsterInstance, "get", contextlib.nullcontext)
     return made
 
 
