@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import dagster as dg
@@ -18,10 +19,10 @@ _DEAD_S = 300.0
 def schedule_states(plant: Plant, settings: SourceSettings) -> dict[str, str]:
     """By the schedule's name: `on`, `on, but no daemon runs`, `paused` (somebody switched it off), `off` (never on).
 
-    Empty where Dagster was never started for this plant.
+    Empty where Dagster was never started for this plant, or by another user whose files we may not read.
     """
     home = home_of(plant)
-    if not (home / "dagster.yaml").exists():
+    if not os.access(home / "dagster.yaml", os.R_OK):  # none yet, or of another user
         return {}
     with dg.DagsterInstance.from_config(str(home)) as instance:
         known = {state.name: state.is_running for state in instance.all_instigator_state()}

@@ -113,6 +113,14 @@ class Moving:
             self._slice(event)
         elif event["kind"] == "pair":
             self._pair(event)
+        elif event.get("holders"):
+            self._screen.note(
+                f"waiting for {', '.join(event['holders'])}, which works on this source: one run at a time. Ctrl-C "
+                "ends the waiting",
+                style="yellow",
+            )
+        elif event["kind"] == "stopping":
+            self._screen.note("stopping… what is being moved is brought to an end or left for the next time")
 
     def _slice(self, event: dict[str, Any]) -> None:
         now_s = self._clock()

@@ -39,6 +39,7 @@ class Session:
         from assets_defs.line import open_line
         from cli.progress import Downloads
 
+        _check_folder(self.plant)
         with Downloads(self.screen) as downloads, open_line(self.plant, downloads.update) as line:
             yield line
 
@@ -103,6 +104,30 @@ class Session:
                 f"--start {iso(asked.start_ns)} --end {iso(asked.end_ns)}` does, `ferry plan` says what it would do"
             )
         return found
+
+
+def _check_folder(plant: Plant) -> None:
+    """The state folder may be another user's, who keeps it closed. Raises Stop before anything is started in it."""
+    from pipelines.ports import Stop
+
+    folder = plant.state_dir
+    if folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        owner = folder.stat().st_uid
+        raise Stop(
+            f"{folder}, where this plant keeps its servers and files, belongs to user {_user_name(owner)} and may not "
+            f"be used by {_user_name(os.geteuid())}: run ferry as that user. To let others read `ferry status`, give "
+            "them a plant file with a state_dir of their own, [ledger] postgres as a DSN with a login that may only "
+            "read, and the same sources"
+        )
+
+
+def _user_name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # as in a container: a number without a name
+        return str(uid)
 
 
 def secret_names(plant: Plant) -> list[str]:

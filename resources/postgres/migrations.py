@@ -38,7 +38,8 @@ def packaged() -> list[Migration]:
 
 
 def migrate(connection: Connection, known: list[Migration]) -> int:
-    """Applies what is missing, in the caller's transaction; returns how many. One caller at a time, others wait.
+    """Applies what is missing, in the caller's transaction; returns how many. One caller at a time, others wait; where
+    nothing is missing nothing is written, so that an account that may only read is served, too.
 
     Raises Stop for a server that is too old, a schema newer than `known`, and an applied file that has changed.
     """
@@ -51,16 +52,12 @@ def migrate(connection: Connection, known: list[Migration]) -> int:
         raise Stop(f"the ledger's database is encoded in {encoding}; create one with ENCODING 'UTF8'")
     if schema is None:
         raise Stop("the ledger has no schema to work in: check search_path in the DSN")
+    there = connection.execute(_STATEMENTS["there"]).fetchone()
+    if there and there[0] and not _pending(connection, known):
+        return 0
     connection.execute(_STATEMENTS["lock"])
     connection.execute(_STATEMENTS["create"])
-    applied = {row[0]: row for row in connection.execute(_STATEMENTS["applied"])}
-    expected = {migration.version: migration for migration in known}
-    for number, name, checksum in applied.values():
-        if number not in expected:
-            raise Stop(f"the ledger's schema is newer than this version of ferry: it has {name}; upgrade ferry")
-        if checksum != expected[number].checksum:
-            raise Stop(f"the migration {name} has changed since it was applied; restore the file")
-    pending = [migration for migration in known if migration.version not in applied]
+    pending = _pending(connection, known)
     for migration in pending:
         connection.execute(migration.text.encode())
         connection.execute(
@@ -68,3 +65,14 @@ def migrate(connection: Connection, known: list[Migration]) -> int:
             {"version": migration.version, "name": migration.name, "checksum": migration.checksum},
         )
     return len(pending)
+
+
+def _pending(connection: Connection, known: list[Migration]) -> list[Migration]:
+    applied = {row[0]: row for row in connection.execute(_STATEMENTS["applied"])}
+    expected = {migration.version: migration for migration in known}
+    for number, name, checksum in applied.values():
+        if number not in expected:
+            raise Stop(f"the ledger's schema is newer than this version of ferry: it has {name}; upgrade ferry")
+        if checksum != expected[number].checksum:
+            raise Stop(f"the migration {name} has changed since it was applied; restore the file")
+    return [migration for migration in known if migration.version not in applied]

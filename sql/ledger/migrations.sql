@@ -4,6 +4,9 @@ SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || chr(31) || 'mi
 -- name: server
 SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), current_schema()
 
+-- name: there
+SELECT to_regclass('migrations') IS NOT NULL
+
 -- name: create
 CREATE TABLE IF NOT EXISTS migrations (
     version int PRIMARY KEY,
