@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
@@ -171,6 +172,7 @@ class MemoryLedger:
         self.looked: list[Looked] = []
         self.handed: dict[str, int] = {}
         self.watched: dict[tuple[str, str], Watch] = {}
+        self._alone = threading.RLock()  # slices commit from several threads
 
     @contextlib.contextmanager
     def lease(
@@ -196,8 +198,9 @@ class MemoryLedger:
 
     def record(self, records: Sequence[SliceRecord]) -> None:
         self.hook("record")
-        for record in records:
-            self._append(record)
+        with self._alone:
+            for record in records:
+                self._append(record)
         self.hook("recorded")
 
     def _append(self, new: SliceRecord) -> None:
@@ -255,20 +258,21 @@ class MemoryLedger:
         known: Known | None = None,
     ) -> None:
         self.hook("commit")
-        self._append(record)
-        s = record.slice
-        kept_rows = proofs if keep_proofs else proofs.filter(pc.equal(proofs["proof"], "none"))
-        self.proof_rows.append((s, kept_rows))
-        kept = []
-        for each in self.open:
-            if (each.source, each.group) != (s.source, s.group):
-                kept.append(each)
-                continue
-            rest = subtract([each.span], [s.span])
-            kept += [Exclusion(each.source, each.group, each.point, part, each.reason) for part in rest]
-        self.open = [*kept, *exclusions]
-        key = (s.source, s.group)
-        self.covering[key] = merge([*self.covering.get(key, []), s.span])
+        with self._alone:
+            self._append(record)
+            s = record.slice
+            kept_rows = proofs if keep_proofs else proofs.filter(pc.equal(proofs["proof"], "none"))
+            self.proof_rows.append((s, kept_rows))
+            kept = []
+            for each in self.open:
+                if (each.source, each.group) != (s.source, s.group):
+                    kept.append(each)
+                    continue
+                rest = subtract([each.span], [s.span])
+                kept += [Exclusion(each.source, each.group, each.point, part, each.reason) for part in rest]
+            self.open = [*kept, *exclusions]
+            key = (s.source, s.group)
+            self.covering[key] = merge([*self.covering.get(key, []), s.span])
         self.hook("committed")
 
     def withdraw(self, slice_id: SliceId, reason: str, run_id: str = "") -> None:
