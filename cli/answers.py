@@ -61,7 +61,9 @@ def emit_json(screen: Screen, answer: Answer, rows: Iterator[list[Any]], limit: 
 
 def _say_how_many(screen: Screen, rows: int, more: bool) -> None:
     if more:
-        screen.note(f"{rows:,} rows, and there are more rows: --limit N shows more, --csv --limit 0 all", style="yellow")
+        screen.note(
+            f"{rows:,} rows, and there are more rows: --limit N shows more, --csv --limit 0 all", style="yellow"
+        )
     else:
         screen.note(f"{rows:,} row{'' if rows == 1 else 's'}")
 
@@ -71,7 +73,7 @@ def _reader(type_name: str, clock_ns: int | None) -> Callable[[pa.Array], Iterab
         return lambda column: [None if time is None else _moment(time * clock_ns) for time in column.to_pylist()]
     if type_name == "DATE":
         return lambda column: [None if day is None else _day(day) for day in column.to_pylist()]
-    return lambda column: column.to_pylist()  # type: ignore[no-any-return]
+    return lambda column: column.to_pylist()
 
 
 def _moment(time_ns: int) -> str | int:
@@ -94,9 +96,7 @@ def _text(cell: object) -> str:
     """A number in as many digits as it has; `true` and `false`; a text as it is."""
     if isinstance(cell, bool):
         return "true" if cell else "false"
-    if isinstance(cell, float) and not math.isfinite(cell):
-        return _jsonable(cell)
-    return str(cell)
+    return str(_jsonable(cell))
 
 
 def _shown(cell: object) -> str:

@@ -40,7 +40,9 @@ def sql(session: Session, statement: str | None, as_csv: bool, limit: int) -> No
     if as_csv and session.screen.as_json:
         raise Stop("--csv and --json are two forms of one answer: choose one")
     if not limit and not as_csv:
-        raise Stop("--limit 0 (all rows) needs --csv, which is written as it comes; a table and JSON are held in memory")
+        raise Stop(
+            "--limit 0 (all rows) needs --csv, which is written as it comes; a table and JSON are held in memory"
+        )
     prompting = statement is None and sys.stdin.isatty()
     if prompting and (as_csv or session.screen.as_json):
         raise Stop("a prompt shows tables: give a statement for --csv or --json")

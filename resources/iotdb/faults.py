@@ -83,7 +83,9 @@ def complaint_of(fault: Fault, where: str) -> FerryError:
     if len(text) > _COMPLAINT_CHARS:
         text = f"{text[:_COMPLAINT_CHARS]}… (IoTDB code {fault.code})"
     if fault.code in _TOO_MUCH:
-        return NoRoom(f"{text}. The server has not the memory or the time for this query: ask for a shorter time or fewer points")
+        return NoRoom(
+            f"{text}. The server has not the memory or the time for this query: ask for a shorter time or fewer points"
+        )
     if fault.code == _NOT_ALLOWED:
         return Stop(f"{text}. What to do: grant this user SELECT on the database")
     if fault.code in _LOGIN:

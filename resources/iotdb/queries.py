@@ -17,6 +17,7 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _READING = frozenset({"SELECT", "WITH", "SHOW", "DESC", "DESCRIBE", "COUNT", "LIST"})
 _EXPLAINING = frozenset({"EXPLAIN", "ANALYZE", "VERBOSE"})
 _WRITING = frozenset({"INSERT", "INTO", "UPDATE", "DELETE", "MERGE"})  # behind EXPLAIN or WITH they would still write
+_SUCH_AS = '"SELECT point, count(*) FROM samples GROUP BY point"'
 _INSTEAD = "Nothing is ever written from here: use SELECT, SHOW, DESCRIBE or EXPLAIN"
 
 
@@ -41,7 +42,7 @@ def only_statement(text: str) -> str:
         found.append(rest)
     if len(found) != 1:
         many = f"{len(found)} statements stand" if found else "no statement stands"
-        raise Stop(f"{many} there: give one, such as \"SELECT point, count(*) FROM samples GROUP BY point\"")
+        raise Stop(f"{many} there: give one, such as {_SUCH_AS}")
     return reading(found[0])
 
 

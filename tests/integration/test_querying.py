@@ -77,7 +77,7 @@ def plant_events(seed: int) -> list[Event]:
                 events.append(state(point, time, "Bad Input", 255, tie=more, quality=0))
     time, pump = START - 5 * HOUR_NS, point_id(PUMP)
     while time < END:
-        events.append(state(pump, time, drawn.choice(["Ein", "Aus", "", "Läuft, \"schnell\""]), drawn.randrange(4)))
+        events.append(state(pump, time, drawn.choice(["Ein", "Aus", "", 'Läuft, "schnell"']), drawn.randrange(4)))
         time += drawn.randrange(30, 2_000) * SECOND_NS
     return events
 
@@ -153,8 +153,10 @@ def finite(value: float) -> Any:
 def test_names_and_units(rows: Callable[[str], list[Any]]) -> None:
     expected = [
         (moment(e[1]), NAMES[point], finite(e[3]), "pi1 m³/h", e[6])
-        for point in (point_id(FLOW), point_id(OIL)) for e in events(point, end=START + 6 * HOUR_NS) if e[3] is not None
-    ]  # fmt: skip
+        for point in (point_id(FLOW), point_id(OIL))
+        for e in events(point, end=START + 6 * HOUR_NS)
+        if e[3] is not None
+    ]
     assert sorted(rows(block("names")), key=repr) == sorted(expected, key=repr)
 
 
@@ -221,8 +223,10 @@ def test_how_long_a_state_held(
     assert code == 0, err
     (tmp_path / "states.csv").write_text(out, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    found = {text: (times, seconds) for text, times, seconds in
-             duckdb.connect().execute(block("state_durations", "duckdb")).fetchall()}  # fmt: skip
+    found = {
+        text: (times, seconds)
+        for text, times, seconds in duckdb.connect().execute(block("state_durations", "duckdb")).fetchall()
+    }
     expected: dict[str, tuple[int, float]] = {}
     changes = events(point_id(PUMP), start=START - 9 * HOUR_NS)
     for event, following in zip(changes, [*changes[1:], None], strict=True):
@@ -238,8 +242,11 @@ def test_how_long_a_state_held(
 
 @pytest.mark.parametrize("name", ["samples", "states", "points", "agg_1h"])
 def test_the_tables_are_as_the_docs_say(store: IoTDBStore, rows: Callable[[str], list[Any]], name: str) -> None:
-    numeric = [f for f in AGGREGATE_SCHEMA if f.type in (pa.float64(), pa.int64()) and not f.name.endswith("_ns")
-               and f.name != "changes"]  # fmt: skip
+    numeric = [
+        f
+        for f in AGGREGATE_SCHEMA
+        if f.type in (pa.float64(), pa.int64()) and not f.name.endswith("_ns") and f.name != "changes"
+    ]
     kept = pa.schema([AGGREGATE_SCHEMA.field("point"), AGGREGATE_SCHEMA.field("time"), *numeric])
     store.write_aggregates("pi1", "1h", kept.empty_table())
     part = re.split(r"^##", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -250,14 +257,21 @@ def test_the_tables_are_as_the_docs_say(store: IoTDBStore, rows: Callable[[str],
 
 def test_the_python_of_the_docs(store: IoTDBStore, iotdb: IoTDBAddress) -> None:
     [code] = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
-    for there, here in (("plant-db:6667", f"{iotdb.host}:{iotdb.port}"), ('"ferry_reader"', f'"{iotdb.user}"'),
-                        ('"choose-one-4711"', repr(iotdb.password)), ('"north"', f'"{DATABASE}"')):  # fmt: skip
+    for there, here in (
+        ("plant-db:6667", f"{iotdb.host}:{iotdb.port}"),
+        ('"ferry_reader"', f'"{iotdb.user}"'),
+        ('"choose-one-4711"', repr(iotdb.password)),
+        ('"north"', f'"{DATABASE}"'),
+    ):
         assert there in code
         code = code.replace(there, here)
     names: dict[str, Any] = {}
     exec(code, names)
-    expected = {point: sum(e[0] == point and e[3] is not None for each in EVENTS.values() for e in each)
-                for point in NAMES if point != point_id(PUMP)}  # fmt: skip
+    expected = {
+        point: sum(e[0] == point and e[3] is not None for each in EVENTS.values() for e in each)
+        for point in NAMES
+        if point != point_id(PUMP)
+    }
     assert dict(zip(names["frame"]["point"], names["frame"]["events"], strict=True)) == expected
 
 
@@ -297,14 +311,18 @@ def test_more_rows_are_said_and_not_read(ask: Callable[..., tuple[int, str, str]
 
 @pytest.mark.parametrize(
     ("statement", "said"),
-    [("SELECT nope FROM samples", "Column 'nope' cannot be resolved"), ("SELECT FROM", "line 1:8"),
-     ("SELECT * FROM nowhere", "does not exist"), ("SELECT time FROM samples UNION ALL SELECT time FROM states", "Union"),
-     ("DELETE FROM samples WHERE source = 'pi1'", "DELETE is not a statement that only reads"),
-     ("DROP TABLE samples", "DROP"), ("SELECT 1; SELECT 2", "2 statements"), (" ", "no statement")],
-)  # fmt: skip
-def test_a_wrong_statement_is_one_line(
-    ask: Callable[..., tuple[int, str, str]], statement: str, said: str
-) -> None:
+    [
+        ("SELECT nope FROM samples", "Column 'nope' cannot be resolved"),
+        ("SELECT FROM", "line 1:8"),
+        ("SELECT * FROM nowhere", "does not exist"),
+        ("SELECT time FROM samples UNION ALL SELECT time FROM states", "Union"),
+        ("DELETE FROM samples WHERE source = 'pi1'", "DELETE is not a statement that only reads"),
+        ("DROP TABLE samples", "DROP"),
+        ("SELECT 1; SELECT 2", "2 statements"),
+        (" ", "no statement"),
+    ],
+)
+def test_a_wrong_statement_is_one_line(ask: Callable[..., tuple[int, str, str]], statement: str, said: str) -> None:
     code, out, err = ask(statement)
     assert (code, out) == (2, "")
     assert said in err
@@ -324,15 +342,19 @@ def prompt(plant: Path, typed: str) -> str:
     """What a terminal shows when somebody types."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    with subprocess.Popen([*FERRY, "sql", "--plant", str(plant)], stdin=theirs, stdout=theirs, stderr=theirs,
-                          env=environment, start_new_session=True) as child:  # fmt: skip
+    with subprocess.Popen(
+        [*FERRY, "sql", "--plant", str(plant)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,
+    ) as child:
         os.close(theirs)
         shown = b""
-        for line in typed.splitlines(keepends=True):
-            while not shown.rstrip().endswith((b"ferry>", b"..>", b"> \x1b[?2004h")) and b"> " not in shown[-30:]:
-                shown += os.read(ours, 4_096)
-            os.write(ours, line.encode())
-            shown += b"\n"
+        while b"ferry> " not in shown:
+            shown += os.read(ours, 4_096)
+        os.write(ours, typed.encode())
         try:
             while part := os.read(ours, 4_096):
                 shown += part
@@ -340,14 +362,17 @@ def prompt(plant: Path, typed: str) -> str:
             pass
         assert child.wait(60) == 0, shown.decode()
     os.close(ours)
-    return shown.decode()
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
 
 
 def test_a_prompt_takes_statements_over_lines_and_remembers_them(plant: Path) -> None:
     state = load_plant(plant).state_dir
     state.mkdir()
-    shown = prompt(plant, "SELECT count(*) AS pump_events\nFROM states WHERE source = 'pi1'\nAND point = 'P101.STATE';\n"
-                          "DELETE FROM samples;\nSELECT nope FROM samples;\nquit\n")  # fmt: skip
+    shown = prompt(
+        plant,
+        "SELECT count(*) AS pump_events\nFROM states WHERE source = 'pi1'\nAND point = 'P101.STATE';\n"
+        "DELETE FROM samples;\nSELECT nope FROM samples;\nquit\n",
+    )
     pumps = sum(e[0] == PUMP for e in EVENTS["pi1"])
     assert re.search(rf"pump_events\s+{pumps}\s", shown), shown
     assert "DELETE is not a statement that only reads" in shown
