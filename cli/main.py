@@ -24,6 +24,7 @@ from cli.restate import restate
 from cli.screen import Screen
 from cli.servers import down, up
 from cli.simulate import simulate
+from cli.sql import sql
 from cli.status import status
 from cli.sync import sweep, sync
 from cli.verify import verify
@@ -49,7 +50,7 @@ def ferry() -> None:
 
 for _command in (
     demo, up, down, doctor, discover, plan, backfill, sync, collect, status, verify, sweep, restate, marts, report,
-    export, metrics, simulate,
+    export, sql, metrics, simulate,
 ):  # fmt: skip
     ferry.add_command(_command)
 

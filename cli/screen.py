@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from cli.outcome import without_secrets
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _PIPE_WIDTH = 160
 """Columns of a table that goes into a file or a pipe, where nobody's window is the limit."""
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What would act on a terminal or turn its text round; lines and tabs are not among them."""
 
 
 class Screen:
@@ -79,8 +82,18 @@ class Screen:
         """The one message of a command that failed."""
         self.note(f"ferry: {text}", style="bold red")
 
-    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Rows under their names; numbers to the right."""
+    def put(self, text: str) -> None:
+        """What other programs read, to stdout as it is; a terminal gets it with nothing that would act on it."""
+        self._stdout.write(visible(text) if self._stdout.isatty() else text)
+
+    def table(
+        self,
+        title: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        right: Collection[int] | None = None,
+    ) -> None:
+        """Rows under their names; to the right the columns that `right` counts up, or those of numbers."""
         from rich.table import Table
         from rich.text import Text
 
@@ -88,9 +101,10 @@ class Screen:
         table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
         for index, name in enumerate(columns):
             numbers = bool(body) and all(isinstance(row[index], int | float | None) for row in body)
-            table.add_column(name, justify="right" if numbers else "left", header_style="dim", overflow="fold")
+            justify: Literal["left", "right"] = "right" if (numbers if right is None else index in right) else "left"
+            table.add_column(Text(self._clean(name)), justify=justify, header_style="dim", overflow="fold")
         for row in body:
-            table.add_row(*(Text(self._clean(_cell(cell))) for cell in row))
+            table.add_row(*(Text(_one_line(self._clean(_cell(cell)))) for cell in row))
         self.results.print(table)
 
     @contextlib.contextmanager
@@ -108,13 +122,22 @@ class Screen:
             yield lambda at: progress.update(task, description=f"{what}: {at}" if at else what)
 
     def _clean(self, text: str) -> str:
-        return without_secrets(text, self.secrets)
+        return visible(without_secrets(text, self.secrets))
+
+
+def visible(text: str) -> str:
+    """The text with every control character as its number, such as \\u001b."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _console(file: TextIO) -> Console:
     from rich.console import Console
 
-    console = Console(file=file)
+    console = Console(file=file, emoji=False)  # a name such as UNIT1:on:RUN stays one
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
     return console

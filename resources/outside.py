@@ -12,6 +12,7 @@ from resources import embedded
 from resources.budget import Budget, used_share
 from resources.embedded.stand_in import StandIn
 from resources.iotdb import IoTDBStore
+from resources.iotdb.sessions import Sessions
 from resources.pi_web_api import PiWebApiSource
 from resources.plc4x import SpoolReader, SpoolSource
 from resources.postgres import PostgresLedger
@@ -92,16 +93,11 @@ class Outside:
 
     def store(self) -> IoTDBStore:
         """The store, prepared."""
+        nodes, user, password = self._iotdb_login()
         settings = self.plant.store
+        staging: Path | None = Path(settings.staging) if settings.staging else None
         if self._iotdb is not None:
-            address = _ensured(self._iotdb)
-            nodes, user, password = [f"{address.host}:{address.port}"], address.user, address.password
-            staging: Path | None = self._iotdb.staging_dir
-        else:
-            nodes = [settings.iotdb] if isinstance(settings.iotdb, str) else list(settings.iotdb)
-            user = settings.username
-            password = secret(settings.password_env) if settings.password_env else "root"
-            staging = Path(settings.staging) if settings.staging else None
+            staging = self._iotdb.staging_dir
         store = IoTDBStore(
             nodes,
             user,
@@ -113,6 +109,20 @@ class Outside:
         )
         store.prepare()
         return store
+
+    def queries(self) -> Sessions:
+        """Sessions with the store's database as it is, for reading: nothing is created, prepared or written."""
+        return Sessions(*self._iotdb_login(), self.plant.database)
+
+    def _iotdb_login(self) -> tuple[list[str], str, str]:
+        """Nodes, user and password; the embedded server is started for it."""
+        if self._iotdb is not None:
+            address = _ensured(self._iotdb)
+            return [f"{address.host}:{address.port}"], address.user, address.password
+        settings = self.plant.store
+        nodes = [settings.iotdb] if isinstance(settings.iotdb, str) else list(settings.iotdb)
+        password = secret(settings.password_env) if settings.password_env else "root"
+        return nodes, settings.username, password
 
     def source(self, settings: SourceSettings, *, urgent: bool = False) -> Source:
         """A client of one source; a stand-in is started for it when it has one. All of its clients on this machine

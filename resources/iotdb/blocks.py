@@ -24,6 +24,7 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "INT32": pa.int32(),
     "INT64": pa.int64(),
     "TIMESTAMP": pa.int64(),
+    "DATE": pa.int32(),
     "FLOAT": pa.float32(),
     "DOUBLE": pa.float64(),
     "TEXT": pa.dictionary(pa.int32(), pa.string()),

@@ -33,6 +33,9 @@ _STOP = {
     804: "log-in failed; check the store's username and password_env",
     822: "the user is locked after failed log-ins; unlock it in IoTDB",
 }
+_LOGIN = frozenset({800, 801, 804, 822})
+_NOT_ALLOWED = 803
+_COMPLAINT_CHARS = 500  # a syntax error lists every word that could have stood there
 _OUR_MISTAKE = frozenset({300, 303, 700, 701, 704})  # the server cannot read or do what we said
 
 
@@ -72,6 +75,22 @@ def error_of(fault: Fault, where: str, doing: str) -> FerryError:
     if fault.code in _OUR_MISTAKE:
         return Stop(f"{text}. This server does not understand the statement: compare its version with the manual")
     return Retry(f"{text}. It is tried again later", after_s=5.0)
+
+
+def complaint_of(fault: Fault, where: str) -> FerryError:
+    """The error to raise for a query that a person wrote: on one line, and theirs to mend."""
+    text = f"{where}: {' '.join(str(fault).split())}"
+    if len(text) > _COMPLAINT_CHARS:
+        text = f"{text[:_COMPLAINT_CHARS]}… (IoTDB code {fault.code})"
+    if fault.code in _TOO_MUCH:
+        return NoRoom(
+            f"{text}. The server has not the memory or the time for this query: ask for a shorter time or fewer points"
+        )
+    if fault.code == _NOT_ALLOWED:
+        return Stop(f"{text}. What to do: grant this user SELECT on the database")
+    if fault.code in _LOGIN:
+        return Stop(f"{text}. What to do: {_STOP[fault.code]}")
+    return Stop(text)
 
 
 def _severity(code: int) -> int:

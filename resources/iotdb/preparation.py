@@ -14,7 +14,7 @@ from pipelines.ports import FerryError, NoRoom, Retry, Stop, Unreachable
 from resources.iotdb import statements
 from resources.iotdb.layout import PROBE, Table
 from resources.iotdb.rows import constant
-from resources.iotdb.session import Session
+from resources.iotdb.session import CLOCKS_NS, Session
 from resources.iotdb.sessions import Sessions
 from resources.iotdb.tablets import TabletWriter
 from resources.iotdb.tsfiles import TsFileWriter
@@ -22,7 +22,6 @@ from resources.iotdb.tsfiles import TsFileWriter
 _REGIONS_DEADLINE_S = 60.0
 _REGIONS_PAUSE_S = 0.5
 _MS_NS = 1_000_000
-_CLOCKS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000}
 
 
 class Writer(Protocol):
@@ -42,9 +41,9 @@ class Writer(Protocol):
 def read_clock(sessions: Sessions, allow_coarse: bool) -> int:
     """Resolution of the server's times, nanoseconds. Raises Stop for one that would round, unless allowed."""
     precision = sessions.administer(_precision, "reading the server's settings")
-    if precision not in _CLOCKS_NS:
+    if precision not in CLOCKS_NS:
         raise Stop(f"{sessions.where}: its timestamp_precision is {precision or 'not told'}, which is not known here")
-    clock_ns = _CLOCKS_NS[precision]
+    clock_ns = CLOCKS_NS[precision]
     if clock_ns > 1 and not allow_coarse:
         raise Stop(
             f"{sessions.where}: its timestamp_precision is {precision}, so times of events would be rounded down. "

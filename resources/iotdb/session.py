@@ -7,6 +7,7 @@ and has no deadline.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from thrift import Thrift  # type: ignore[import-untyped]
 from thrift.protocol import TBinaryProtocol  # type: ignore[import-untyped]
 from thrift.transport import TSocket, TTransport  # type: ignore[import-untyped]
 
+from pipelines.ports import Stop
 from resources.iotdb.blocks import ARROW_TYPES, read_block
 from resources.iotdb.faults import FRAME_OVERSIZE, Fault, fault_of
 
@@ -26,6 +28,8 @@ CONNECT_TIMEOUT_S = 10.0
 _FIRST_FETCH_ROWS = 500
 _FETCH_BYTES = 8 << 20
 _FETCH_ROWS_MAX = 200_000
+CLOCKS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000}
+"""Nanoseconds of one step of a clock, by the server's timestamp_precision."""
 _FRAME_BYTES = 256 << 20  # more than one answer at once: somebody stored very long texts
 
 # Thrift logs every refused connection by itself, to stderr where no logging is set up; our errors say it better.
@@ -58,6 +62,30 @@ class Node:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query answers: names and IoTDB types of its columns, and its rows as they come from the server.
+
+    Strings are dictionaries, times are int64 in the server's clock.
+    """
+
+    names: list[str]
+    types: list[str]
+    parts: Iterator[list[pa.Array]]
+    """The columns of some rows at a time, about _FETCH_BYTES of them in memory at once."""
+    clock_ns: int | None
+    """Nanoseconds of one step of its times; None where the server does not tell."""
+
+    def table(self) -> pa.Table:
+        """All of it."""
+        chunks = list(self.parts)
+        arrays = [
+            pa.chunked_array([chunk[index] for chunk in chunks], ARROW_TYPES[type_name])
+            for index, type_name in enumerate(self.types)
+        ]
+        return pa.table(arrays, names=self.names)
 
 
 class Session:
@@ -113,12 +141,24 @@ class Session:
 
     def query(self, sql: str) -> pa.Table:
         """The whole result; strings are dictionaries, times are int64 in the server's clock."""
+        with self.reading(sql) as answer:
+            return answer.table()
+
+    @contextlib.contextmanager
+    def reading(self, sql: str) -> Iterator[Answer]:
+        """The result as it comes; what of it was not read by the end of the body is never sent.
+
+        Raises Stop for a type of column that is not known here.
+        """
         request = ttypes.TSExecuteStatementReq(self._id, sql, self._statement, _FIRST_FETCH_ROWS, self._timeout_ms)
         answer = self._call(self._client.executeQueryStatementV2, request)
         _check(answer.status)
-        result = _Result(answer)
         try:
-            return result.table(self._blocks(sql, answer))
+            yield _answer(answer, self._blocks(sql, answer), CLOCKS_NS.get(self.precision))
+        except BaseException as error:
+            if not isinstance(error, Fault):
+                self._break_off()  # an answer may be half read
+            raise
         finally:
             if self.open:
                 close = ttypes.TSCloseOperationReq(self._id, answer.queryId, self._statement)
@@ -168,12 +208,15 @@ class Session:
             blocks = list(fetched.queryResult or ()) if fetched.hasResultSet else []
             more = bool(fetched.moreData) and bool(blocks)
 
+    def _break_off(self) -> None:
+        self._transport.close()
+        self.open = False
+
     def _call(self, function: Any, request: Any) -> Any:
         try:
             return function(request)
         except (Thrift.TException, OSError, EOFError) as error:
-            self._transport.close()
-            self.open = False
+            self._break_off()
             if getattr(error, "type", None) == TTransport.TTransportException.SIZE_LIMIT:
                 raise Fault(FRAME_OVERSIZE, str(error)) from None
             raise Disconnected(f"{type(error).__name__}: {error}") from error
@@ -186,26 +229,17 @@ def _check(status: Any) -> None:
         raise fault
 
 
-class _Result:
-    """The columns that an answer announces, and where they stand in its blocks."""
-
-    def __init__(self, answer: Any) -> None:
-        self._names = list(answer.columns)
-        self._types = list(answer.dataTypeList)
-        given = answer.columnIndex2TsBlockColumnIndexList  # not sent where it would be 0, 1, 2, …
-        self._positions = list(given) if given is not None else list(range(len(self._names)))
-        if not answer.ignoreTimeStamp:
-            self._names = ["time", *self._names]
-            self._types = ["INT64", *self._types]
-            self._positions = [-1, *self._positions]
-
-    def table(self, blocks: Iterator[bytes]) -> pa.Table:
-        chunks = [read_block(block, self._types, self._positions) for block in blocks]
-        arrays = [
-            pa.chunked_array([chunk[index] for chunk in chunks], ARROW_TYPES[type_name])
-            for index, type_name in enumerate(self._types)
-        ]
-        return pa.table(arrays, names=self._names)
+def _answer(answer: Any, blocks: Iterator[bytes], clock_ns: int | None) -> Answer:
+    """The columns that an answer announces, taken from where they stand in its blocks."""
+    names, types = list(answer.columns or ()), list(answer.dataTypeList or ())
+    given = answer.columnIndex2TsBlockColumnIndexList  # not sent where it would be 0, 1, 2, …
+    positions = list(given) if given is not None else list(range(len(names)))
+    if not answer.ignoreTimeStamp:
+        names, types, positions = ["time", *names], ["INT64", *types], [-1, *positions]
+    for name, type_name in zip(names, types, strict=True):
+        if type_name not in ARROW_TYPES:
+            raise Stop(f"column {name!r} is of IoTDB's type {type_name}, which is not read here: leave it out")
+    return Answer(names, types, (read_block(block, types, positions) for block in blocks), clock_ns)
 
 
 def _next_rows(rows: int, size: int) -> int:

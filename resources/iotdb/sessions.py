@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import pyarrow as pa
 
 from pipelines.ports import FerryError, Retry, Stop, Unreachable
-from resources.iotdb.faults import EXECUTE_STATEMENT_ERROR, READ_ONLY, Fault, error_of
+from resources.iotdb.faults import EXECUTE_STATEMENT_ERROR, READ_ONLY, Fault, complaint_of, error_of
 from resources.iotdb.layout import PROBE
-from resources.iotdb.session import Disconnected, Node, Session, Tablet
+from resources.iotdb.session import Answer, Disconnected, Node, Session, Tablet
 from resources.iotdb.statements import delete, run_of
 
 _Result = TypeVar("_Result")
@@ -48,17 +49,32 @@ class Sessions:
 
     def run_once(self, sql: str, doing: str) -> None:
         """Executes a statement that must not be said twice: a lost answer is a Retry, and the caller decides."""
-        session = self._take()
-        try:
-            session.ping()
-        except Disconnected:
-            self._forget(session)
-            session = self._open(self.database)
-        self._try(session, lambda mine: mine.run(sql), doing)
+        self._try(self._awake(), lambda mine: mine.run(sql), doing)
 
     def query(self, sql: str, doing: str) -> pa.Table:
         """The result of a query. Raises Unreachable, TooMuch, Retry, Stop."""
         return self._again(lambda session: session.query(sql), doing)
+
+    @contextmanager
+    def asking(self, sql: str) -> Iterator[Answer]:
+        """The answer to a person's query, as it comes. The query is all that the server is told.
+
+        Raises Unreachable, Stop for what is wrong with the query, NoRoom where the server has not the memory for it.
+        """
+        session = self._awake()
+        try:
+            with session.reading(sql) as answer:
+                yield answer
+        except Disconnected as lost:
+            self._forget(session)
+            raise self._unreachable("reading", lost) from None
+        except Fault as fault:
+            self._give_back(session)
+            raise complaint_of(fault, self.where) from None
+        except BaseException:
+            session.close()
+            raise
+        self._give_back(session)
 
     def insert(self, tablet: Tablet, doing: str) -> None:
         """Upserts a tablet; saying it twice changes nothing. Raises Unreachable, Retry, NoRoom, Stop."""
@@ -128,6 +144,16 @@ class Sessions:
             if self._idle:
                 return self._idle.pop()
         return self._open(self.database)
+
+    def _awake(self) -> Session:
+        """A session that was seen to be connected just now."""
+        session = self._take()
+        try:
+            session.ping()
+        except Disconnected:
+            self._forget(session)
+            return self._open(self.database)
+        return session
 
     def _give_back(self, session: Session) -> None:
         if session.open:
