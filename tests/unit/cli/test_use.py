@@ -64,8 +64,8 @@ def test_a_missing_plant_file(capsys: pytest.CaptureFixture[str], tmp_path: Path
     [
         (("point_groups", "point_group"), "did you mean 'point_groups'"),
         (("[plant]", "[plant"), "cannot be read as TOML"),
-        (('kind = "pi_web_api"', 'kind = "excel"'), "source.0.kind"),
-        (('window = "day"', 'window = "hour"'), "source.0.window"),
+        (('kind = "pi_web_api"', 'kind = "excel"'), '[[source]] 1 (pi1) › kind: "excel" is not known'),
+        (('window = "day"', 'window = "hour"'), '[[source]] 1 (pi1) › window: "hour" is not known'),
     ],
 )
 def test_mistakes_in_the_plant_file(
