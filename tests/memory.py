@@ -216,8 +216,11 @@ class MemoryLedger:
             if r.slice.source == source and group in (None, r.slice.group) and r.slice.span.overlaps(span)
         ]  # fmt: skip
 
-    def newest(self, source: str, limit: int = 5_000) -> list[SliceRecord]:
-        return [r for r in self.slices[-limit:] if r.slice.source == source]
+    def moved(self, source: str, limit: int = 2_000) -> list[SliceRecord]:
+        found = [
+            r for r in self.slices if r.slice.source == source and r.state == "verified" and r.run_id and not r.note
+        ]
+        return found[::-1][:limit]
 
     def exclude(self, exclusions: Sequence[Exclusion]) -> None:
         self.open += exclusions
