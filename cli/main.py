@@ -19,6 +19,7 @@ from cli.doctor import doctor
 from cli.metrics import metrics
 from cli.outputs import export, report
 from cli.plan import plan
+from cli.points import points
 from cli.restate import restate
 from cli.screen import Screen
 from cli.servers import down, up
@@ -47,8 +48,8 @@ def ferry() -> None:
 
 
 for _command in (
-    demo, up, down, doctor, discover, plan, backfill, sync, collect, status, verify, sweep, restate, report, export,
-    metrics, simulate,
+    demo, up, down, doctor, discover, points, plan, backfill, sync, collect, status, verify, sweep, restate, report,
+    export, metrics, simulate,
 ):  # fmt: skip
     ferry.add_command(_command)
 

@@ -143,6 +143,13 @@ class MemoryStore:
         self.hook("store read")
         yield self._table(source, points, span)
 
+    def latest(self, source: str, points: Sequence[str]) -> pa.Table:
+        newest = {
+            key[1]: row for key, row in sorted(self.rows.items(), key=lambda each: each[0][2:4])
+            if key[0] == source and key[1] in points
+        }  # fmt: skip
+        return samples.ordered(pa.Table.from_pylist(list(newest.values()), schema=samples.SCHEMA))
+
     def delete(self, source: str, events: pa.Table) -> None:
         for row in events.to_pylist():
             self.hook("delete")

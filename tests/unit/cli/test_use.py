@@ -14,8 +14,8 @@ from cli.main import run
 from tests.unit.cli.conftest import PLANT
 
 COMMANDS = [
-    "demo", "up", "down", "doctor", "discover", "plan", "backfill", "sync", "status", "verify", "sweep", "restate",
-    "report", "export", "metrics", "simulate",
+    "demo", "up", "down", "doctor", "discover", "points", "plan", "backfill", "sync", "status", "verify", "sweep",
+    "restate", "report", "export", "metrics", "simulate",
 ]  # fmt: skip
 SPAN = ["--start", "2026-01-01T00:00:00Z", "--end", "2026-01-02T00:00:00Z"]
 NEEDED = {"restate": SPAN, "simulate": ["pi_web_api", "--port", "0"]}
