@@ -16,6 +16,7 @@ from cli.collect import collect
 from cli.demo import demo
 from cli.discover import discover
 from cli.doctor import doctor
+from cli.init import init
 from cli.metrics import metrics
 from cli.outputs import export, report
 from cli.plan import plan
@@ -48,8 +49,8 @@ def ferry() -> None:
 
 
 for _command in (
-    demo, up, down, doctor, discover, points, plan, backfill, sync, collect, status, verify, sweep, restate, report,
-    export, metrics, simulate,
+    demo, up, down, init, doctor, discover, points, plan, backfill, sync, collect, status, verify, sweep, restate,
+    report, export, metrics, simulate,
 ):  # fmt: skip
     ferry.add_command(_command)
 

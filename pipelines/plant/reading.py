@@ -16,10 +16,21 @@ from pipelines.ports import Stop
 def load_plant(path: Path) -> Plant:
     """Reads and checks a plant file. Raises Stop with one line per mistake: file, key, what was expected."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise Stop(f"{path}: no such plant file; name one with --plant or FERRY_PLANT") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Stop(
+            f"{path}: no such plant file; name one with --plant or FERRY_PLANT, or write one with `ferry init`"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Stop(f"{path}: cannot be read as TOML: {error}") from None
+    return plant_of(text, path)
+
+
+def plant_of(text: str, path: Path) -> Plant:
+    """A plant file's text, which is or will be at `path`. Raises Stop with one line per mistake."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise Stop(f"{path}: cannot be read as TOML: {error}") from None
     if "folder" in raw:
         raise Stop(f"{path}: folder: unknown key")

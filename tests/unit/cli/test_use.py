@@ -14,8 +14,8 @@ from cli.main import run
 from tests.unit.cli.conftest import PLANT
 
 COMMANDS = [
-    "demo", "up", "down", "doctor", "discover", "points", "plan", "backfill", "sync", "status", "verify", "sweep",
-    "restate", "report", "export", "metrics", "simulate",
+    "demo", "up", "down", "init", "doctor", "discover", "points", "plan", "backfill", "sync", "status", "verify",
+    "sweep", "restate", "report", "export", "metrics", "simulate",
 ]  # fmt: skip
 SPAN = ["--start", "2026-01-01T00:00:00Z", "--end", "2026-01-02T00:00:00Z"]
 NEEDED = {"restate": SPAN, "simulate": ["pi_web_api", "--port", "0"]}
@@ -50,7 +50,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert not loaded & {"dagster", "pyarrow", "pydantic", "httpx", "psycopg", "duckdb", "numpy", "asyncio"}
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("demo", "simulate", "doctor")])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("demo", "simulate", "doctor", "init")])
 def test_a_missing_plant_file(capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str) -> None:
     missing = tmp_path / "none.toml"
     code, out, err = called(capsys, command, *NEEDED.get(command, []), "--plant", str(missing), "--json")
