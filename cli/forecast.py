@@ -59,6 +59,8 @@ class Forecast:
     pace: Pace | None = None
     bytes_per_event: float | None = None
     """On the landing's disk, as measured; None before anything of the source landed."""
+    requests_per_event: float | None = None
+    """Of the last runs; None before the first one."""
     silent: dict[str, str] = field(default_factory=dict)
     mends: int = 0
     """Points that are unproved where their group is covered, and that the source still has."""
@@ -85,6 +87,13 @@ class Forecast:
     def seconds(self) -> float | None:
         """At the pace of the last runs; None while that is not measured, or the events are not known."""
         return None if self.events is None or self.pace is None else self.events / self.pace.events_per_s
+
+    @property
+    def requests(self) -> int | None:
+        """To the source, as many for an event as in the last runs; None while that is not measured."""
+        if self.events is None or self.requests_per_event is None:
+            return None
+        return round(self.events * self.requests_per_event)
 
     @property
     def landing_bytes(self) -> int | None:
@@ -127,6 +136,7 @@ def forecast(line: Line, settings: SourceSettings, span: Interval, globs: Sequen
         len(points),
         pace=pace_of(moved, line.plant.limits.slices_at_once),
         bytes_per_event=_bytes_per_event(line, settings, moved[:_LANDED_MAX]),
+        requests_per_event=line.outside.requests_per_event(settings),
     )
     bare = [
         Gap(group, window, gap)

@@ -68,18 +68,29 @@ def _show(screen: Screen, found: Forecast, requests_per_s: float, landing: Path)
 
     origin = _ORIGINS.get(found.events_from, "the ledger knows of nothing that was moved before")
     events = "not known" if found.events is None else f"{found.events:,}"
-    slices = "" if found.events is None else f", in about {found.slices:,} slices"
-    screen.say(f"events    {events} ({origin}), of {found.groups:,} groups and {found.windows:,} windows{slices}")
+    slices = "" if found.events is None else f", in about {_many(found.slices, 'slice')}"
+    screen.say(
+        f"events    {events} ({origin}), of {_many(found.groups, 'group')} and {_many(found.windows, 'window')}{slices}"
+    )
     time, disk = NOT_MEASURED, NOT_MEASURED
     if found.pace is not None:
-        rate = f"{found.pace.events_per_s:,.0f} events/s, as in the last {found.pace.runs} runs"
+        rate = f"{found.pace.events_per_s:,.0f} events/s, as in the last {_many(found.pace.runs, 'run')}"
         time = rate if found.seconds is None else f"about {duration(found.seconds)}, at {rate}"
     if found.bytes_per_event is not None:
         each = f"{found.bytes_per_event:.1f} bytes an event, as landed last"
         disk = each if found.landing_bytes is None else f"about {_size(found.landing_bytes)}, at {each}"
     screen.say(f"time      {time}")
-    screen.say(f"requests  {NOT_MEASURED}; never more than {requests_per_s:,g} a second")
+    asked = (
+        NOT_MEASURED
+        if found.requests is None
+        else f"about {found.requests:,}, as many for an event as in the last runs"
+    )
+    screen.say(f"requests  {asked}; never more than {requests_per_s:,g} a second")
     screen.say(f"landing   {disk}; {_size(_free_bytes(landing))} free at {landing}; IoTDB's files come beside it")
+
+
+def _many(number: int, word: str) -> str:
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
 def _row(gap: Gap) -> tuple[object, ...]:
@@ -105,6 +116,7 @@ def _figures(found: Forecast) -> dict[str, Any]:
         "rate_from": None if pace is None else "ledger",
         "bytes_per_event": None if each is None else round(each, 2),
         "landing_bytes": found.landing_bytes,
+        "requests": found.requests,
         "gaps": [dict(zip(names, _row(gap), strict=True)) for gap in found.gaps],
     }
 

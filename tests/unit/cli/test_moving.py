@@ -170,7 +170,7 @@ def test_plan_counts_and_changes_nothing(ferry: Ferry) -> None:
 
 def test_plan_says_what_is_not_measured(ferry: Ferry) -> None:
     shown = ferry("plan").out
-    assert "events    72 (counted by the source), of 2 groups and 1 windows, in about 2 slices" in shown
+    assert "events    72 (counted by the source), of 2 groups and 1 window, in about 2 slices" in shown
     assert "time      not measured yet" in shown
     assert "landing   not measured yet" in shown
     assert "2026-01-01  " not in shown, "gaps are behind a flag"
@@ -197,8 +197,9 @@ def test_plan_and_status_say_what_the_last_runs_showed(ferry: Ferry) -> None:
     assert planned["minutes"] == round(36 / rate / 60, 2)
     assert planned["bytes_per_event"] == round(each_bytes, 2)
     assert planned["landing_bytes"] == round(36 * each_bytes)
+    assert planned["requests"] == round(36 * 7 * ferry.source.pulls / 36)
     shown = ferry("plan").out
-    assert f"at {rate:.0f} events/s, as in the last 1 runs" in shown
+    assert f"at {rate:.0f} events/s, as in the last 1 run" in shown
     assert f"about {36 * each_bytes / 1e6:.1f} MB, at {each_bytes:.1f} bytes an event, as landed last" in shown
     ns_per_s = sum(each.slice.span.length_ns for each in counted) / len(counted)
     left_s = 24 * HOUR_NS / ns_per_s  # of two groups half a day
