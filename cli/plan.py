@@ -74,7 +74,8 @@ def _show(screen: Screen, found: Forecast, requests_per_s: float, landing: Path)
     )
     time, disk = NOT_MEASURED, NOT_MEASURED
     if found.pace is not None:
-        rate = f"{found.pace.events_per_s:,.0f} events/s, as in the last {_many(found.pace.runs, 'run')}"
+        runs = "run" if found.pace.runs == 1 else f"{found.pace.runs} runs"
+        rate = f"{found.pace.events_per_s:,.0f} events/s, as in the last {runs}"
         time = rate if found.seconds is None else f"about {duration(found.seconds)}, at {rate}"
     if found.bytes_per_event is not None:
         each = f"{found.bytes_per_event:.1f} bytes an event, as landed last"

@@ -128,7 +128,7 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
     if last is None:
         return (*head, "–", "", "", covered, legible(row["description"]))
     value = last["value"]
-    text = f"{value:.10g}" if isinstance(value, float) else legible(str(value))
+    text = f"{value:.10g}" if isinstance(value, float) else legible(str(value)) or '""'
     return (*head, text, _quality(last["quality"]), last["time"], covered, legible(row["description"]))
 
 
