@@ -188,7 +188,11 @@ class Line:
                     results.append(result)
             return results
 
-        return self.with_source(settings, work)
+        before = self.outside.asked(settings)
+        results = self.with_source(settings, work)
+        if events := sum(done.events for result in results for done in result.slices):
+            self.outside.record_cost(settings, self.outside.asked(settings) - before, events)
+        return results
 
     def verify(
         self, settings: SourceSettings, span: Interval, *, deep: bool, points: Sequence[Point] | None = None

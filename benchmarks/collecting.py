@@ -37,7 +37,7 @@ name = "bench"
 name = "line1"
 kind = "plc4x"
 tags = "tags.csv"
-start = 2026-01-01
+start = 2026-01-01T00:00:00Z
 interval = "{every} s"
 """
 _CONNECTION = """

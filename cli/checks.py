@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import platform
+import pwd
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from cli import outcome
-from cli.probes import postgres_probe, source_probe, store_probe
+from cli.probes import catalogue_probe, postgres_probe, source_probe, store_probe
 from pipelines.plant import Plant, SourceSettings
 from resources.embedded import EmbeddedPostgres, ServerStatus
 from resources.embedded import ports as tcp_ports
@@ -29,6 +30,7 @@ _ROOM_BYTES = 2 << 30
 _ROOM_LEAST_BYTES = 512 << 20
 _MEMORY_BESIDE_HEAP_BYTES = 1536 << 20
 """What PostgreSQL, IoTDB outside of its heap, Dagster and a ferry process take together."""
+_CATALOGUE = ": catalogue"
 _EXTRAS = {"kerberos": "httpx_gssapi", "ntlm": "httpx_ntlm"}
 
 
@@ -85,6 +87,8 @@ def _guarded(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Find
 def _advice(name: str, code: int) -> str:
     if code == outcome.UNREACHABLE:
         return "see that the server is up, that its address in the plant file is right and no firewall is between"
+    if code == outcome.MISUSE and name.endswith(_CATALOGUE):
+        return "correct points, exclude or data_server of the source in the plant file, or the rights of its login"
     if code == outcome.MISUSE and name.startswith("source "):
         return "check url, auth and ca_file of the source, and the environment variables that auth names"
     return ""
@@ -140,12 +144,28 @@ def _driver(plant: Plant) -> Iterator[Finding]:
 
 
 def _writable(folder: Path) -> Iterator[Finding]:
+    """The state folder and what the servers keep in it: theirs, or somebody else's."""
     there = _existing(folder)
-    if os.access(there, os.W_OK | os.X_OK):
-        yield Finding("state_dir", f"{folder} can be written")
-    else:
-        advice = f"make {there} writable, or name another state_dir in the plant file"
-        yield Finding("state_dir", f"{there} cannot be written", advice, outcome.MISUSE)
+    for each in (there, *(folder / name for name in ("postgres", "iotdb", "landing"))):
+        if each != there and not os.access(there, os.X_OK):
+            return
+        if each.exists() and not os.access(each, os.R_OK | os.W_OK | os.X_OK):
+            owner, we = _user(each.stat().st_uid), _user(os.geteuid())
+            advice = f"run ferry as user {owner}, who owns it, or name another state_dir in the plant file"
+            if owner == we:
+                advice = f"make {each} readable and writable (chmod u+rwx), or name another state_dir"
+            yield Finding(
+                "state_dir", f"{each} belongs to user {owner}; user {we} may not use it", advice, outcome.MISUSE
+            )
+            return
+    yield Finding("state_dir", f"{folder} can be written")
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # as in a container: a number without a name
+        return str(uid)
 
 
 def _rooms(plant: Plant) -> Iterator[Finding]:
@@ -250,6 +270,8 @@ def _source(outside: Outside, settings: SourceSettings, up: dict[str, str]) -> I
     if secret_shown:
         advice = "use an https url" if settings.kind == "pi_web_api" else "leave tls on for this source"
         yield Finding(f"{name}: TLS", "the password goes readable by anybody on the way", advice, outcome.MISUSE)
+    found = f"{name}{_CATALOGUE}"
+    yield from _guarded(found, lambda: _catalogue(found, outside, settings, url))
     if skew_s is None:
         return
     detail = f"{abs(skew_s):.1f} s {'ahead of' if skew_s > 0 else 'behind'} this machine"
@@ -260,9 +282,13 @@ def _source(outside: Outside, settings: SourceSettings, up: dict[str, str]) -> I
         yield Finding(f"{name}: clock", detail)
 
 
+def _catalogue(name: str, outside: Outside, settings: SourceSettings, url: str) -> Iterator[Finding]:
+    yield Finding(name, catalogue_probe(outside, settings, url))
+
+
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    return next(each for each in (folder, *folder.parents) if each.exists())
+    """The folder, or the nearest one above it that is there, as far as we may see."""
+    return next(each for each in (folder, *folder.parents) if os.path.lexists(each))
 
 
 def _gib(size_bytes: int) -> str:

@@ -102,15 +102,18 @@ def to_toml(tables: Mapping[str, Any]) -> str:
     for name, table in tables.items():
         for each in table if isinstance(table, list) else [table]:
             lines.append(f"\n[[{name}]]" if isinstance(table, list) else f"\n[{name}]")
-            lines += [f"{key} = {_value(value)}" for key, value in each.items()]
+            lines += [f"{key} = {to_value(value)}" for key, value in each.items()]
     return "\n".join(lines) + "\n"
 
 
-def _value(value: Any) -> str:
+def to_value(value: Any) -> str:
+    """A value as TOML, on one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_value(each)}" for key, each in value.items()) + " }"
+        return "{ " + ", ".join(f"{key} = {to_value(each)}" for key, each in value.items()) + " }"
     if isinstance(value, list):
-        return "[" + ", ".join(_value(each) for each in value) + "]"
+        return "[" + ", ".join(to_value(each) for each in value) + "]"
     if isinstance(value, (dt.datetime, dt.date)):
         return value.isoformat().replace("+00:00", "Z")
     return json.dumps(value, ensure_ascii=False)

@@ -22,7 +22,7 @@ _GAUGES = {
     "unproved_points": "Points with an open exception",
     "quarantined_spans": "Spans that wait for a person",
     "catalogue_age_seconds": "Since the source was asked for its points",
-    "events_per_second": "Of the newest run",
+    "events_per_second": "Of the last runs that moved history",
     "spool_bytes": "What the spool of PLCs takes on disk",
     "request_budget_used_ratio": "Rate of the newest requests beside requests_per_s",
 }

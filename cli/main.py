@@ -16,10 +16,12 @@ from cli.collect import collect
 from cli.demo import demo
 from cli.discover import discover
 from cli.doctor import doctor
+from cli.init import init
 from cli.marts import marts
 from cli.metrics import metrics
 from cli.outputs import export, report
 from cli.plan import plan
+from cli.points import points
 from cli.restate import restate
 from cli.screen import Screen
 from cli.servers import down, up
@@ -49,8 +51,8 @@ def ferry() -> None:
 
 
 for _command in (
-    demo, up, down, doctor, discover, plan, backfill, sync, collect, status, verify, sweep, restate, marts, report,
-    export, sql, metrics, simulate,
+    demo, up, down, init, doctor, discover, points, plan, backfill, sync, collect, status, verify, sweep, restate,
+    marts, report, export, sql, metrics, simulate,
 ):  # fmt: skip
     ferry.add_command(_command)
 

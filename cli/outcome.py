@@ -34,6 +34,8 @@ def code_of(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, click.ClickException):
         return MISUSE
+    if isinstance(error, PermissionError):  # another user's files: somebody must run it as that user, or give rights
+        return MISUSE
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _FULL):
         return NO_ROOM
     return _code_of_ours(error)
@@ -50,6 +52,8 @@ def message_of(error: BaseException) -> str:
             message = error.format_message()
         case MemoryError():
             message = "out of memory: lower slice_events or slices_at_once under [limits] in the plant file"
+        case PermissionError():
+            message = f"{error.filename or 'a file'}: {error.strerror or 'permission denied'}; it is another user's"
         case OSError(errno=number) if number in _FULL:
             where = f"{error.filename}: " if error.filename else ""
             message = f"{where}{error.strerror}: free some space and run the same command again"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
 from pipelines.plant import SourceSettings, load_tags
-from pipelines.ports import Stop, Unreachable
+from pipelines.points import Point
+from pipelines.ports import FerryError, Stop, Unreachable
 from pipelines.timeline import SECOND_NS, parse
 from resources.budget import Budget
 from resources.opcua.browsing import browse
@@ -18,6 +21,8 @@ from resources.opcua.client import Login, session
 from resources.outside import Outside
 from resources.pi_web_api import Patience
 from resources.pi_web_api.auth import login
+from resources.pi_web_api.catalogue import any_selected, find_server
+from resources.pi_web_api.refusals import Refused
 from resources.pi_web_api.transport import Transport
 from resources.postgres.connections import Connections
 from resources.wonderware.asking import probe
@@ -26,6 +31,8 @@ from resources.wonderware.server import Patience as WonderwarePatience
 from resources.wonderware.server import Server
 from resources.wonderware.source import login_of
 
+T = TypeVar("T")
+_BASE = "/piwebapi"
 _ONCE = Patience(tries=1, read_s=15.0, whole_s=30.0)
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -74,12 +81,42 @@ def source_probe(outside: Outside, settings: SourceSettings, url: str) -> tuple[
     if settings.kind == "opcua":
         points, skew_s = asyncio.run(_opc_ua(outside, settings, url))
         return f"{url} answers, {points:,} variables", skew_s, False
-    status, user = asyncio.run(_asked(settings, url))
+    status, user = asyncio.run(_with_pi(settings, url, _asked))
     said = f"{url} answers, {status.get('State', 'state unknown')}"
     if user.get("Name"):
         said += f", as {user['Name']} ({user.get('IdentityType', 'login accepted')})"
     plain = settings.auth.kind in ("basic", "bearer") and url.startswith("http:")
     return said, _skew_s(status), plain and urlsplit(url).hostname not in _LOCAL
+
+
+def catalogue_probe(outside: Outside, settings: SourceSettings, url: str) -> str:
+    """Whether there is something to move: the data server is there, and the plant file selects a point of it.
+
+    Raises Unreachable, Stop.
+    """
+    what = f"points = {json.dumps(settings.points, ensure_ascii=False)}"
+    what += f" without {json.dumps(settings.exclude, ensure_ascii=False)}" if settings.exclude else ""
+    if settings.kind == "pi_web_api":
+
+        async def look(transport: Transport) -> tuple[str, bool]:
+            server = await find_server(transport, settings.data_server)
+            return server.name, await any_selected(transport, server, settings.points, settings.exclude)
+
+        archive, some = asyncio.run(_with_pi(settings, url, look))
+        where = f"data server {archive!r}"
+    else:
+        where, some = settings.place or settings.tags, bool(asyncio.run(_discovered(outside, settings)))
+    if not some:
+        raise Stop(f"{what} selects no point of {where} that this login may see")
+    return f"{what} selects points of {where}"
+
+
+async def _discovered(outside: Outside, settings: SourceSettings) -> list[Point]:
+    source = outside.source(settings)
+    try:
+        return await source.discover()
+    finally:
+        await source.close()
 
 
 async def _historian(settings: SourceSettings, where: str) -> tuple[str, float | None]:
@@ -125,15 +162,34 @@ async def _opc_ua(outside: Outside, settings: SourceSettings, url: str) -> tuple
         return len(await browse(opened)), skew_s
 
 
-async def _asked(settings: SourceSettings, url: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    transport = Transport(
-        settings.name, url, Budget(settings.requests_per_s), login(settings.auth), settings.auth.username,
-        ca_file=settings.ca_file, patience=_ONCE,
-    )  # fmt: skip
+async def _with_pi(settings: SourceSettings, url: str, ask: Callable[[Transport], Awaitable[T]]) -> T:
+    """What `ask` finds at a PI Web API. Raises Unreachable, Stop; of a url without /piwebapi it says so."""
+
+    async def at(where: str) -> T:
+        transport = Transport(
+            settings.name, where, Budget(settings.requests_per_s), login(settings.auth), settings.auth.username,
+            ca_file=settings.ca_file, patience=_ONCE,
+        )  # fmt: skip
+        try:
+            return await ask(transport)
+        finally:
+            await transport.close()
+
     try:
-        return await transport.get("system/status", _object), await transport.get("system/userinfo", _object)
-    finally:
-        await transport.close()
+        return await at(url)
+    except (Stop, Refused) as error:
+        if _BASE in urlsplit(url).path.casefold():
+            raise error if isinstance(error, Stop) else Stop(f"{url} is no PI Web API: {error}") from None
+        right = f"{url.rstrip('/')}{_BASE}"
+        try:
+            await at(right)
+        except FerryError:
+            raise Stop(f"{error}. The url of a PI Web API ends in {_BASE}, and this one does not") from None
+        raise Stop(f"{url} is no base url of a PI Web API, but there is one: write url = {json.dumps(right)}") from None
+
+
+async def _asked(transport: Transport) -> tuple[dict[str, Any], dict[str, Any]]:
+    return await transport.get("system/status", _object), await transport.get("system/userinfo", _object)
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class SourceStanding:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds that the gaps need at the pace of the newest work; None when nobody can tell."""
+        """Seconds that the gaps need at the pace of the last runs; None while that is not measured."""
         gap_ns = sum(each.gap_ns for each in self.groups)
         if not gap_ns:
             return 0.0
@@ -175,7 +175,7 @@ def standing_of(line: Line, settings: SourceSettings) -> SourceStanding:
         unproved=unproved,
         names={p.id: p.name for p in line.ledger.known_points(settings.name) if p.id in unproved} if unproved else {},
         holes=holes(line, settings),
-        pace=pace_of(line.ledger.newest(settings.name)),
+        pace=pace_of(line.ledger.moved(settings.name), line.plant.limits.slices_at_once),
         at_work=time.time_ns() - newest_ns < _AT_WORK_NS and any(each.standing.gaps for each in groups),
         catalogue_age_s=line.ledger.catalogue_age_s(settings.name),
         lag_s=None if settings.end else (time.time_ns() - (followed_to_ns or watermark_ns)) / SECOND_NS,

@@ -52,7 +52,7 @@ def _show(screen: Screen, found: SourceStanding) -> None:
             f"{'active in the last minute, ' if found.at_work else ''}about {duration(found.left_s)} of work left"
         )
     elif found.left_s is None:
-        screen.say("nothing was moved yet: `ferry plan` says what a backfill would do")
+        screen.say("how long the rest takes is not measured yet; `ferry plan` says what a backfill would do")
     if found.catalogue_age_s is not None:
         screen.say(f"its points were asked for {duration(found.catalogue_age_s)} ago; `ferry discover` asks again")
     if found.lag_s is not None:
@@ -75,7 +75,7 @@ def _show_events(screen: Screen, found: SourceStanding) -> None:
     from assets_defs.reach import filling
     from cli.progress import percent
 
-    rate = f", {found.pace.events_per_s:,.0f} events/s in the newest run" if found.pace else ""
+    rate = f", {found.pace.events_per_s:,.0f} events/s in the last runs" if found.pace else ""
     screen.say(f"{percent(found.share)} covered, {found.events:,} events proved{rate}")
     if found.landed_events != found.events:
         screen.say(f"{found.landed_events - found.events:,} events more are landed, and unproved now", style="yellow")

@@ -49,6 +49,8 @@ class Budget:
         self._clock = clock
         self._turns = OwnTurns(ticks) if shared is None else SharedTurns(shared)
         self._urgent = urgent
+        self.asked = 0
+        """Turns that were taken here, not those of other processes."""
 
     async def admit(self) -> None:
         """Waits for this request's turn. Raises Retry in quiet hours, `after_s` until their end."""
@@ -62,6 +64,7 @@ class Budget:
     def reserve(self) -> float:
         """Takes a turn and returns the seconds until it."""
         with self._turns.held() as turns:
+            self.asked += 1
             now_s = self._turns.ticks()
             full = 0 < self._per_window <= len(turns.given)
             turn_s = max(

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from pipelines.plant import Plant, SourceSettings, load_tags, secret
 from pipelines.ports import NoRoom, Source, Stop, Unreachable
-from resources import embedded
+from resources import costs, embedded
 from resources.budget import Budget, used_share
 from resources.embedded.stand_in import StandIn
 from resources.iotdb import IoTDBStore
@@ -43,6 +43,7 @@ class Outside:
             self._postgres, self._iotdb, *self._stand_ins.values(), *self._plcs.values(),
         )  # fmt: skip
         self._servers = [server for server in ours if server is not None]
+        self._budgets: dict[str, list[Budget]] = {}
 
     def up(self) -> None:
         """Starts what is not up yet, all at once. Raises Unreachable, NoRoom naming the server and its log."""
@@ -129,6 +130,7 @@ class Outside:
         share one budget, in which the urgent ones go first."""
         shared = self._budget_file(settings)
         budget = Budget(settings.requests_per_s, settings.quiet_hours, shared=shared, urgent=urgent)
+        self._budgets.setdefault(settings.name, []).append(budget)
         if settings.kind == "pi_web_api":
             return PiWebApiSource.from_settings(settings, self.url(settings), budget=budget)
         if settings.kind == "wonderware":
@@ -145,6 +147,21 @@ class Outside:
     def budget_used(self, settings: SourceSettings) -> float | None:
         """How much of its request budget a source was asked of late, 0 to 1; None where it was not asked yet."""
         return used_share(self._budget_file(settings), settings.requests_per_s)
+
+    def asked(self, settings: SourceSettings) -> int:
+        """How many requests this process has made to a source."""
+        return sum(budget.asked for budget in self._budgets.get(settings.name, ()))
+
+    def record_cost(self, settings: SourceSettings, requests: int, events: int) -> None:
+        """Remembers what a run has cost the source."""
+        costs.record(self._cost_file(settings), costs.Cost(requests, events))
+
+    def requests_per_event(self, settings: SourceSettings) -> float | None:
+        """Of the last runs; None before the first one."""
+        return costs.requests_per_event(costs.costs(self._cost_file(settings)))
+
+    def _cost_file(self, settings: SourceSettings) -> Path:
+        return self.plant.state_dir / "budgets" / f"{settings.name}.runs"
 
     def _budget_file(self, settings: SourceSettings) -> Path:
         return self.plant.state_dir / "budgets" / settings.name

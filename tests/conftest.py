@@ -108,8 +108,8 @@ def plant_file(
             auth = {{ kind = "basic", username = "ferry", password_env = "FERRY_TEST_PI" }}
             point_groups = {groups}
             window = "day"
-            start = {start}
-            end = {end}
+            start = {start}T00:00:00Z
+            end = {end}T00:00:00Z
             requests_per_s = 500
             [store]
             iotdb = "{iotdb.host}:{iotdb.port}"

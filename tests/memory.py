@@ -144,6 +144,13 @@ class MemoryStore:
         self.hook("store read")
         yield self._table(source, points, span)
 
+    def latest(self, source: str, points: Sequence[str]) -> pa.Table:
+        newest = {
+            key[1]: row for key, row in sorted(self.rows.items(), key=lambda each: each[0][2:4])
+            if key[0] == source and key[1] in points
+        }  # fmt: skip
+        return samples.ordered(pa.Table.from_pylist(list(newest.values()), schema=samples.SCHEMA))
+
     def delete(self, source: str, events: pa.Table) -> None:
         for row in events.to_pylist():
             self.hook("delete")
@@ -219,8 +226,11 @@ class MemoryLedger:
             if r.slice.source == source and group in (None, r.slice.group) and r.slice.span.overlaps(span)
         ]  # fmt: skip
 
-    def newest(self, source: str, limit: int = 5_000) -> list[SliceRecord]:
-        return [r for r in self.slices[-limit:] if r.slice.source == source]
+    def moved(self, source: str, limit: int = 2_000) -> list[SliceRecord]:
+        found = [
+            r for r in self.slices if r.slice.source == source and r.state == "verified" and r.run_id and not r.note
+        ]
+        return found[::-1][:limit]
 
     def exclude(self, exclusions: Sequence[Exclusion]) -> None:
         self.open += exclusions

@@ -19,7 +19,7 @@ kind = "{kind}"
 auth = {{ kind = "basic", username = "ferry", password_env = "FERRY_TEST_SOURCE" }}
 point_groups = 2
 window = "day"
-start = 2026-01-01
+start = 2026-01-01T00:00:00Z
 requests_per_s = 500
 {more}
 """

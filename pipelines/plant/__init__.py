@@ -3,15 +3,16 @@
 Secrets never stand in it: only the names of environment variables that hold them.
 """
 
-from pipelines.plant.reading import load_plant, secret
+from pipelines.plant.reading import load_plant, plant_of, secret
 from pipelines.plant.sections import PARTITIONS_MAX, Email, Notify, Plant, Retention
-from pipelines.plant.sources import PLC4PY, Auth, Channel, Connection, Simulate, SourceSettings, Sweep, Sync
+from pipelines.plant.sources import PLACES, PLC4PY, Auth, Channel, Connection, Simulate, SourceSettings, Sweep, Sync
 from pipelines.plant.spans import duration_ns, expiry_ns, quiet_span
 from pipelines.plant.tag_map import KINDS, load_tags, write_tags
 
 __all__ = [
     "KINDS",
     "PARTITIONS_MAX",
+    "PLACES",
     "PLC4PY",
     "Auth",
     "Channel",
@@ -28,6 +29,7 @@ __all__ = [
     "expiry_ns",
     "load_plant",
     "load_tags",
+    "plant_of",
     "quiet_span",
     "secret",
     "write_tags",

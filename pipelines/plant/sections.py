@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.plant.section import Section, nearest
+from pipelines.plant.section import Section, Word, nearest
 from pipelines.plant.sources import SourceSettings
 from pipelines.plant.spans import Duration
 from pipelines.ports import Stop
@@ -19,7 +19,7 @@ PARTITIONS_MAX = 100_000
 class StoreSettings(Section):
     """IoTDB: `embedded`, or node urls host:port of a server that is already there."""
 
-    iotdb: str | tuple[str, ...] = "embedded"
+    iotdb: str | tuple[str, ...] = Field("embedded", description='"embedded", "host:port" or a list of such')
     username: str = "root"
     password_env: str = ""
     database: str = ""
@@ -32,7 +32,9 @@ class StoreSettings(Section):
 class LedgerSettings(Section):
     """PostgreSQL: `embedded`, or the name of an environment variable with a DSN (`postgres = {dsn_env = "…"}`)."""
 
-    postgres: Literal["embedded"] | dict[Literal["dsn_env"], str] = "embedded"
+    postgres: Literal["embedded"] | dict[Literal["dsn_env"], str] = Field(
+        "embedded", description='"embedded", or { dsn_env = "VARIABLE" } with the name of an environment variable'
+    )
 
 
 class Folder(Section):
@@ -93,7 +95,7 @@ class Notify(Section):
 class PlantSettings(Section):
     """The plant itself."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    name: Word
     state_dir: str = ".ferry"
 
 

@@ -6,12 +6,18 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.plant.section import Section
-from pipelines.plant.spans import Duration, Time, quiet_span
-from pipelines.timeline import DAY_NS, MINUTE_NS, SECOND_NS, Interval, days, months
+from pipelines.plant.section import Cron, Section, Word
+from pipelines.plant.spans import Duration, QuietHours, Time
+from pipelines.timeline import DAY_NS, MINUTE_NS, SECOND_NS, Interval, days, iso, months
 
 OPC_UA = "opc.tcp://"
 """What the urls of OPC UA servers begin with."""
+PLACES = {
+    "pi_web_api": ("url", "https://piserver.example/piwebapi"),
+    "wonderware": ("address", "historian.example"),
+    "opcua": ("url", f"{OPC_UA}10.0.0.9:4840/server"),
+}
+"""By kind of historian the key that says where it is, and what it looks like."""
 PLC4PY = "plc4py:"
 """What the urls begin with that go to plc4py, without this prefix, and not to PLC4J."""
 
@@ -27,9 +33,12 @@ class Auth(Section):
     @model_validator(mode="after")
     def _complete(self) -> Auth:
         if self.kind in ("basic", "ntlm") and not (self.username and self.password_env):
-            raise ValueError(f"auth of kind {self.kind!r} needs username and password_env")
+            raise ValueError(
+                f'kind "{self.kind}" needs username and password_env, the name of the environment variable with the '
+                "password"
+            )
         if self.kind == "bearer" and not self.token_env:
-            raise ValueError("auth of kind 'bearer' needs token_env")
+            raise ValueError('kind "bearer" needs token_env, the name of the environment variable with the token')
         return self
 
 
@@ -44,7 +53,7 @@ class Simulate(Section):
 class Sync(Section):
     """How the newest history is followed."""
 
-    cron: str = Field("* * * * *", pattern=r"^\S+( \S+){4}$")
+    cron: Cron = "* * * * *"
     """Of Dagster's schedule, UTC."""
     every: Duration = 5 * SECOND_NS
     """From one pass of `ferry sync --follow` to the next."""
@@ -61,7 +70,7 @@ class Sync(Section):
 class Sweep(Section):
     """How history that is settled is looked at again."""
 
-    cron: str = Field("17 * * * *", pattern=r"^\S+( \S+){4}$")
+    cron: Cron = "17 * * * *"
     budget: Duration = 5 * MINUTE_NS
     """How long one sweep may take."""
     restate: Literal["auto", "ask"] = "ask"
@@ -72,8 +81,10 @@ class Channel(Section):
     """How an OPC UA server is spoken with: OPC 10000-7, security policies; files are relative to the plant file."""
 
     security: str = Field(
-        "None", pattern=r"^(None|(Basic256Sha256|Aes128Sha256RsaOaep|Aes256Sha256RsaPss)(:Sign|:SignAndEncrypt)?)$"
-    )
+        "None", pattern=r"^(None|(Basic256Sha256|Aes128Sha256RsaOaep|Aes256Sha256RsaPss)(:Sign|:SignAndEncrypt)?)$",
+        description='"None", "Basic256Sha256", "Aes128Sha256RsaOaep" or "Aes256Sha256RsaPss", with ":Sign" to leave '
+        "encryption out",
+    )  # fmt: skip
     certificate: str = ""
     """Ours, with `private_key` (PEM or DER); without it one is made below `state_dir` at the first start."""
     private_key: str = ""
@@ -84,7 +95,7 @@ class Channel(Section):
     def _whole(self) -> Channel:
         if self.security != "None" and not self.server_certificate:
             raise ValueError(
-                f"security {self.security!r} needs server_certificate, the file with the server's certificate "
+                f'security "{self.security}" needs server_certificate, the file with the server\'s certificate '
                 "(`ferry discover --trust` writes it)"
             )
         if bool(self.certificate) != bool(self.private_key):
@@ -95,8 +106,14 @@ class Channel(Section):
 class Connection(Channel):
     """One PLC of a source of kind plc4x."""
 
-    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")
-    url: str = Field("", pattern=r"^([a-z][a-z0-9+.:-]*://\S+)?$")
+    name: str = Field(
+        pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$",
+        description="a word of letters, digits, _ and - that begins with a letter, at most 63 long",
+    )
+    url: str = Field(
+        "", pattern=r"^([a-z][a-z0-9+.:-]*://\S+)?$",
+        description='a url such as "modbus-tcp:tcp://10.0.0.5:502" or "opc.tcp://10.0.0.9:4840/path"',
+    )  # fmt: skip
     """PLC4X: `modbus-tcp:tcp://host:502?…`, `s7://host`, …; OPC UA: `opc.tcp://host:4840/path`.
 
     `plc4py:` stands before a url for Apache's plc4py, an optional library."""
@@ -120,9 +137,9 @@ class Connection(Channel):
     @model_validator(mode="after")
     def _of_opc_ua(self) -> Connection:
         if not self.url and not self.simulate:
-            raise ValueError(f"connection {self.name!r} needs url (or simulate, for a stand-in)")
+            raise ValueError("it needs url (or simulate, for a stand-in)")
         if not self.opc_ua and (self.subscribe or self.security != "None" or self.auth.kind != "none"):
-            raise ValueError(f"connection {self.name!r}: subscribe, security and auth are for {OPC_UA}… only")
+            raise ValueError(f"subscribe, security and auth are for urls {OPC_UA}… only")
         return self
 
 
@@ -145,7 +162,7 @@ class TagRow(Section):
 class SourceSettings(Channel):
     """One historian, or the PLCs of one collector."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    name: Word
     kind: Literal["pi_web_api", "wonderware", "opcua", "plc4x"]
     url: str = ""
     """Of a PI Web API, or of an OPC UA server whose history is wanted (`opc.tcp://…`)."""
@@ -164,7 +181,7 @@ class SourceSettings(Channel):
     lateness: Duration = 2 * DAY_NS
     requests_per_s: float = Field(50.0, gt=0)
     concurrency: int = Field(4, ge=1, le=64)
-    quiet_hours: tuple[str, ...] = ()
+    quiet_hours: tuple[QuietHours, ...] = ()
     ca_file: str = ""
     tls: bool = True
     """Of a Historian's connection; certificates are verified. PI's is in its url."""
@@ -193,36 +210,33 @@ class SourceSettings(Channel):
 
     @model_validator(mode="after")
     def _complete(self) -> SourceSettings:
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"end {iso(self.end)} is not after start {iso(self.start)}")
         if self.kind == "plc4x":
-            if not (self.connection and (self.tags or self.tag)):
-                raise ValueError(
-                    f"source {self.name!r} needs tags (a CSV file) or [[source.tag]], and at least one "
-                    "[[source.connection]]"
-                )
-            names = [each.name for each in self.connection]
-            if len(set(names)) < len(names):
-                raise ValueError(f"source {self.name!r} has two connections of one name")
-            if self.spool_keep is not None and self.spool_keep < self.lateness + DAY_NS:
-                raise ValueError(
-                    f"source {self.name!r}: spool_keep is shorter than its lateness and a day: what is still looked "
-                    "after would be gone"
-                )
+            self._check_plcs()
             return self
         if self.spool_keep is not None:
-            raise ValueError(f"source {self.name!r}: spool_keep is for PLCs; nothing else has a spool")
+            raise ValueError("spool_keep is for PLCs; nothing else has a spool")
         if not self.place and self.simulate is None:
-            key = "address" if self.kind == "wonderware" else "url"
-            raise ValueError(f"source {self.name!r} needs {key} (or simulate, for a stand-in)")
+            key, like = PLACES[self.kind]
+            raise ValueError(f'it needs {key}, such as {key} = "{like}" (or simulate, for a stand-in)')
         if self.kind == "opcua":
             if self.url and not self.url.startswith(OPC_UA):
-                raise ValueError(f"source {self.name!r}: url {self.url!r} must begin with {OPC_UA}")
+                raise ValueError(f'url "{self.url}" must begin with {OPC_UA}')
             if self.auth.kind not in ("none", "basic"):
-                raise ValueError(f'source {self.name!r}: OPC UA takes auth of kind "none" or "basic"')
+                raise ValueError('OPC UA takes auth of kind "none" or "basic"')
         if self.kind == "wonderware" and self.auth.kind != "basic":
-            raise ValueError(f'source {self.name!r} needs auth = {{ kind = "basic", username, password_env }}')
-        for hours in self.quiet_hours:
-            quiet_span(hours)
+            raise ValueError('it needs auth = { kind = "basic", username = "…", password_env = "…" }')
         return self
+
+    def _check_plcs(self) -> None:
+        if not (self.connection and (self.tags or self.tag)):
+            raise ValueError("it needs tags (a CSV file) or [[source.tag]], and at least one [[source.connection]]")
+        names = [each.name for each in self.connection]
+        if len(set(names)) < len(names):
+            raise ValueError("two of its connections have one name")
+        if self.spool_keep is not None and self.spool_keep < self.lateness + DAY_NS:
+            raise ValueError("spool_keep is shorter than lateness and a day: what is still looked after would be gone")
 
     @property
     def place(self) -> str:

@@ -6,10 +6,11 @@ import datetime as dt
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from pipelines.timeline import DAY_NS, HOUR_NS, MILLISECOND_NS, MINUTE_NS, SECOND_NS, from_datetime, parse
 
+_ZONELESS = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?")
 _UNITS_NS = {
     "ms": MILLISECOND_NS,
     "s": SECOND_NS,
@@ -25,18 +26,42 @@ def duration_ns(value: object) -> int:
     """'90 s', '15 min', '6 h', '2 d' → nanoseconds. Raises ValueError."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", str(value))
     if not match or match[2] not in _UNITS_NS:
-        raise ValueError(f"{value!r} is not a duration: expected a number and one of {', '.join(_UNITS_NS)}")
+        raise ValueError(f"{value!r} is not a duration: expected a number and one of {', '.join(_UNITS_NS)}, in quotes")
     return int(float(match[1]) * _UNITS_NS[match[2]])
 
 
-def _time_ns(value: object) -> int:
+def _time_ns(value: object, info: ValidationInfo) -> int:
+    """A time with its zone. Without one it is refused, a date too: a guess there moves a plant's history."""
+    text = value.isoformat() if isinstance(value, dt.date | dt.time) else str(value)
+    zoneless = _ZONELESS.fullmatch(text)
+    if zoneless:
+        day, time = zoneless.groups()
+        right = f"{day}T{time or '00:00'}{'' if time and time.count(':') > 1 else ':00'}Z"  # TOML wants seconds
+        raise ValueError(
+            f"{text} has no time zone: write {info.field_name} = {right} (UTC), or an offset such as +01:00 for the Z"
+        )
     if isinstance(value, dt.datetime):
-        return from_datetime(value if value.tzinfo else value.replace(tzinfo=dt.UTC))
-    return parse(str(value))
+        return from_datetime(value)
+    try:
+        return parse(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not a time: expected a day, a time and its zone, {info.field_name} = 2026-01-31T06:00:00Z"
+        ) from None
 
 
-Duration = Annotated[int, BeforeValidator(duration_ns)]
-Time = Annotated[int, BeforeValidator(_time_ns)]
+def _quiet(value: str) -> str:
+    quiet_span(value)
+    return value
+
+
+Duration = Annotated[
+    int, BeforeValidator(duration_ns), Field(description='a duration such as "90 s", "15 min", "6 h" or "2 d"')
+]
+Time = Annotated[
+    int, BeforeValidator(_time_ns), Field(description="a time with its zone, such as 2026-01-31T06:00:00Z")
+]
+QuietHours = Annotated[str, AfterValidator(_quiet), Field(description='a span of the UTC day such as "22:00-06:00"')]
 
 
 def expiry_ns(now_ns: int, keep_ns: int) -> int:

@@ -154,8 +154,11 @@ class LedgerStore(Protocol):
         """
         ...
 
-    def newest(self, source: str, limit: int = 5_000) -> list[SliceRecord]:
-        """Of the newest `limit` rows of the slice history those of the source, oldest first."""
+    def moved(self, source: str, limit: int = 2_000) -> list[SliceRecord]:
+        """The newest `limit` slices of the source that runs have moved and proved for good, newest first.
+
+        Not those of passes that follow the source: they wait for it most of the time.
+        """
         ...
 
     def commit(

@@ -16,6 +16,7 @@ from pipelines.timeline import Interval
 from resources.iotdb.aggregates import aggregate_rows, vanished
 from resources.iotdb.catalogue import point_rows
 from resources.iotdb.deletions import delete_rows
+from resources.iotdb.latest import latest_events
 from resources.iotdb.layout import POINTS, SAMPLES, STATES, Table, aggregate_table, database_name
 from resources.iotdb.preparation import (
     Writer,
@@ -101,6 +102,13 @@ class IoTDBStore:
     def read(self, source: str, points: Sequence[str], span: Interval) -> Iterator[pa.Table]:
         """Every event it holds, ordered, in SCHEMA; each point whole in one table. Raises Retry, Stop."""
         return stored_events(self._sessions, source, points, span, self.clock_ns)
+
+    def latest(self, source: str, points: Sequence[str]) -> pa.Table:
+        """The newest event of each point, of ties the last, in SCHEMA; points without events have no row.
+
+        Raises Retry, Stop.
+        """
+        return latest_events(self._sessions, source, points, self.clock_ns)
 
     def delete(self, source: str, events: pa.Table) -> None:
         """Deletes exactly the rows of `events` (SCHEMA: point, time, tie, and which table by `value`). Durable.

@@ -6,7 +6,8 @@ short, and it follows the point (facts/historians.md 1.2, 1.3).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -86,8 +87,25 @@ async def discover(
     transport: Transport, data_server: str, include: Sequence[str], exclude: Sequence[str]
 ) -> list[Point]:
     """The selected points of the Data Archive, by their ids. Raises Stop, Retry."""
-    server = await _server(transport, data_server)
+    server = await find_server(transport, data_server)
     found: dict[str, Point] = {}  # by WebId
+    async with aclosing(_pages(transport, server, include)) as pages:
+        async for page in pages:
+            found.update((each.web_id, _point(server, each)) for each in page)
+    return sorted(selected(found.values(), include, exclude), key=lambda point: point.id)
+
+
+async def any_selected(transport: Transport, server: Server, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether a point is selected at all; the list is read until the first one. Raises Stop, Retry."""
+    async with aclosing(_pages(transport, server, include)) as pages:
+        async for page in pages:
+            if selected((_point(server, each) for each in page), include, exclude):
+                return True
+    return False
+
+
+async def _pages(transport: Transport, server: Server, include: Sequence[str]) -> AsyncGenerator[list[Listed], None]:
+    seen: set[str] = set()
     begin = 0
     size, name_filter = PAGE_POINTS, _name_filter(include)
     while True:
@@ -103,15 +121,15 @@ async def discover(
             continue
         except Refused as error:
             raise Stop(f"source {transport.source}: the points of {server.name!r} cannot be listed: {error}") from None
-        before = len(found)
-        found.update((each.web_id, _point(server, each)) for each in page)
-        begin += len(page)
         # A page without news ends the list, not a short one: a server may give fewer than it was asked for.
-        if len(found) == before:
-            return sorted(selected(found.values(), include, exclude), key=lambda point: point.id)
+        if seen.issuperset(each.web_id for each in page):
+            return
+        seen.update(each.web_id for each in page)
+        begin += len(page)
+        yield page
 
 
-async def _server(transport: Transport, name: str) -> Server:
+async def find_server(transport: Transport, name: str) -> Server:
     """The Data Archive to read. Raises Stop when the plant file does not say which one of several."""
     path = "dataservers?selectedFields=Items.WebId;Items.Id;Items.Name;Items.IsConnected"
 

@@ -101,11 +101,11 @@ class PostgresLedger:
         values = slices.span_row(source, group, span)
         return self._connections.run(lambda c: [slices.record(row) for row in c.execute(statement, values)])
 
-    def newest(self, source: str, limit: int = 5_000) -> list[SliceRecord]:
-        """Of the newest `limit` rows of the slice history those of the source, oldest first."""
+    def moved(self, source: str, limit: int = 2_000) -> list[SliceRecord]:
+        """The newest `limit` slices of the source that runs have moved and proved for good, newest first."""
         values = {"source": source, "limit": limit}
         return self._connections.run(
-            lambda c: [slices.record(row) for row in c.execute(slices.STATEMENTS["newest"], values)]
+            lambda c: [slices.record(row) for row in c.execute(slices.STATEMENTS["moved"], values)]
         )
 
     def commit(

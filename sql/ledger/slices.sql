@@ -22,13 +22,14 @@ WHERE source = %(source)s AND point_group = coalesce(%(group)s, point_group)
     AND span && int8range(%(start_ns)s, %(end_ns)s)
 ORDER BY seq
 
--- Of one source, of the newest rows of all.
--- name: newest
+-- By the index of 0008_moved.
+-- name: moved
 SELECT source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note, retry_at_ns,
     seq, (extract(epoch FROM recorded_at) * 1000000000)::bigint
-FROM (SELECT * FROM slices ORDER BY seq DESC LIMIT %(limit)s) AS newest
-WHERE source = %(source)s
-ORDER BY seq
+FROM slices
+WHERE source = %(source)s AND state = 'verified' AND note = '' AND run_id <> ''
+ORDER BY seq DESC
+LIMIT %(limit)s
 
 -- name: accept
 INSERT INTO acceptances (source, point_group, start_ns, end_ns, accepted_by)

@@ -202,6 +202,31 @@ class StoreContract:
         same(held(store, source, ["A"]), events)
         same_tally(store.tally(source, ["A"], ALWAYS), samples.tally(events))
 
+    def test_the_newest_event_is_that_of_now(self, store: Store) -> None:
+        source, other = source_name(), source_name()
+        asked = [*IDS, "A", "B", "C", "nobody"]
+        assert not len(store.latest(source, asked))
+        assert not len(store.latest(source, []))
+        events = [number(point, START - i * SECOND_NS, float(i)) for point in IDS for i in range(20)]
+        events += [number("A", START, 1.0), state("A", START, "x", 7, tie=1), number("B", START, float("nan"))]
+        events += [state("C", START - 1, "before"), number("C", START, 2.5, quality=64, detail=9)]
+        store.write(source, table(events))
+        store.write(other, table([number("A", START + SECOND_NS, 5.0)]))
+        newest = [number(point, START, 0.0) for point in IDS]
+        newest += [state("A", START, "x", 7, tie=1), number("B", START, float("nan"))]
+        c_now = number("C", START, 2.5, quality=64, detail=9)
+        same(store.latest(source, asked), table([*newest, c_now]))
+        # A server that remembers last values must not answer with those of before.
+        store.write(source, table([number("B", START, 3.5), number("B", START - SECOND_NS, 4.5)]))
+        store.delete(source, table([state("A", START, "x", 7, tie=1), c_now]))
+        later = number(IDS[0], START + 40 * DAY_NS, 9.0)
+        store.write(source, table([later]))
+        now = [later, *(number(point, START, 0.0) for point in IDS[1:]), number("A", START, 1.0)]
+        now += [number("B", START, 3.5), state("C", START - 1, "before")]
+        same(store.latest(source, asked), table(now))
+        store.delete(source, table([later]))
+        same(store.latest(source, IDS), table([number(point, START, 0.0) for point in IDS]))
+
     def test_a_span_has_its_start_and_not_its_end(self, store: Store) -> None:
         source = source_name()
         times = [START - 1, START, START + 1, START + 99, START + 100, START + 101]

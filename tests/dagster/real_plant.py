@@ -42,8 +42,8 @@ url = "{url}"
 auth = {{ kind = "basic", username = "ferry", password_env = "FERRY_TEST_PI" }}
 point_groups = 2
 window = "day"
-start = 2026-01-01
-end = 2026-01-04
+start = 2026-01-01T00:00:00Z
+end = 2026-01-04T00:00:00Z
 requests_per_s = 500
 [store]
 iotdb = "{iotdb.host}:{iotdb.port}"

@@ -31,7 +31,7 @@ kind = "pi_web_api"
 url = "http://127.0.0.1:9/piwebapi"
 point_groups = {groups}
 window = "{window}"
-start = {start}
+start = {start}T00:00:00Z
 {more}
 """
 
@@ -98,10 +98,10 @@ def test_a_wrong_plant_file_is_named_when_the_definitions_load(tmp_path: Path, t
 
 
 def test_too_many_partitions_are_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, groups=40, window="day", start="2010-01-01", more="end = 2025-01-01")
+    path = write(tmp_path, groups=40, window="day", start="2010-01-01", more="end = 2025-01-01T00:00:00Z")
     with pytest.raises(Stop, match=r"219,160 partitions, above 100,000: use window = \"month\""):
         build_defs(path)
-    write(tmp_path, groups=40, window="month", start="2010-01-01", more="end = 2025-01-01")
+    write(tmp_path, groups=40, window="month", start="2010-01-01", more="end = 2025-01-01T00:00:00Z")
     build_defs(path)
 
 
@@ -119,7 +119,7 @@ def test_every_window_of_the_plant_has_a_partition(tmp_path: Path, window: str, 
 
 
 def test_keys_and_pairs_are_each_others_inverse(tmp_path: Path) -> None:
-    settings = load_plant(write(tmp_path, more="end = 2026-01-05")).source[0]
+    settings = load_plant(write(tmp_path, more="end = 2026-01-05T00:00:00Z")).source[0]
     windows = settings.windows(parse("2026-01-05"))
     pairs = [(group, window) for window in windows for group in ("g000", "g001")]
     keys = [key_of(*pair) for pair in pairs]

@@ -29,7 +29,7 @@ kind = "plc4x"
 tags = "tags.csv"
 point_groups = 2
 window = "day"
-start = 2026-01-01
+start = 2026-01-01T00:00:00Z
 {connections}
 [store]
 iotdb = "127.0.0.1:1"

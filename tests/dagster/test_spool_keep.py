@@ -28,7 +28,7 @@ kind = "plc4x"
 tags = "tags.csv"
 point_groups = 2
 window = "day"
-start = 2026-01-01
+start = 2026-01-01T00:00:00Z
 spool_keep = "3 d"
 [[source.connection]]
 name = "press"

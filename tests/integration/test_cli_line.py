@@ -72,6 +72,8 @@ def plant(plant_file: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -
 def test_from_plan_to_proof_and_back(plant: Plant) -> None:
     planned = plant.ferry("plan", "--source", "pi1", *DAY, "--json")
     assert planned.code == 0, planned.err
+    measured = ("minutes", "events_per_s", "bytes_per_event", "landing_bytes", "requests")
+    assert [planned.json[name] for name in measured] == [None] * 5
     moved = plant.apart("backfill", "--source", "pi1", *DAY, "--json")
     assert moved.code == 0, moved.err
     found = moved.json
@@ -102,8 +104,18 @@ def test_from_plan_to_proof_and_back(plant: Plant) -> None:
     reopened = plant.ferry("restate", *DAY, "--accept-loss", "--json")
     assert reopened.code == 0, reopened.err
     assert plant.ferry("status", "--json").json["sources"][0]["covered_percent"] == 0.0
+    replanned = plant.ferry("plan", *DAY, "--json").json
+    landed = sum(file.stat().st_size for file in (plant.file.parent / ".ferry" / "landing").rglob("*.parquet"))
+    assert replanned["bytes_per_event"] == pytest.approx(landed / found["landed_events"], rel=0.01)
+    assert replanned["landing_bytes"] == pytest.approx(landed, rel=0.1)
+    assert 0 < replanned["requests"] < found["source_events"] / 10
     assert plant.ferry("backfill", *DAY).code == 0
     assert plant.ferry("verify", *DAY, "--deep").code == 0
+    listed = plant.ferry("points", "--json")
+    assert listed.code == 0, listed.err
+    assert len(listed.json["points"]) == 40
+    assert {each["covered_percent"] for each in listed.json["points"]} == {100.0}
+    assert sum(each["last"] is not None for each in listed.json["points"]) > 30
     status = plant.ferry("status")
     assert status.code == 0
     assert "100.0 % covered" in status.out

@@ -34,7 +34,7 @@ kind = "plc4x"
 tags = "tags.csv"
 point_groups = 2
 window = "day"
-start = 2026-01-01
+start = 2026-01-01T00:00:00Z
 interval = "200 ms"
 sync = {{ every = "1 s", lag = "1 s" }}
 [[source.connection]]
@@ -145,7 +145,7 @@ kind = "plc4x"
 tags = "tags.csv"
 point_groups = 2
 window = "day"
-start = 2026-01-01
+start = 2026-01-01T00:00:00Z
 interval = "500 ms"
 sync = {{ every = "1 s", lag = "1 s" }}
 [[source.connection]]

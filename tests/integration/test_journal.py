@@ -33,8 +33,8 @@ address = "{address}"
 tls = false
 auth = {{ kind = "basic", username = "ferry", password_env = "FERRY_TEST_SOURCE" }}
 window = "day"
-start = 2026-01-01
-end = 2026-01-03
+start = 2026-01-01T00:00:00Z
+end = 2026-01-03T00:00:00Z
 requests_per_s = 500
 [store]
 iotdb = "127.0.0.1:1"

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -66,6 +67,29 @@ def test_history_comes_back_whole_and_in_order(ledger: PostgresLedger, source: s
     assert second.note == "né\ufffd ? ok"
     assert len(ledger.history(source, None, Interval(-(2**63), 2**63 - 1))) == 4
     assert ledger.history(source, "g001", Interval(0, 10)) == []
+
+
+def test_what_runs_have_moved_is_found_without_reading_what_passes_did(
+    ledger: PostgresLedger, dsn: str, source: str
+) -> None:
+    empty, other = proof_table(), f"{source}x"
+    for number in range(4):
+        ledger.commit(replace(verified(source, number, number + 1), run_id="run"), empty)
+    for number in range(40):
+        ledger.commit(replace(verified(source, number, number + 1), run_id="run", note="followed"), empty)
+        ledger.commit(replace(verified(other, number, number + 1), run_id="run"), empty)
+    ledger.record(
+        [SliceRecord(slice_id(source, 0, 4), "settled", "g", "run"), SliceRecord(slice_id(source, 9, 10), "verified")]
+    )
+    found = ledger.moved(source)
+    assert [each.slice.span.start_ns for each in found] == [3, 2, 1, 0]
+    assert [each.slice.span.start_ns for each in ledger.moved(source, 2)] == [3, 2]
+    with psycopg.connect(dsn) as connection:
+        connection.execute("SET enable_seqscan = off")
+        values = {"source": source, "limit": 9}
+        plan = connection.execute(b"EXPLAIN " + slices.STATEMENTS["moved"], values).fetchall()
+    assert any("slices_moved" in row[0] for row in plan)
+    assert not any("Sort" in row[0] for row in plan)
 
 
 def test_the_order_of_cover_and_withdraw_decides(ledger: PostgresLedger, dsn: str, source: str) -> None:

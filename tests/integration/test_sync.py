@@ -85,7 +85,7 @@ def followed(request: pytest.FixtureRequest, write_plant: Any) -> Iterator[Follo
         place = "url" if kind == "pi_web_api" else "address"
         more = given if kind == "pi_web_api" else f"{given}tls = false\n"
         source = SOURCE.format(name="s1", kind=kind, place=place, where=where, more=more)
-        source = source.replace("start = 2026-01-01", "start = 2026-01-02T20:00:00Z")
+        source = source.replace("start = 2026-01-01T00:00:00Z", "start = 2026-01-02T20:00:00Z")
 
         def of_pi(path: str, **given: Any) -> Any:
             answer = httpx.post(f"{where.removesuffix('/piwebapi')}/_plant/{path}", json=given, timeout=60)

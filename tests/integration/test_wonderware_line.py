@@ -35,7 +35,7 @@ def historian() -> Iterator[Historian]:
         yield Historian(address)
 
 
-def wonderware(historian: Historian, more: str = "end = 2026-01-03\ntls = false") -> str:
+def wonderware(historian: Historian, more: str = "end = 2026-01-03T00:00:00Z\ntls = false") -> str:
     return SOURCE.format(name="wonderware1", kind="wonderware", place="address", where=historian.address, more=more)
 
 
@@ -172,7 +172,7 @@ def test_the_doctor_asks_the_historian(
 @pytest.mark.timeout(600)
 def test_two_kinds_of_sources_in_one_plant_at_once(write_plant: Any, historian: Historian) -> None:
     with running("--points", "40", "--hours", "48", "--auth", "basic") as url:
-        pi = SOURCE.format(name="pi1", kind="pi_web_api", place="url", where=url, more="end = 2026-01-03")
+        pi = SOURCE.format(name="pi1", kind="pi_web_api", place="url", where=url, more="end = 2026-01-03T00:00:00Z")
         path = write_plant(wonderware(historian), pi)
         runs = [
             subprocess.Popen(

@@ -24,6 +24,7 @@ from pipelines.plant import Plant, SourceSettings
 from pipelines.points import Point, selected
 from pipelines.ports import PROOF_SCHEMA, Exclusion, SliceId, SliceRecord
 from pipelines.timeline import HOUR_NS, Interval, parse
+from resources.costs import Cost, requests_per_event
 from tests.memory import MemoryLedger, MemorySource, MemoryStore
 
 START = parse("2026-01-01")
@@ -115,6 +116,16 @@ class MemoryOutside:
         self.the_source = source
         self.failure: BaseException | None = None
         self.used: float | None = None
+        self.costs: list[Cost] = []
+
+    def asked(self, settings: SourceSettings) -> int:
+        return 7 * self.the_source.pulls
+
+    def record_cost(self, settings: SourceSettings, requests: int, events: int) -> None:
+        self.costs.append(Cost(requests, events))
+
+    def requests_per_event(self, settings: SourceSettings) -> float | None:
+        return requests_per_event(self.costs)
 
     def budget_used(self, settings: SourceSettings) -> float | None:
         return self.used

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipelines.ports import Exclusion, NoRoom, Retry, SliceId, Stop, Unreachable
 from pipelines.sync import DRIFT
-from pipelines.timeline import HOUR_NS, Interval
+from pipelines.timeline import HOUR_NS, SECOND_NS, Interval, parse
 from tests.unit.cli.conftest import DAY, POINTS, START, Ferry, events
 
 SPAN = ("--start", "2026-01-01T00:00:00Z", "--end", "2026-01-02T00:00:00Z")
@@ -211,10 +213,55 @@ def test_plan_counts_and_changes_nothing(ferry: Ferry) -> None:
     found = answer.json
     assert (found["events"], found["slices"], found["points"]) == (72, 2, 3)
     assert found["events_from"] == "source"
-    assert found["rate_from"] == "assumed"
+    assert found["rate_from"] is found["events_per_s"] is found["minutes"] is found["landing_bytes"] is None
     assert [gap["group"] for gap in found["gaps"]] == ["g000", "g001"]
     assert ferry.ledger.slices == []
     assert ferry.ledger.points == []
+
+
+def test_plan_says_what_is_not_measured(ferry: Ferry) -> None:
+    shown = ferry("plan").out
+    assert "events    72 (counted by the source), of 2 groups and 1 window, in about 2 slices" in shown
+    assert "time      not measured yet" in shown
+    assert "landing   not measured yet" in shown
+    assert "2026-01-01  " not in shown, "gaps are behind a flag"
+    assert "g001   2026-01-01" in ferry("plan", "--windows").out
+
+
+def test_plan_and_status_say_what_the_last_runs_showed(ferry: Ferry) -> None:
+    for hour in (0, 4, 8):
+        span = ("--start", f"2026-01-01T{hour:02}:00:00Z", "--end", f"2026-01-01T{hour + 4:02}:00:00Z")
+        assert ferry("backfill", *span).code == 0
+    # Slices that ended a second apart; three are under way at once, so all but the first three count.
+    clock = itertools.count(parse("2026-02-01T00:00:00Z"), SECOND_NS)
+    ferry.ledger.slices = [
+        replace(each, recorded_ns=next(clock)) for each in ferry.ledger.slices if each.state == "verified"
+    ]
+    counted = ferry.ledger.slices[3:]
+    rate = sum(each.events for each in counted) / len(counted)
+    landed = list((ferry.plant_file.parent / ".ferry" / "landing").rglob("*.parquet"))
+    each_bytes = sum(file.stat().st_size for file in landed) / 36
+    planned = ferry("plan", "--json").json
+    assert planned["events"] == 36
+    assert planned["rate_from"] == "ledger"
+    assert planned["events_per_s"] == round(rate, 1)
+    assert planned["minutes"] == round(36 / rate / 60, 2)
+    assert planned["bytes_per_event"] == round(each_bytes, 2)
+    assert planned["landing_bytes"] == round(36 * each_bytes)
+    assert planned["requests"] == round(36 * 7 * ferry.source.pulls / 36)
+    shown = ferry("plan").out
+    assert f"at {rate:.0f} events/s, as in the last run" in shown
+    assert f"about {36 * each_bytes / 1e6:.1f} MB, at {each_bytes:.1f} bytes an event, as landed last" in shown
+    ns_per_s = sum(each.slice.span.length_ns for each in counted) / len(counted)
+    left_s = 24 * HOUR_NS / ns_per_s  # of two groups half a day
+    assert ferry("status", "--json").json["sources"][0]["left_s"] == round(left_s, 1)
+
+
+def test_status_does_not_guess_how_long_the_rest_takes(ferry: Ferry) -> None:
+    ferry("backfill", "--start", "2026-01-01T00:00:00Z", "--end", "2026-01-01T12:00:00Z")
+    answer = ferry("status", "--json")
+    assert answer.json["sources"][0]["left_s"] is None
+    assert "how long the rest takes is not measured yet" in ferry("status").out
 
 
 def test_plan_without_the_source(ferry: Ferry) -> None:

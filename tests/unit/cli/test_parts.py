@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cli import demo_plant
-from cli.forecast import pace_of
+from cli.forecast import Pace, pace_of
 from cli.outcome import code_of, without_secrets
 from cli.progress import Downloads, Moving, duration, percent
 from cli.restate import whole_slices
@@ -139,14 +140,34 @@ def test_slices_are_reopened_whole() -> None:
     assert whole_slices([*history, record(0, 24, "planned")], inside, DAY) == Interval(START, START + 8 * HOUR_NS)
 
 
-def test_pace_is_of_the_newest_stretch() -> None:
-    old = [record(0, 4, at_s=0), record(4, 8, at_s=10)]
-    new = [record(8, 12, "landed", at_s=1_000, events=0), record(8, 12, at_s=1_004, events=400)]
-    pace = pace_of([*old, *new, record(0, 24, "planned", at_s=5_000)])
+def of_run(run: str, *at_s: float, events: int = 100) -> list[SliceRecord]:
+    """What a run moved, newest first: an hour and 100 events at each of these seconds."""
+    return [replace(record(0, 1, at_s=each, events=events), run_id=run) for each in reversed(at_s)]
+
+
+def test_pace_counts_from_the_end_of_what_ended_together_first() -> None:
+    # Three at once: what the first wave took is not in the ledger, and 300 events came in no time.
+    pace = pace_of(of_run("a", 100, 100, 100, 110, 110, 110, 120, 120, 120), 3)
     assert pace is not None
-    assert pace.events_per_s == 100.0
-    assert pace.slice_ns == 4 * HOUR_NS
-    assert pace_of([record(0, 4)]) is None
+    assert (pace.events, pace.seconds, pace.slice_ns, pace.runs) == (600, 20.0, 6 * HOUR_NS, 1)
+    assert pace.events_per_s == 30.0
+
+
+def test_pace_is_of_the_last_runs_without_what_lies_between() -> None:
+    runs = [of_run(f"{number}", *(number * 10_000 + each for each in (0, 10))) for number in range(9)]
+    newest_first = [each for run in reversed(runs) for each in run]
+    pace = pace_of(newest_first, 1)
+    assert pace is not None
+    assert (pace.runs, pace.events, pace.seconds) == (5, 500, 50.0)
+    slow = [*of_run("slow", 200_000, 201_000), *newest_first]
+    assert pace_of(slow, 1) == Pace(500, 5 * HOUR_NS, 1_040.0, 5)
+
+
+def test_too_little_shows_no_pace() -> None:
+    assert pace_of([], 1) is None
+    assert pace_of(of_run("a", 1, 2, 3), 3) is None
+    assert pace_of(of_run("a", 1, 1.2), 1) is None
+    assert pace_of(of_run("a", 1, 9, events=0), 1) is None
 
 
 @pytest.fixture

@@ -213,7 +213,7 @@ def test_a_secret_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
         name="pi1",
         kind="pi_web_api",
         url=URL,
-        start="2026-01-01",  # type: ignore[arg-type]
+        start="2026-01-01T00:00:00Z",  # type: ignore[arg-type]
         auth=Auth(kind="basic", username="ferry", password_env="PI_PASSWORD"),
     )
     with pytest.raises(Stop, match="PI_PASSWORD"):

@@ -140,7 +140,7 @@ def test_freetds_verifies_certificates_unless_told_not_to() -> None:
 def test_a_ca_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FERRY_UNIT_SQL", "x")
     settings = SourceSettings(
-        name="w1", kind="wonderware", address="h", start="2026-01-01", ca_file="/nowhere/ca.pem",
+        name="w1", kind="wonderware", address="h", start="2026-01-01T00:00:00Z", ca_file="/nowhere/ca.pem",
         auth={"kind": "basic", "username": "u", "password_env": "FERRY_UNIT_SQL"},
     )  # fmt: skip
     for connect in driver.DRIVERS.values():
