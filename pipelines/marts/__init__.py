@@ -6,7 +6,7 @@ Statements are in sql/marts and sql/quality.
 
 from pipelines.marts.aggregates import AGGREGATE_SCHEMA, INTERVALS, build_aggregates, for_store
 from pipelines.marts.clocks import CLOCKS_SCHEMA, JUMP_S, build_clocks
-from pipelines.marts.exports import EXPORT_SCHEMA, ExportResult, export
+from pipelines.marts.exports import EXPORT_SCHEMA, ExportInput, ExportResult, export
 from pipelines.marts.files import MartFile, mart_files, mart_path
 from pipelines.marts.inputs import MartInput
 from pipelines.marts.quality import BAD_STATES_SCHEMA, QUALITY_SCHEMA, build_quality
@@ -19,6 +19,7 @@ __all__ = [
     "INTERVALS",
     "JUMP_S",
     "QUALITY_SCHEMA",
+    "ExportInput",
     "ExportResult",
     "MartFile",
     "MartInput",
