@@ -64,7 +64,7 @@ def _renew_points(folder: Path, record: Path) -> None:
         _move(file, folder / f"{source}.parquet", source, record)
     for file in sorted(folder.glob("source=*.json")):
         said = json.loads(file.read_text(encoding="utf-8"))
-        with appearing(record / f"{said['source']}.json") as part:
+        with appearing(record / f"source={said['source']}.json") as part:
             part.write_text(json.dumps({**said, "time": "us"}, ensure_ascii=False) + "\n", encoding="utf-8")
         file.unlink()
 

@@ -116,7 +116,7 @@ def export(given: ExportInput) -> ExportResult:
         raise ValueError(f"{given.span} is not whole UTC days: export files hold a day each")
     record = claim(given.destination)
     choice = {"source": given.source, "points": sorted(set(given.select)), "time": "ns" if given.nanoseconds else "us"}
-    choose(record, given.source, choice, "name another folder, or remove this one first")
+    choose(record, f"source={given.source}", choice, "name another folder, or remove this one first")
     chosen = sorted(selected(given.points, given.select), key=lambda point: point.id)
     _write_points(given, chosen, record)
     paths: list[Path] = []

@@ -45,7 +45,7 @@ def test_what_an_export_holds(land: Any, tmp_path: Path) -> None:
     assert _names(folder) == [
         "_ferry/layout.json",
         "_ferry/lock",
-        "_ferry/pi1.json",
+        "_ferry/source=pi1.json",
         "points/pi1.parquet",
         *(f"samples/date=2026-01-0{day}/pi1-g000.parquet" for day in (1, 2, 3)),
     ]
