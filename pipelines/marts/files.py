@@ -53,7 +53,11 @@ def write_whole(
     """
     rows = 0
     with appearing(path, scratch) as part:
-        options = {"compression": "zstd", "compression_level": 1, "use_dictionary": _repeating(schema)}
+        times = {name: "DELTA_BINARY_PACKED" for name in ("time", "time_ns") if name in schema.names}
+        options = {
+            "compression": "zstd", "compression_level": 1, "use_dictionary": _repeating(schema),
+            "column_encoding": times or None,
+        }  # fmt: skip
         with pq.ParquetWriter(part, schema, **options) as writer:
             for batch in batches:
                 columns = [batch.column(field.name).cast(field.type) for field in schema]
