@@ -36,7 +36,7 @@ def build_marts(settings: SourceSettings) -> list[dg.AssetsDefinition]:
     made = [
         _mart(settings, "aggregates", make_aggregates, "1-minute, 1-hour and 1-day aggregates, in Parquet and IoTDB."),
         _mart(settings, "quality", make_quality, "Quality figures a point and day: gaps, stuck runs, bad states."),
-        _mart(settings, "exports", _exported, "The events themselves as Hive-style Parquet with names and units."),
+        _mart(settings, "exports", _exported, "Events and aggregates as Parquet with names and units.", "aggregates"),
     ]
     if tells_time(settings):
         made.append(_mart(settings, "clocks", make_clocks, "Offset, drift and jumps of clocks, a day."))
@@ -79,15 +79,17 @@ def build_report(settings: SourceSettings) -> dg.AssetsDefinition:
 def _exported(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
     began = time.monotonic()
     made = write_exports(line, settings, window, groups=[group])
-    return MartResult(group, window, {"events": made.rows, "files": len(made.paths)}, time.monotonic() - began)
+    rows = {"events": made.rows, **{f"aggregates_{name}": count for name, count in made.aggregate_rows.items()}}
+    return MartResult(group, window, rows, time.monotonic() - began)
 
 
-def _mart(settings: SourceSettings, name: str, make: Make, description: str) -> dg.AssetsDefinition:
+def _mart(settings: SourceSettings, name: str, make: Make, description: str, *after: str) -> dg.AssetsDefinition:
     key = mart_key(settings, name)
+    upstream = [samples_key(settings), *(mart_key(settings, each) for each in after)]
 
     @dg.asset(
         key=key,
-        deps=[dg.AssetDep(samples_key(settings), partition_mapping=dg.IdentityPartitionMapping())],
+        deps=[dg.AssetDep(each, partition_mapping=dg.IdentityPartitionMapping()) for each in upstream],
         partitions_def=partitions_of(settings, time.time_ns()),
         backfill_policy=dg.BackfillPolicy.multi_run(settings.point_groups * WINDOWS_PER_RUN[settings.window]),
         group_name=settings.name,

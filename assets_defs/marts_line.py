@@ -94,14 +94,28 @@ def write_exports(
     globs: Sequence[str] = ("*",),
     destination: Path | None = None,
     groups: Sequence[str] | None = None,
+    nanoseconds: bool = False,
 ) -> marts.ExportResult:
-    """Hive-style Parquet of the events, whole UTC days. Raises Stop when the destination is not ours, NoRoom."""
+    """Parquet of the events, whole UTC days, and of what aggregates are made of them.
+
+    Raises Stop when the destination is not ours, NoRoom.
+    """
     whole = days(span)
     reach = Interval(whole[0].start_ns, whole[-1].end_ns)
-    landed = {group: pieces(line, settings, group, reach) for group in groups or line.groups(settings)}
-    points = line.catalogue(settings)
-    target = destination or line.plant.exports_dir
-    return marts.export(points, landed, reach, target, settings.name, MEMORY_BYTES, tuple(globs))
+    return marts.export(
+        marts.ExportInput(
+            points=line.catalogue(settings),
+            pieces={group: pieces(line, settings, group, reach) for group in groups or line.groups(settings)},
+            span=reach,
+            destination=destination or line.plant.exports_dir,
+            source=settings.name,
+            memory_bytes=MEMORY_BYTES,
+            select=tuple(globs),
+            marts=line.plant.state_dir / "marts",
+            windows=line.windows(settings, reach),
+            nanoseconds=nanoseconds,
+        )
+    )
 
 
 def write_report(line: Line, settings: SourceSettings, span: Interval, destination: Path | None = None) -> Path:

@@ -30,6 +30,20 @@ class Moment(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
+class Duration(click.ParamType[int]):
+    """A duration on the command line, as the plant file has them: 1min, 90s → nanoseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from pipelines.plant.spans import duration_ns
+
+        try:
+            return value if isinstance(value, int) else duration_ns(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 def framed(function: Callable[..., int | None]) -> Callable[..., int]:
     """Adds --plant and --json; the command gets a Session and returns its exit code (None is 0)."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import framed, source, span
+from cli.options import Duration, framed, source, span
 from cli.session import Session
 
 if TYPE_CHECKING:
     from assets_defs.line import Line
+    from pipelines.marts import Rule
     from pipelines.plant import SourceSettings
     from pipelines.timeline import Interval
 
@@ -55,13 +56,21 @@ def make_report(session: Session, line: Line, settings: SourceSettings, asked: I
     return path
 
 
-@click.command(short_help="Write Parquet exports.")
+@click.command(short_help="Write Parquet exports, or a wide table.")
 @framed
 @source
 @span()
 @click.option("--points", "globs", metavar="GLOB", multiple=True, help="Only these points; may be given often.")
 @click.option("--to", "destination", type=click.Path(path_type=Path, file_okay=False),
               help="Folder; default: the plant file's exports.")  # fmt: skip
+@click.option("--nanoseconds", is_flag=True, help="The column time in nanoseconds; Spark cannot read that.")
+@click.option("--wide", is_flag=True, help="Instead: one table, a column a point, resampled.")
+@click.option("--every", "every_ns", type=Duration(), metavar="STEP", help="Of --wide: step of the rows [1min].")
+@click.option("--rule", type=click.Choice(["time-weighted", "last", "interpolated"]),
+              help="Of --wide: what stands in a row [time-weighted].")  # fmt: skip
+@click.option("--tolerance", "tolerance_ns", type=Duration(), metavar="TIME",
+              help="Of --wide: how long an event counts at most; default: until the next.")  # fmt: skip
+@click.option("--csv", is_flag=True, help="Of --wide: CSV instead of Parquet.")
 def export(
     session: Session,
     source_name: str | None,
@@ -69,24 +78,76 @@ def export(
     end_ns: int | None,
     globs: tuple[str, ...],
     destination: Path | None,
+    nanoseconds: bool,
+    wide: bool,
+    **resampling: Any,
 ) -> None:
-    """Write Parquet exports, partitioned Hive-style, with true names and units."""
-    from assets_defs.marts_line import write_exports
+    """Write Parquet exports: events, aggregates and points, with true names and units; a folder is a data set.
+
+    With --wide one table, a row an instant and a column a point. What is bad, or was never moved, is null in it.
+    """
     from pipelines.points import selected
     from pipelines.ports import Stop
 
-    settings, screen = session.source(source_name), session.screen
+    if nanoseconds and wide:
+        raise click.UsageError("--nanoseconds is not for --wide: its rows are at whole steps")
+    if not wide and any(value not in (None, False) for value in resampling.values()):
+        raise click.UsageError("--every, --rule, --tolerance and --csv are for --wide")
+    settings = session.source(source_name)
     asked = session.span(settings, start_ns, end_ns)
     with session.line() as line:
         if not selected(line.catalogue(settings), globs or ("*",)):
             raise Stop(f"no point of source {settings.name!r} matches {' '.join(globs) or '*'}: nothing to export")
-        with screen.busy("writing Parquet exports"):
-            made = write_exports(line, settings, asked, globs or ("*",), destination)
+        if wide:
+            _export_wide(session, line, settings, asked, globs or ("*",), destination, resampling)
+        else:
+            _export_data_sets(session, line, settings, asked, globs or ("*",), destination, nanoseconds)
+
+
+def _export_data_sets(
+    session: Session, line: Line, settings: SourceSettings, asked: Interval, globs: tuple[str, ...],
+    destination: Path | None, nanoseconds: bool,
+) -> None:  # fmt: skip
+    from assets_defs.marts_line import write_exports
+
+    screen = session.screen
+    with screen.busy("writing Parquet exports"):
+        made = write_exports(line, settings, asked, globs, destination, nanoseconds=nanoseconds)
     folder = (destination or session.plant.exports_dir).absolute()
     screen.say(f"{made.rows:,} events of whole UTC days in {len(made.paths):,} files below {folder}")
+    if made.unaggregated:
+        screen.note(f"{len(made.unaggregated):,} groups and windows have no aggregates yet, and none in the export")
     screen.emit(
         {
             "source": settings.name, "exports": str(folder), "events": made.rows,
+            "aggregate_rows": made.aggregate_rows, "without_aggregates": len(made.unaggregated),
             "files": [str(path) for path in made.paths],
+        }
+    )  # fmt: skip
+
+
+def _export_wide(
+    session: Session, line: Line, settings: SourceSettings, asked: Interval, globs: tuple[str, ...],
+    destination: Path | None, given: dict[str, Any],
+) -> None:  # fmt: skip
+    from assets_defs.wide_line import Resampling, write_wide
+    from pipelines.timeline import MINUTE_NS
+
+    screen = session.screen
+    rule: Rule = given["rule"] or "time-weighted"
+    resampling = Resampling(
+        MINUTE_NS if given["every_ns"] is None else given["every_ns"], rule, given["tolerance_ns"], given["csv"]
+    )
+    with screen.busy("resampling"):
+        made = write_wide(line, settings, asked, globs, resampling, destination)
+    cells = made.rows * made.points
+    screen.say(
+        f"{made.rows:,} rows of {made.points:,} points, {100 * made.known / cells:.1f} % of the cells known: "
+        f"{made.path.absolute()}"
+    )
+    screen.emit(
+        {
+            "source": settings.name, "wide": str(made.path.absolute()), "rows": made.rows, "points": made.points,
+            "known_cells": made.known, "rule": rule,
         }
     )  # fmt: skip

@@ -6,10 +6,11 @@ Statements are in sql/marts and sql/quality.
 
 from pipelines.marts.aggregates import AGGREGATE_SCHEMA, INTERVALS, build_aggregates, for_store
 from pipelines.marts.clocks import CLOCKS_SCHEMA, JUMP_S, build_clocks
-from pipelines.marts.exports import EXPORT_SCHEMA, ExportResult, export
+from pipelines.marts.exports import EXPORT_SCHEMA, ExportInput, ExportResult, export
 from pipelines.marts.files import MartFile, mart_files, mart_path
 from pipelines.marts.inputs import MartInput
 from pipelines.marts.quality import BAD_STATES_SCHEMA, QUALITY_SCHEMA, build_quality
+from pipelines.marts.wide import RULES, Rule, WideInput, WideResult, write_wide
 
 __all__ = [
     "AGGREGATE_SCHEMA",
@@ -19,9 +20,14 @@ __all__ = [
     "INTERVALS",
     "JUMP_S",
     "QUALITY_SCHEMA",
+    "RULES",
+    "ExportInput",
     "ExportResult",
     "MartFile",
     "MartInput",
+    "Rule",
+    "WideInput",
+    "WideResult",
     "build_aggregates",
     "build_clocks",
     "build_quality",
@@ -29,4 +35,5 @@ __all__ = [
     "for_store",
     "mart_files",
     "mart_path",
+    "write_wide",
 ]

@@ -81,6 +81,20 @@ def find_neighbours(
     `before` and `after` are what may hold each point's nearest event on either side of the window. From here on the
     database works on one thread (see above). Raises DamagedLanding.
     """
+    load_nearest(database, before, after, window)
+    named = statements(_STATEMENTS)
+    database.execute("SET threads = 1")
+    database.execute(named["neighbours"])
+    database.execute(named["states"])
+
+
+def load_nearest(
+    database: duckdb.DuckDBPyConnection, before: Sequence[Piece], after: Sequence[Piece], window: Interval
+) -> None:
+    """Adds to `events`, from each file beside the window, each point's event that is nearest to it.
+
+    Raises DamagedLanding.
+    """
     named = statements(_STATEMENTS)
     for piece in before:
         if piece.span.start_ns < window.start_ns:
@@ -90,9 +104,6 @@ def find_neighbours(
         if piece.span.end_ns > window.end_ns:
             part = Interval(max(piece.span.start_ns, window.end_ns), piece.span.end_ns)
             _read(database, named["nearest"], piece, part, {"direction": 1})
-    database.execute("SET threads = 1")
-    database.execute(named["neighbours"])
-    database.execute(named["states"])
 
 
 def batches(

@@ -1,37 +1,40 @@
-"""Exports for people who analyse: Parquet, Hive-style, with true names and units.
+"""Exports for people who analyse: Parquet, a folder a data set, with true names and units.
 
-    <destination>/samples/source=S/date=2026-01-01/group=g001.parquet   events, ordered by point, time, tie
-    <destination>/points/source=S.parquet                              the catalogue
-    <destination>/points/source=S.json                                 which points were chosen
+    <destination>/samples/date=2026-01-01/S-g001.parquet        events, ordered by point, time, tie
+    <destination>/aggregates_1h/date=2026-01-01/S-g001.parquet  aggregates, where they are made (1m, 1h, 1d)
+    <destination>/points/S.parquet                              the catalogue
 
-A destination holds exports and nothing else, and one choice of points per source: files of another choice beside
-these would read as one data set.
+The source is a column, so that every reader sees it, also in one file alone. A destination holds one choice of points
+and of the unit of time per source: files of another choice beside these would read as one data set.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
 from pipelines.landing import Piece
-from pipelines.marts.events import batches, load, opened
-from pipelines.marts.files import appearing, write_whole
-from pipelines.marts.journal import FOLDERS
+from pipelines.marts.aggregates import AGGREGATE_SCHEMA, INTERVALS
+from pipelines.marts.destination import choose, claim
+from pipelines.marts.events import batches, literal, load, opened
+from pipelines.marts.files import mart_path, write_whole
+from pipelines.marts.stamps import MICROSECOND, NANOSECOND
 from pipelines.points import Point, selected
-from pipelines.ports import Stop
 from pipelines.timeline import DAY_NS, Interval, days, to_datetime
 
 EXPORT_SCHEMA = pa.schema(
     [
+        pa.field("source", pa.string()),
         pa.field("point", pa.string()),
         pa.field("name", pa.string()),
-        pa.field("time", pa.timestamp("ns", tz="UTC")),
+        pa.field("time", MICROSECOND),  # rounded down
+        pa.field("time_ns", pa.int64()),  # exact
         pa.field("tie", pa.int32()),
         pa.field("value", pa.float64()),
         pa.field("text", pa.string()),
@@ -43,6 +46,7 @@ EXPORT_SCHEMA = pa.schema(
 )
 POINTS_SCHEMA = pa.schema(
     [
+        pa.field("source", pa.string()),
         pa.field("point", pa.string()),
         pa.field("name", pa.string()),
         pa.field("kind", pa.string()),
@@ -56,66 +60,123 @@ POINTS_SCHEMA = pa.schema(
         pa.field("span", pa.float64()),
     ]
 )
+AGGREGATE_EXPORT_SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string()),
+        pa.field("point", pa.string()),
+        pa.field("name", pa.string()),
+        pa.field("time", MICROSECOND),  # start of the bucket
+        *(each for each in AGGREGATE_SCHEMA if each.name not in ("point", "time")),
+        pa.field("unit", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """Every file of events that was written, sorted, and how many events they hold together."""
+    """Every file of events that was written, sorted, and how many events they hold together.
+
+    `aggregate_rows` by interval, of the whole days; `unaggregated` are the groups and windows without aggregates.
+    """
 
     paths: tuple[Path, ...]
     rows: int
+    aggregate_rows: Mapping[str, int] = field(default_factory=dict)
+    unaggregated: tuple[tuple[str, Interval], ...] = ()
 
 
-def export(
-    points: Sequence[Point],
-    pieces: Mapping[str, Sequence[Piece]],
-    window: Interval,
-    destination: Path,
-    source: str,
-    memory_bytes: int,
-    select: Sequence[str] = ("*",),
-) -> ExportResult:
-    """Writes the landed events of the window, of the points whose name matches a glob of `select`.
+@dataclass(frozen=True, slots=True)
+class ExportInput:
+    """What is exported of one source, and where to.
 
-    `pieces` has what is current of the landing for each point group, also for a group without any: files of a day
-    and group that hold nothing any more are removed. The same call gives the same bytes. Raises ValueError unless
-    the window is whole UTC days, Stop when the destination is not ours, DamagedLanding, NoRoom.
+    `pieces` has what is current of the landing for each point group, also for a group without any: files of a day and
+    group that hold nothing any more are removed. `windows` are those that touch `span`, whose aggregates lie below
+    `marts`. `select` are globs of names; `nanoseconds` is for `time`.
     """
-    if window.start_ns % DAY_NS or window.end_ns % DAY_NS:
-        raise ValueError(f"{window} is not whole UTC days: export files hold a day each")
-    chosen = sorted(selected(points, select), key=lambda point: point.id)
-    _claim(destination, source, select)
-    _write_points(destination / "points" / f"source={source}.parquet", chosen)
+
+    points: Sequence[Point]
+    pieces: Mapping[str, Sequence[Piece]]
+    span: Interval
+    destination: Path
+    source: str
+    memory_bytes: int
+    select: Sequence[str] = ("*",)
+    marts: Path | None = None
+    windows: Sequence[Interval] = ()
+    nanoseconds: bool = False
+
+
+def export(given: ExportInput) -> ExportResult:
+    """Writes the landed events of the span, and its aggregates, of the points whose name matches.
+
+    The same call gives the same bytes. Raises ValueError unless the span is whole UTC days, Stop when the destination
+    is not ours, DamagedLanding, NoRoom.
+    """
+    if given.span.start_ns % DAY_NS or given.span.end_ns % DAY_NS:
+        raise ValueError(f"{given.span} is not whole UTC days: export files hold a day each")
+    record = claim(given.destination)
+    choice = {"source": given.source, "points": sorted(set(given.select)), "time": "ns" if given.nanoseconds else "us"}
+    choose(record, f"source={given.source}", choice, "name another folder, or remove this one first")
+    chosen = sorted(selected(given.points, given.select), key=lambda point: point.id)
+    _write_points(given, chosen, record)
     paths: list[Path] = []
     rows = 0
-    for group, landed in sorted(pieces.items()):
-        result = _export_group(chosen, landed, window, destination, source, group, memory_bytes)
-        paths += result.paths
-        rows += result.rows
-    return ExportResult(tuple(sorted(paths)), rows)
+    aggregated = dict.fromkeys(INTERVALS, 0)
+    bare = []
+    for group, pieces in sorted(given.pieces.items()):
+        with opened(given.memory_bytes, record) as database:
+            load(database, chosen, pieces, given.span)
+            written = _write_events(database, given, group, record)
+            paths += written
+            rows += sum(written.values())
+            bare += _write_aggregates(database, given, group, record, aggregated)
+    return ExportResult(tuple(sorted(paths)), rows, aggregated if given.marts else {}, tuple(bare))
 
 
-def _export_group(
-    points: Sequence[Point],
-    pieces: Sequence[Piece],
-    window: Interval,
-    destination: Path,
-    source: str,
-    group: str,
-    memory_bytes: int,
-) -> ExportResult:
+def _write_events(database: duckdb.DuckDBPyConnection, given: ExportInput, group: str, record: Path) -> dict[Path, int]:
+    schema, values = EXPORT_SCHEMA, {"source": given.source, "unit_ns": 1000}
+    if given.nanoseconds:
+        schema = schema.set(schema.get_field_index("time"), pa.field("time", NANOSECOND))
+        values["unit_ns"] = 1
+    return _write_days(batches(database, "marts/export.sql", values), given, "samples", group, schema, record)
+
+
+def _write_aggregates(
+    database: duckdb.DuckDBPyConnection, given: ExportInput, group: str, record: Path, rows: dict[str, int]
+) -> list[tuple[str, Interval]]:
+    """Adds to `rows`, by interval; → the group and window of aggregates that are not made."""
+    if given.marts is None:
+        return []
+    bare = set()
+    for interval in INTERVALS:
+        made = {
+            window: mart_path(given.marts, f"aggregates/interval={interval}", given.source, window, group)
+            for window in given.windows
+        }
+        bare |= {(group, window) for window, path in made.items() if not path.exists()}
+        found = [literal(path) for path in made.values() if path.exists()]
+        values = {
+            "source": given.source, "paths": found, "start_ns": given.span.start_ns, "end_ns": given.span.end_ns,
+        }  # fmt: skip
+        rowed = batches(database, "marts/export_aggregates.sql", values) if found else iter(())
+        schema = AGGREGATE_EXPORT_SCHEMA
+        rows[interval] += sum(_write_days(rowed, given, f"aggregates_{interval}", group, schema, record).values())
+    return sorted(bare)
+
+
+def _write_days(
+    rows: Iterator[pa.RecordBatch], given: ExportInput, dataset: str, group: str, schema: pa.Schema, record: Path
+) -> dict[Path, int]:
+    """Rows ordered by `day_ns` → a file a day, in the place of all that the data set had of the span and group."""
     written: dict[Path, int] = {}
-    with opened(memory_bytes, destination / "samples") as database:
-        load(database, points, pieces, window)
-        events = _by_day(batches(database, "marts/export.sql", {}))
-        for day_ns, parts in itertools.groupby(events, key=lambda part: part[0]):
-            path = _day_path(destination, source, day_ns, group)
-            written[path] = write_whole(path, EXPORT_SCHEMA, (batch for _, batch in parts)).rows
-    for day in days(window):
-        path = _day_path(destination, source, day.start_ns, group)
+    for day_ns, parts in itertools.groupby(_by_day(rows), key=lambda part: part[0]):
+        path = _day_path(given, dataset, day_ns, group)
+        written[path] = write_whole(path, schema, (batch for _, batch in parts), scratch=record).rows
+    for day in days(given.span):
+        path = _day_path(given, dataset, day.start_ns, group)
         if path not in written:
             path.unlink(missing_ok=True)
-    return ExportResult(tuple(written), sum(written.values()))
+    return written
 
 
 def _by_day(events: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -128,42 +189,16 @@ def _by_day(events: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBa
                 yield int(stamps[start]), batch.slice(start, end - start)
 
 
-def _day_path(destination: Path, source: str, day_ns: int, group: str) -> Path:
+def _day_path(given: ExportInput, dataset: str, day_ns: int, group: str) -> Path:
     date = to_datetime(day_ns).strftime("%Y-%m-%d")
-    return destination / "samples" / f"source={source}" / f"date={date}" / f"group={group}.parquet"
+    return given.destination / dataset / f"date={date}" / f"{given.source}-{group}.parquet"
 
 
-def _claim(destination: Path, source: str, select: Sequence[str]) -> None:
-    """Checks that the destination is ours, for this choice of points, and marks it so."""
-    if destination.exists() and not destination.is_dir():
-        raise Stop(f"{destination} is a file: name a folder to export into")
-    for entry in _entries(destination):
-        if entry.name not in ("samples", "points", *FOLDERS):
-            raise Stop(f"{destination} holds {entry.name!r}, which no export wrote: name a folder of its own")
-    for entry in (*_entries(destination / "samples"), *_entries(destination / "points")):
-        if not entry.name.startswith("source="):
-            raise Stop(f"{destination} holds {entry.name!r}, which no export wrote: name a folder of its own")
-    marker = destination / "points" / f"source={source}.json"
-    choice = json.dumps({"source": source, "points": sorted(set(select))}, ensure_ascii=False) + "\n"
-    if marker.exists():
-        if marker.read_text(encoding="utf-8") != choice:
-            raise Stop(
-                f"{destination} holds an export of {source!r} with another choice of points ({marker.name}): "
-                f"name another folder, or remove this one first"
-            )
-        return
-    with appearing(marker) as part:
-        part.write_text(choice, encoding="utf-8")
-
-
-def _entries(folder: Path) -> list[Path]:
-    """What lies in the folder, apart from hidden files (parts of a running export, a file manager's notes)."""
-    return sorted(entry for entry in folder.glob("*") if not entry.name.startswith("."))
-
-
-def _write_points(path: Path, points: Sequence[Point]) -> None:
+def _write_points(given: ExportInput, points: Sequence[Point], record: Path) -> None:
     columns = {
+        "source": [given.source] * len(points),
         "point": [point.id for point in points],
-        **{name: [getattr(point, name) for point in points] for name in POINTS_SCHEMA.names[1:]},
+        **{name: [getattr(point, name) for point in points] for name in POINTS_SCHEMA.names[2:]},
     }
-    write_whole(path, POINTS_SCHEMA, pa.table(columns, schema=POINTS_SCHEMA).to_batches())
+    path = given.destination / "points" / f"{given.source}.parquet"
+    write_whole(path, POINTS_SCHEMA, pa.table(columns, schema=POINTS_SCHEMA).to_batches(), scratch=record)

@@ -43,14 +43,21 @@ def mart_files(out: Path, mart: str, source: str) -> list[Path]:
     return sorted((out / mart / f"source={source}").glob("window=*/group=*.parquet"))
 
 
-def write_whole(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> MartFile:
+def write_whole(
+    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], scratch: Path | None = None
+) -> MartFile:
     """Writes the batches as `path`, in `schema`, in the place of an older file; a reader never sees half of it.
 
-    Equal batches give equal bytes. Raises NoRoom when the disk is full; the older file stays then.
+    Until it is whole it lies in `scratch`, of the same disk, else beside `path` under a hidden name. Equal batches
+    give equal bytes. Raises NoRoom when the disk is full; the older file stays then.
     """
     rows = 0
-    with appearing(path) as part:
-        options = {"compression": "zstd", "compression_level": 1, "use_dictionary": _repeating(schema)}
+    with appearing(path, scratch) as part:
+        times = {name: "DELTA_BINARY_PACKED" for name in ("time", "time_ns") if name in schema.names}
+        options = {
+            "compression": "zstd", "compression_level": 1, "use_dictionary": _repeating(schema),
+            "column_encoding": times or None,
+        }  # fmt: skip
         with pq.ParquetWriter(part, schema, **options) as writer:
             for batch in batches:
                 columns = [batch.column(field.name).cast(field.type) for field in schema]
@@ -60,12 +67,12 @@ def write_whole(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
 
 
 @contextlib.contextmanager
-def appearing(path: Path) -> Iterator[Path]:
+def appearing(path: Path, scratch: Path | None = None) -> Iterator[Path]:
     """A path to write to, which becomes `path` when the block ends well and is removed when it does not.
 
-    Raises NoRoom when the disk is full.
+    It lies in `scratch`, which is of the same disk, else beside `path`. Raises NoRoom when the disk is full.
     """
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    part = (scratch or path.parent) / f".{path.name}.{uuid.uuid4().hex}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from csv import reader
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 
 from cli.main import run
@@ -169,6 +171,21 @@ def test_export_and_report_name_their_files(plant: Plant, tmp_path: Path) -> Non
     assert exported.code == 0, exported.err
     assert exported.json["events"] == plant.ferry("verify", *DAY, "--json").json["stored_events"]
     assert all(Path(file).exists() for file in exported.json["files"])
+    assert exported.json["without_aggregates"] > 0
+    assert "have no aggregates yet" in exported.err
+    columns = ("export", *DAY, "--wide", "--every", "15min", "--tolerance", "8h", "--to", str(tmp_path / "out"))
+    for rule in ("time-weighted", "last", "interpolated"):
+        wide = plant.ferry(*columns, "--rule", rule, "--json")
+        assert wide.code == 0, wide.err
+        assert (wide.json["rows"], wide.json["points"]) == (96, 40)
+        table = pq.read_table(wide.json["wide"])
+        assert table.num_columns == 41
+        assert wide.json["known_cells"] == sum(len(column) - column.null_count for column in table.columns[1:]) > 2_000
+    csv = plant.ferry("export", *DAY, "--wide", "--csv", "--to", str(tmp_path / "out"))
+    assert csv.code == 0, csv.err
+    assert csv.out.count("1,440 rows of 40 points") == 1
+    with (tmp_path / "out/wide/pi1-1min-time-weighted.csv").open(encoding="utf-8", newline="") as file:
+        assert len(list(reader(file))) == 1_441
     report = plant.ferry("report", *DAY, "--json")
     assert report.code == 0, report.err
     assert Path(report.json["report"]).read_text(encoding="utf-8").startswith("<!")

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from pipelines.landing import Piece
 from pipelines.marts import INTERVALS, MartInput, build_aggregates
 from pipelines.points import Point
-from pipelines.samples import NO_CODE, number_ties, ordered, samples_table
 from pipelines.timeline import HOUR_NS, MINUTE_NS, Interval, parse
+from tests.property.landed import land_events
 
 START = parse("2026-01-31T22:00:00Z")
 WINDOW = Interval(START, START + 4 * HOUR_NS)  # over the end of a month
@@ -50,7 +50,10 @@ def test_aggregates_are_what_a_walk_over_time_gives(rows: list[tuple[str, int, A
     # Ties keep the order in which they were drawn.
     rows = sorted(rows, key=lambda row: (row[0], row[1]))
     with tempfile.TemporaryDirectory() as folder:
-        pieces = _land(rows, Path(folder))
+        path = land_events(rows, POINTS, START, Path(folder))
+        middle = Interval(WINDOW.start_ns + HOUR_NS, WINDOW.end_ns)
+        spans = [BEFORE, Interval(WINDOW.start_ns, middle.start_ns), middle, AFTER]
+        pieces = [Piece(path, span) for span in spans]  # each says which part of the file it is current for
         out = Path(folder) / "out"
         landed = MartInput(POINTS, pieces, WINDOW, out, 256 << 20, "s", "g000", before=pieces, after=pieces)
         made = build_aggregates(landed)
@@ -122,29 +125,3 @@ def _event(row: tuple[str, int, Any, int]) -> Event:
     usable = not isinstance(said, str) and math.isfinite(said) and quality >= 64
     time = START + offset
     return time, (said if usable else None), quality >= 192, WINDOW.start_ns <= time < WINDOW.end_ns
-
-
-def _land(rows: list[tuple[str, int, Any, int]], folder: Path) -> list[Piece]:
-    """All events in one file; its pieces say which part of it each is current for."""
-    codes = np.array([[point.id for point in POINTS].index(row[0]) for row in rows], np.int64)
-    times = np.array([START + row[1] for row in rows], np.int64)
-    states = [isinstance(row[2], str) for row in rows]
-    table = samples_table(
-        {
-            "point": pa.array([row[0] for row in rows], pa.string()).dictionary_encode(),
-            "time": pa.array(times, pa.int64()).cast(pa.timestamp("ns", tz="UTC")),
-            "tie": pa.array(number_ties(codes, times), pa.int32()),
-            "value": pa.array([None if s else row[2] for s, row in zip(states, rows, strict=True)], pa.float64()),
-            "text": pa.array([row[2] if s else None for s, row in zip(states, rows, strict=True)], pa.string()),
-            "code": pa.array([NO_CODE if s else None for s in states], pa.int64()),
-            "quality": pa.array([row[3] for row in rows], pa.int32()),
-            "detail": pa.array([0] * len(rows), pa.int32()),
-        }
-    )
-    path = folder / "landed.parquet"
-    pq.write_table(ordered(table), path)
-    middle = Interval(WINDOW.start_ns + HOUR_NS, WINDOW.end_ns)
-    return [
-        Piece(path, BEFORE), Piece(path, Interval(WINDOW.start_ns, middle.start_ns)), Piece(path, middle),
-        Piece(path, AFTER),
-    ]  # fmt: skip

@@ -172,3 +172,14 @@ def test_simulate_ends_with_ctrl_c() -> None:
         assert child.stdout.readline().startswith("listening on http://127.0.0.1:")
         child.terminate()
         assert child.wait(20) == 130
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["--every", "1min"], ["--csv"], ["--rule", "last"], ["--tolerance", "1h"], ["--wide", "--nanoseconds"],
+     ["--wide", "--every", "soon"], ["--wide", "--rule", "first"]],
+)  # fmt: skip
+def test_options_of_wide_tables_that_do_not_go_together(capsys: pytest.CaptureFixture[str], given: list[str]) -> None:
+    code, _, err = called(capsys, "export", *given)
+    assert code == 2
+    assert any(word in err for word in given)

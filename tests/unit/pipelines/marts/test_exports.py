@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.marts import EXPORT_SCHEMA, ExportResult, export
+from pipelines.marts import EXPORT_SCHEMA, ExportInput, ExportResult, MartInput, build_aggregates, export
 from pipelines.points import Point
 from pipelines.ports import Stop
-from pipelines.timeline import HOUR_NS, Interval, parse
+from pipelines.timeline import DAY_NS, HOUR_NS, Interval, parse
 
 WINDOW = Interval(parse("2026-01-01"), parse("2026-01-04"))
 POINTS = [
@@ -29,7 +30,8 @@ ROWS = [
 
 
 def _export(pieces: Any, folder: Path, **more: Any) -> ExportResult:
-    return export(POINTS, {"g000": pieces, "g001": []}, WINDOW, folder, "pi1", 256 << 20, **more)
+    given = ExportInput(POINTS, {"g000": pieces, "g001": []}, WINDOW, folder, "pi1", 256 << 20)
+    return export(dataclasses.replace(given, **more))
 
 
 def _names(folder: Path) -> list[str]:
@@ -41,31 +43,69 @@ def test_what_an_export_holds(land: Any, tmp_path: Path) -> None:
     result = _export(land(ROWS, WINDOW), folder)
     assert result.rows == len(ROWS)
     assert _names(folder) == [
-        "points/source=pi1.json",
-        "points/source=pi1.parquet",
-        *(f"samples/source=pi1/date=2026-01-0{day}/group=g000.parquet" for day in (1, 2, 3)),
+        "_ferry/layout.json",
+        "_ferry/lock",
+        "_ferry/source=pi1.json",
+        "points/pi1.parquet",
+        *(f"samples/date=2026-01-0{day}/pi1-g000.parquet" for day in (1, 2, 3)),
     ]
     assert pq.read_schema(result.paths[0]) == EXPORT_SCHEMA
-    second = pq.read_table(result.paths[1], partitioning=None).drop_columns(["time", "detail"]).to_pylist()
+    second = pq.read_table(result.paths[1], partitioning=None).drop_columns(["time", "time_ns", "detail"]).to_pylist()
     assert [list(row.values()) for row in second] == [
-        ["Kessel%201", "Kessel 1", 0, 2.5, None, None, 192, "°C"],
-        ["Kessel%201", "Kessel 1", 1, 3.5, None, None, 64, "°C"],
-        ["VALVE", "VALVE", 0, None, "Open", -1, 192, ""],
+        ["pi1", "Kessel%201", "Kessel 1", 0, 2.5, None, None, 192, "°C"],
+        ["pi1", "Kessel%201", "Kessel 1", 1, 3.5, None, None, 64, "°C"],
+        ["pi1", "VALVE", "VALVE", 0, None, "Open", -1, 192, ""],
     ]
-    catalogue = pq.read_table(folder / "points/source=pi1.parquet", partitioning=None).to_pylist()
-    assert [(row["name"], row["unit"], row["span"]) for row in catalogue] == [
-        ("Kessel 1", "°C", 400.0), ("VALVE", "", None),
+    catalogue = pq.read_table(folder / "points/pi1.parquet", partitioning=None).to_pylist()
+    assert [(row["source"], row["name"], row["unit"], row["span"]) for row in catalogue] == [
+        ("pi1", "Kessel 1", "°C", 400.0), ("pi1", "VALVE", "", None),
     ]  # fmt: skip
 
 
-def test_other_tools_read_it_hive_style(land: Any, tmp_path: Path) -> None:
-    _export(land(ROWS, WINDOW), tmp_path / "exports")
-    rows = duckdb.sql(
-        "SELECT source, date::VARCHAR, count(*) FROM read_parquet(?, hive_partitioning = true) "
-        "GROUP BY ALL ORDER BY ALL",
-        params=[str(tmp_path / "exports/samples/*/*/*.parquet")],
-    ).fetchall()
-    assert rows == [("pi1", "2026-01-01", 1), ("pi1", "2026-01-02", 3), ("pi1", "2026-01-03", 1)]
+def test_times_are_microseconds_and_nothing_is_lost(land: Any, tmp_path: Path) -> None:
+    """Rounded down, also before 1970; two events that then share a microsecond keep their order."""
+    rows = [
+        ("VALVE", "2026-01-01T23:59:59.9999999Z", "a", 192),
+        ("VALVE", "2026-01-01T23:59:59.9999990Z", "b", 192),
+    ]
+    result = _export(land(rows, WINDOW), tmp_path / "exports")
+    [path] = result.paths
+    assert str(pq.read_schema(path).field("time").type) == "timestamp[us, tz=UTC]"
+    table = pq.read_table(path, partitioning=None)
+    assert table["time"].cast(pa.int64()).to_pylist() == [parse("2026-01-01T23:59:59.999999Z") // 1000] * 2
+    assert table["time_ns"].to_pylist() == [parse(rows[1][1]), parse(rows[0][1])]
+    exact = _export(land(rows, WINDOW), tmp_path / "exact", nanoseconds=True)
+    table = pq.read_table(exact.paths[0], partitioning=None)
+    assert str(table["time"].type) == "timestamp[ns, tz=UTC]"
+    assert table["time"].cast(pa.int64()).to_pylist() == table["time_ns"].to_pylist()
+    with pytest.raises(Stop, match=r"another choice \(time = us\)"):
+        _export(land(rows, WINDOW), tmp_path / "exports", nanoseconds=True)
+    early = Interval(parse("1969-12-31"), parse("1970-01-01"))
+    odd = [("VALVE", "1969-12-31T23:59:59.9999999Z", "a", 192)]
+    old = export(ExportInput(POINTS, {"g000": land(odd, early)}, early, tmp_path / "early", "pi1", 256 << 20))
+    assert pq.read_table(old.paths[0], partitioning=None)["time"].cast(pa.int64()).to_pylist() == [-1]
+
+
+def test_aggregates_are_among_them(land: Any, tmp_path: Path) -> None:
+    """Whole days of the span; a group without aggregates is named, and its old files go."""
+    pieces, marts, folder = land(ROWS, WINDOW), tmp_path / "marts", tmp_path / "exports"
+    build_aggregates(MartInput(POINTS, pieces, WINDOW, marts, 256 << 20, "pi1", "g000"))
+    result = _export(pieces, folder, marts=marts, windows=[WINDOW])
+    assert result.aggregate_rows == {"1m": 4, "1h": 4, "1d": 4}
+    assert result.unaggregated == (("g001", WINDOW),)
+    days = pq.read_table(folder / "aggregates_1d").to_pylist()
+    assert [(row["source"], row["name"], row["unit"], row["time"].day, row["events"]) for row in days] == [
+        ("pi1", "Kessel 1", "°C", 1, 1), ("pi1", "Kessel 1", "°C", 2, 2), ("pi1", "VALVE", "", 2, 1),
+        ("pi1", "VALVE", "", 3, 1),
+    ]  # fmt: skip
+    some = Interval(WINDOW.start_ns, WINDOW.start_ns + DAY_NS)
+    _export(pieces, tmp_path / "day", span=some, marts=marts, windows=[WINDOW])
+    assert pq.read_table(tmp_path / "day/aggregates_1h")["time"].to_pylist()[-1].day == 1
+    for file in marts.rglob("*.parquet"):
+        file.unlink()
+    gone = _export(pieces, folder, marts=marts, windows=[WINDOW])
+    assert gone.unaggregated == (("g000", WINDOW), ("g001", WINDOW))
+    assert not list(folder.glob("aggregates_*/*/*.parquet"))
 
 
 def test_again_is_the_same_and_stale_days_go(land: Any, tmp_path: Path) -> None:
@@ -77,24 +117,27 @@ def test_again_is_the_same_and_stale_days_go(land: Any, tmp_path: Path) -> None:
     assert [path.read_bytes() for path in again.paths] == content
     less = _export(land(ROWS[:1], WINDOW), folder)
     assert (less.rows, len(less.paths)) == (1, 1)
-    assert sorted(folder.glob("samples/*/*/*.parquet")) == [first.paths[0]]
+    assert sorted(folder.glob("samples/*/*.parquet")) == [first.paths[0]]
 
 
 def test_some_points_only(land: Any, tmp_path: Path) -> None:
     folder = tmp_path / "exports"
     result = _export(land(ROWS, WINDOW), folder, select=["kessel*"])
     assert result.rows == 3
-    assert pq.read_metadata(folder / "points/source=pi1.parquet").num_rows == 1
-    with pytest.raises(Stop, match="another choice of points"):
+    assert pq.read_metadata(folder / "points/pi1.parquet").num_rows == 1
+    with pytest.raises(Stop, match=r"another choice \(points = "):
         _export(land(ROWS, WINDOW), folder)
 
 
-@pytest.mark.parametrize("foreign", ["holiday.jpg", "samples/notes.txt", "points/mine.csv"])
+@pytest.mark.parametrize(
+    "foreign", ["holiday.jpg", "samples/notes.txt", "points/mine.csv", "samples/date=2026-01-01/theirs.parquet",
+                "samples/source=x/date=2026-01-01/group=g000.parquet", "journal/2026.csv", "wide/theirs.csv"]
+)  # fmt: skip
 def test_a_foreign_destination_is_refused(foreign: str, land: Any, tmp_path: Path) -> None:
     file = tmp_path / "exports" / foreign
     file.parent.mkdir(parents=True)
     file.write_text("not ours")
-    with pytest.raises(Stop, match=file.name):
+    with pytest.raises(Stop, match="which no export wrote"):
         _export(land(ROWS, WINDOW), tmp_path / "exports")
     assert file.read_text() == "not ours"
     assert _names(tmp_path / "exports") == [foreign]
@@ -109,4 +152,4 @@ def test_a_file_is_no_destination(land: Any, tmp_path: Path) -> None:
 def test_days_are_whole(tmp_path: Path) -> None:
     span = Interval(WINDOW.start_ns, WINDOW.end_ns - HOUR_NS)
     with pytest.raises(ValueError, match="whole UTC days"):
-        export(POINTS, {}, span, tmp_path, "pi1", 256 << 20)
+        export(ExportInput(POINTS, {}, span, tmp_path, "pi1", 256 << 20))
