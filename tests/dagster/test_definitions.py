@@ -79,7 +79,7 @@ def test_the_plant_file_comes_from_the_environment(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[plant]\nname = 'x'\nstat_dir = 'y'\n", "unknown key 'plant.stat_dir'; did you mean 'state_dir'?"),
+        ("[plant]\nname = 'x'\nstat_dir = 'y'\n", "[plant] › stat_dir: unknown key; did you mean 'state_dir'?"),
         (None, "no such plant file; name one with --plant or FERRY_PLANT"),
     ],
 )
