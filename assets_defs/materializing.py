@@ -11,7 +11,6 @@ from assets_defs.line import Line
 from assets_defs.partitions import key_of, multi_key, partitions_of
 from assets_defs.proof_metadata import proof_metadata
 from assets_defs.samples import samples_key
-from pipelines.ledger import COUNTS
 from pipelines.plant import SourceSettings
 from pipelines.sync import PassResult
 from pipelines.timeline import SECOND_NS, Interval, iso, missing
@@ -20,18 +19,16 @@ _EVERY_S = 3_600.0
 
 
 def materialize_followed(line: Line, instance: dg.DagsterInstance, settings: SourceSettings, found: PassResult) -> int:
-    """Tells of windows that settled, hourly of those that are open or hold something new, and at once of what Dagster
+    """Tells of windows that settled, hourly of those that are open, and at once of what Dagster
     shows as failed and is whole again; returns how many.
 
     A window that the backfill still has to fill is observed, not materialized: the grid must go on showing it as
     missing.
     """
     pairs = {(group, window) for group, span in found.settled for window in line.windows(settings, span)}
-    told_s = _last_told_s(instance, settings)
-    if line.now_ns() / SECOND_NS - told_s >= _EVERY_S:
+    if line.now_ns() / SECOND_NS - _last_told_s(instance, settings) >= _EVERY_S:
         last = Interval(found.up_to_ns - 1, found.up_to_ns)
         pairs |= {(group, window) for group in line.groups(settings) for window in line.windows(settings, last)}
-        pairs |= _changed_since(line, settings, told_s) if told_s > 0 else set()
     pairs |= _shown_wrong(line, instance, settings, found)
     more = {"followed_up_to": dg.MetadataValue.text(iso(found.up_to_ns // SECOND_NS * SECOND_NS))}
     return materialize(line, instance, settings, pairs, found.up_to_ns, more)
@@ -55,16 +52,6 @@ def materialize(
             event(samples_key(settings), partition=multi_key(group, window), metadata=metadata)
         )
     return len(told)
-
-
-def _changed_since(line: Line, settings: SourceSettings, since_s: float) -> set[tuple[str, Interval]]:
-    """Windows in which something was proved since, of the newest rows of the ledger: late and edited events."""
-    return {
-        (record.slice.group, window)
-        for record in line.ledger.newest(settings.name)
-        if record.state in COUNTS and record.recorded_ns / SECOND_NS > since_s
-        for window in line.windows(settings, record.slice.span)
-    }
 
 
 def _shown_wrong(
