@@ -10,6 +10,7 @@ BIN := .venv/bin
 # Two workers with servers of their own: most tests wait. A file stays with one; those with servers come first.
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 READY := .venv/.ready
+SPARK := .venv/.spark
 
 $(READY): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -27,7 +28,11 @@ demo: $(READY) ## the main job on embedded servers and a simulated plant
 test: $(READY) ## the tests
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m 'not slow'
 
-test-slow: $(READY) ## the slow end: kill matrix, browser
+$(SPARK): requirements-spark.lock $(READY)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements-spark.lock
+	@touch $@
+
+test-slow: $(SPARK) ## the slow end: kill matrix, browser, Spark
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m slow
 
 ui: $(READY) ## Dagster's UI on the plant of ferry.toml
@@ -45,6 +50,8 @@ bench: $(READY) ## events/s of every stage beside a plain reference, in one run
 lock: $(READY) ## compile requirements.lock anew (no index addresses)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	  --python-version 3.11 --group dev --extra ntlm pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --python-version 3.11 --group spark --constraints requirements.lock -o requirements-spark.lock
 
 clean: ## stop the servers and remove what was made here
 	-$(BIN)/ferry down

@@ -26,7 +26,7 @@ _INNER = ("jdk.internal.ref", "sun.nio.ch", "sun.nio.cs", "sun.util.calendar")
 @contextlib.contextmanager
 def spark(folder: Path) -> Iterator[Any]:
     """A session of Spark with UTC as its time zone; what it writes lies in the folder."""
-    import pyspark
+    pyspark = pytest.importorskip("pyspark", reason="`make test-slow` installs it")
     from pyspark import SparkContext
     from pyspark.serializers import UTF8Deserializer, read_int
     from pyspark.sql import SparkSession

@@ -59,7 +59,8 @@ def test_no_generated_output_and_no_registry_host() -> None:
             assert not host.search(path.read_text(encoding="utf-8", errors="replace")), path
 
 
-def test_lock_has_hashes_and_no_index() -> None:
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-spark.lock"])
+def test_lock_has_hashes_and_no_index(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
     assert "--hash=sha256:" in text
     assert "index-url" not in text
