@@ -15,12 +15,12 @@ from assets_defs.instance import MAX_RETRIES_TAG
 from assets_defs.line import Line
 from assets_defs.marts_assets import mart_key
 from assets_defs.materializing import materialize
-from assets_defs.partitions import RANGE_END, RANGE_START, key_of, partitions_of
+from assets_defs.partitions import RANGE_END, RANGE_START, key_of, multi_key, partitions_of
 from assets_defs.samples import WINDOWS_PER_RUN, samples_key
 from pipelines.planning import rectangles
 from pipelines.plant import SourceSettings
 from pipelines.sync import SweepResult
-from pipelines.timeline import Interval
+from pipelines.timeline import Interval, days
 
 
 def report_metadata(span: Interval, path: Path) -> dict[str, dg.MetadataValue[Any]]:
@@ -37,6 +37,22 @@ def tell_report(instance: dg.DagsterInstance, settings: SourceSettings, span: In
     instance.report_runless_asset_event(
         dg.AssetMaterialization(mart_key(settings, "report"), metadata=report_metadata(span, path))
     )
+
+
+def tell_exports(line: Line, instance: dg.DagsterInstance, settings: SourceSettings, span: Interval) -> None:
+    """The exports of a span, whole UTC days, were written by a command where the plant file has them."""
+    whole = days(span)
+    reach = Interval(whole[0].start_ns, whole[-1].end_ns)
+    for window in line.windows(settings, span):
+        wanted = line.wanted(settings, window)
+        if wanted is not None and reach.contains(wanted):
+            for group in line.groups(settings):
+                instance.report_runless_asset_event(
+                    dg.AssetMaterialization(
+                        mart_key(settings, "exports"), partition=multi_key(group, window),
+                        metadata={"written_by": dg.MetadataValue.text("ferry export")},
+                    )
+                )  # fmt: skip
 
 
 def tell_swept(line: Line, instance: dg.DagsterInstance, settings: SourceSettings, found: SweepResult) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psutil
 
+from assets_defs.line import open_line
+from assets_defs.reach import filling, holes
 from cli import outcome
 from cli.probes import catalogue_probe, postgres_probe, source_probe, store_probe
 from pipelines.plant import Plant, SourceSettings
@@ -68,7 +70,7 @@ def examine(plant: Plant) -> Iterator[Finding]:
     up = {each.name: each.address for each in statuses if each.running}
     embedded_ledger = plant.ledger.postgres == "embedded"
     if not embedded_ledger or EmbeddedPostgres(plant.state_dir).status().running:
-        yield from _guarded("ledger", lambda: _postgres(outside))
+        yield from _guarded("ledger", lambda: _ledger(plant, outside))
     if plant.store.iotdb != "embedded" or "IoTDB" in up:
         yield from _guarded("store", lambda: _store(outside))
     for settings in plant.source:
@@ -249,8 +251,17 @@ def _busy_ports(file: Path) -> list[int]:
     return [port for port in known.values() if not tcp_ports.is_free(port)]
 
 
-def _postgres(outside: Outside) -> Iterator[Finding]:
+def _ledger(plant: Plant, outside: Outside) -> Iterator[Finding]:
+    """Whether it answers, and what it says lies between a backfill's end and where sync began: nobody moves that."""
     yield Finding("ledger", postgres_probe(outside.dsn("ledger")))
+    with open_line(plant) as line:
+        for settings in plant.source:
+            for hole in holes(line, settings):
+                yield Finding(
+                    f"source {settings.name}: history", f"nothing fills {hole}, which is before sync's part",
+                    f"`{filling(settings, hole)}` moves it; or let start in the plant file be where sync began",
+                    outcome.UNPROVED,
+                )  # fmt: skip
 
 
 def _store(outside: Outside) -> Iterator[Finding]:

@@ -85,7 +85,9 @@ def export(
     """Write Parquet exports: events, aggregates and points, with true names and units; a folder is a data set.
 
     With --wide one table, a row an instant and a column a point. What is bad, or was never moved, is null in it.
+    Without --start and --end: of all that was ever moved.
     """
+    from cli.servers import start
     from pipelines.points import selected
     from pipelines.ports import Stop
 
@@ -94,8 +96,9 @@ def export(
     if not wide and any(value not in (None, False) for value in resampling.values()):
         raise click.UsageError("--every, --rule, --tolerance and --csv are for --wide")
     settings = session.source(source_name)
-    asked = session.span(settings, start_ns, end_ns)
     with session.line() as line:
+        start(session, line)
+        asked = session.moved_span(line, settings, start_ns, end_ns)
         if not selected(line.catalogue(settings), globs or ("*",)):
             raise Stop(f"no point of source {settings.name!r} matches {' '.join(globs) or '*'}: nothing to export")
         if wide:
@@ -108,11 +111,21 @@ def _export_data_sets(
     session: Session, line: Line, settings: SourceSettings, asked: Interval, globs: tuple[str, ...],
     destination: Path | None, nanoseconds: bool,
 ) -> None:  # fmt: skip
+    import dagster as dg
+
+    from assets_defs.backfill import prepare
     from assets_defs.marts_line import write_exports
+    from assets_defs.telling import tell_exports
+    from cli.marts import make_missing
 
     screen = session.screen
+    make_missing(session, line, settings, asked)
     with screen.busy("writing Parquet exports"):
         made = write_exports(line, settings, asked, globs, destination, nanoseconds=nanoseconds)
+    if destination is None and globs == ("*",):
+        prepare(line)
+        with dg.DagsterInstance.get() as instance:
+            tell_exports(line, instance, settings, asked)
     folder = (destination or session.plant.exports_dir).absolute()
     screen.say(f"{made.rows:,} events of whole UTC days in {len(made.paths):,} files below {folder}")
     if made.unaggregated:
