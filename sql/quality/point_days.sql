@@ -38,11 +38,12 @@ counted AS (
 runs AS (
     -- A run of equal numbers ends where the number changes or is not usable. Events alone in their run have no length
     -- and are left out first, for they are nearly all. A point's first event is never `same`, so runs end with it.
+    -- The running count is a sum: DuckDB works a window with FILTER out anew for every row.
     SELECT pt, day,
            least(max(closes), max(CASE WHEN number = next_number THEN next_t ELSE t END))
                - greatest(min(opens), min(CASE WHEN same THEN previous_t ELSE t END)) AS length
     FROM (
-        SELECT *, count(*) FILTER (NOT same) OVER (ORDER BY seq) AS run
+        SELECT *, sum(CASE WHEN same THEN 0 ELSE 1 END) OVER (ORDER BY seq) AS run
         FROM dated
         WHERE same OR number = next_number
     )

@@ -1,11 +1,12 @@
 -- Pictures of single points, from `neighbours` and `events` of just those points.
+-- Running counts are sums: DuckDB works a window with FILTER out anew for every row.
 
 -- name: line
 -- Usable numbers, thinned to the first, last, least and greatest of each bin, which is all that a picture can show.
 -- part: rises at each unusable event, so that the line breaks there.
 WITH parted AS (
     SELECT pt, t, seq, number,
-           count(*) FILTER (number IS NULL) OVER (PARTITION BY pt ORDER BY seq) AS part
+           sum(CASE WHEN number IS NULL THEN 1 ELSE 0 END) OVER (PARTITION BY pt ORDER BY seq) AS part
     FROM neighbours
 ),
 kept AS (
@@ -26,7 +27,7 @@ ORDER BY pt, seq;
 SELECT points.point, min(t) AS start_ns, max(coalesce(next_t, $end_ns)) AS end_ns
 FROM (
     SELECT pt, t, next_t, quality, seq,
-           count(*) FILTER (quality >= 64) OVER (PARTITION BY pt ORDER BY seq) AS part
+           sum(CASE WHEN quality >= 64 THEN 1 ELSE 0 END) OVER (PARTITION BY pt ORDER BY seq) AS part
     FROM neighbours
 )
 JOIN points USING (pt)
@@ -38,7 +39,7 @@ ORDER BY points.point, start_ns;
 -- How long each state held; consecutive events of one state are one bar.
 SELECT points.point, text, min(t) AS start_ns, max(next_t) AS end_ns, bool_or(bad) AS bad
 FROM (
-    SELECT *, count(*) FILTER (fresh) OVER (PARTITION BY pt ORDER BY t, tie) AS run
+    SELECT *, sum(CASE WHEN fresh THEN 1 ELSE 0 END) OVER (PARTITION BY pt ORDER BY t, tie) AS run
     FROM (
         SELECT pt, t, tie, coalesce(text, value::VARCHAR) AS text, quality < 64 AS bad,
                coalesce(lead(t) OVER neighbour, $end_ns) AS next_t,
