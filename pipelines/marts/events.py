@@ -125,7 +125,7 @@ def _read(
 
 def _catalogue(points: Sequence[Point]) -> pa.Table:
     ranked = sorted(points, key=lambda point: point.id)
-    limits = [_limits(point) for point in ranked]
+    ranges = [limits(point) for point in ranked]
     return pa.table(
         {
             "pt": pa.array(range(len(ranked)), pa.int32()),
@@ -134,8 +134,8 @@ def _catalogue(points: Sequence[Point]) -> pa.Table:
             "unit": pa.array([point.unit for point in ranked], pa.string()),
             "linear": pa.array([is_linear(point) for point in ranked], pa.bool_()),
             "numeric": pa.array([point.kind in NUMERIC_KINDS for point in ranked], pa.bool_()),
-            "low": pa.array([low for low, _ in limits], pa.float64()),
-            "high": pa.array([high for _, high in limits], pa.float64()),
+            "low": pa.array([low for low, _ in ranges], pa.float64()),
+            "high": pa.array([high for _, high in ranges], pa.float64()),
         }
     )
 
@@ -145,7 +145,7 @@ def is_linear(point: Point) -> bool:
     return not point.step and point.kind in ("number", "integer")
 
 
-def _limits(point: Point) -> tuple[float | None, float | None]:
+def limits(point: Point) -> tuple[float | None, float | None]:
     """Zero and zero + span, the range that the point was configured for; PI allows a negative span."""
     if point.zero is None or point.span is None:
         return None, None

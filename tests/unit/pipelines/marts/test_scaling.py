@@ -61,6 +61,7 @@ def _spent_s(kind: str, events: int, folder: Path) -> dict[str, float]:
     pq.write_table(_landed(kind, events), path)
     point = Point("P", "P", "digital" if kind == "states" else "number")
     edges = {"start_ns": 0, "end_ns": DAY_NS}
+    pixels = {**edges, "bin_ns": DAY_NS // 360}
     with opened(512 << 20, folder) as database:
 
         def whole(name: str, values: dict[str, object]) -> Callable[[], object]:
@@ -76,9 +77,9 @@ def _spent_s(kind: str, events: int, folder: Path) -> dict[str, float]:
             "bad_states": whole("quality/bad_states.sql", {}),
             "aggregates": whole("marts/aggregates.sql", {"step_ns": MINUTE_NS, **edges}),
             "export": whole("marts/export.sql", {}),
-            "line": named("line", {"start_ns": 0, "bin_ns": DAY_NS // 360}),
-            "bad_spans": named("bad_spans", {"end_ns": DAY_NS}),
-            "states": named("states", {"end_ns": DAY_NS}),
+            "line": named("line", pixels),
+            "bad_spans": named("bad_spans", pixels),
+            "states": named("states", {**pixels, "lanes": 7}),
         }
         spent = {}
         for name, run in work.items():
