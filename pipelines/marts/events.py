@@ -24,6 +24,7 @@ from sql import statements, text
 
 THREADS = 2
 _STATEMENTS = "marts/events.sql"
+_EARLIEST_NS, _LATEST_NS = -(2**63), 2**63 - 1
 _WILD = str.maketrans({character: f"[{character}]" for character in "*?["})
 
 
@@ -82,14 +83,18 @@ def find_neighbours(
     database works on one thread (see above). Raises DamagedLanding.
     """
     named = statements(_STATEMENTS)
-    for piece in before:
-        if piece.span.start_ns < window.start_ns:
-            part = Interval(piece.span.start_ns, min(piece.span.end_ns, window.start_ns))
-            _read(database, named["nearest"], piece, part, {"direction": -1})
-    for piece in after:
-        if piece.span.end_ns > window.end_ns:
-            part = Interval(max(piece.span.start_ns, window.end_ns), piece.span.end_ns)
-            _read(database, named["nearest"], piece, part, {"direction": 1})
+    sides = [
+        (sorted(before, key=lambda each: -each.span.end_ns), -1, Interval(_EARLIEST_NS, window.start_ns)),
+        (sorted(after, key=lambda each: each.span.start_ns), 1, Interval(window.end_ns, _LATEST_NS)),
+    ]
+    for pieces, direction, beside in sides:
+        values: dict[str, object] = {"direction": direction, "edge_ns": window.start_ns}
+        for piece in pieces:  # from the window outwards, until every point has its event
+            if (part := piece.span.intersect(beside)) is None:
+                continue
+            if not database.execute(named["lacking"], values).fetchone():
+                break
+            _read(database, named["nearest"], piece, part, values)
     database.execute("SET threads = 1")
     database.execute(named["neighbours"])
     database.execute(named["states"])

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from pipelines.marts.figures import Figures
 from pipelines.samples import Quality
-from pipelines.timeline import iso
 
 Row = dict[str, Any]
 Tone = Literal["good", "warn", "bad"]
@@ -29,6 +28,7 @@ _QUALITIES = {
     Quality.BAD_OUT_OF_SERVICE: "out of service",
 }
 _FEW = 3  # points without a story are named up to this many, then counted
+_WHOLE = 1e9
 _SHARES = (
     # label, from (inclusive), up to (exclusive) percent of the time
     ("always good", 100.0, float("inf")),
@@ -115,7 +115,7 @@ def _missing(proved_ns: int, span_ns: int) -> str:
 
 def distribution(points: Sequence[Row]) -> list[Row]:
     """How many points had good data how much of the time: rows of label, points, tone; silent points apart."""
-    told = [row["percent_good_time"] for row in points if row["events"]]
+    told = [row["percent_good_time"] for row in points if row["events"] and row["percent_good_time"] is not None]
     rows: list[Row] = [
         {"label": label, "points": sum(low <= share < high for share in told), "tone": _tone(low)}
         for label, low, high in _SHARES
@@ -128,8 +128,10 @@ def count(number: int | None) -> str:
     return "—" if number is None else f"{number:,}".replace(",", "\u202f")
 
 
-def percent(share: float) -> str:
-    """A share that is not all never reads 100 %, and one that is not nothing never reads 0 %."""
+def percent(share: float | None) -> str:
+    """A share that is not all never reads 100 %, and one that is not nothing never reads 0 %; — for what is not known."""
+    if share is None:
+        return "—"
     if share >= 100:
         return "100 %"
     if share <= 0:
@@ -141,8 +143,10 @@ def percent(share: float) -> str:
     return "> 99.999 %" if share > 50 else "< 0.001 %"
 
 
-def duration(seconds: float) -> str:
-    """Seconds → two units at most: 4 h 12 min."""
+def duration(seconds: float | None) -> str:
+    """Seconds → two units at most: 4 h 12 min; — for what is not known."""
+    if seconds is None:
+        return "—"
     if seconds < 1:
         return f"{seconds:.2g} s" if seconds else "0 s"
     whole = round(seconds)
@@ -166,15 +170,16 @@ def proof(kind: str) -> str:
     return _PROOFS.get(kind, kind)
 
 
-def moment(time_ns: int) -> str:
-    """A time in UTC without the letters that only programs need: 2026-01-01 06:00, seconds where there are any."""
-    text = iso(time_ns).replace("T", " ").removesuffix("Z")
-    return text.removesuffix(":00")
-
-
 def origin(kind: str) -> str:
     """Where the source's side of a proof came from, for people."""
     return _ORIGINS.get(kind, kind)
+
+
+def number(value: float) -> str:
+    """A measured number as people write it: 12,345.7 with thin spaces, small and huge ones with an exponent."""
+    if value == int(value) and abs(value) < _WHOLE:
+        return count(int(value))
+    return f"{value:.4g}"
 
 
 def _plural(number: int, noun: str) -> str:
