@@ -2,9 +2,10 @@
 
     python -m benchmarks.marts --days 1 4 16 --points 60
 
-Lands days of a plant below a temporary folder (no server is asked), makes the marts of every window and point group and
-the report over all of it, and prints processor seconds a day as ratios to those of the fewest days. In every group there are a
-constant, a wandering number and a state with an event each second; the other points have one about every minute.
+Lands days of a plant below a temporary folder (no server is asked), makes the marts of every window and point group
+and the report over all of it, and prints processor seconds a day as ratios to those of the fewest days.
+In every group there are a constant, a wandering number and a state with an event each second; the other points have
+one about every minute.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def rows_of(name: str) -> alt.Chart:
 
 
 def time_axis(field: str, span: Interval, zone: str, most: int) -> alt.X:
-    """Time over the whole span, with at most `most` marks at round times of the zone, whatever zone this machine is in."""
+    """Time over the whole span, with at most `most` marks at round times of the zone, whatever the machine's is."""
     labels = {str(time_ns // MS): label for time_ns, label in ticks(span, most, zone)}
     return alt.X(
         field,
@@ -72,12 +72,12 @@ def svg(chart: Chart, rows: Mapping[str, Sequence[Row]], name: str) -> str:
         background="transparent",
         font="sans-serif",
         aria=False,
-        padding={"left": 2, "right": 10, "top": 4, "bottom": 2},
+        padding={"left": 12, "right": 10, "top": 4, "bottom": 2},
         view=alt.ViewConfig(stroke=None),
         axis=alt.AxisConfig(
             labelColor=SOFT, labelFontSize=11, domainColor=RULE, tickColor=RULE, gridColor=RULE, gridWidth=1,
         ),
-        legend=alt.LegendConfig(labelColor=INK, labelFontSize=11.5, symbolSize=110, offset=8, columnPadding=18),
+        legend=alt.LegendConfig(labelColor=INK, labelFontSize=11.5, symbolSize=110, offset=8, columnPadding=34),
     )  # fmt: skip
     spec = {**json.loads(chart.to_json(validate=False)), "datasets": {key: list(some) for key, some in rows.items()}}
     drawn: str = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])

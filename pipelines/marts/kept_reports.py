@@ -36,7 +36,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is different from the report before. `worse` and `better`: rows of name, then, now (percent of good time)."""
+    """What is different from the report before. `worse` and `better`: rows of name, then, now (% of good time)."""
 
     before: Told
     same_span: bool

@@ -10,15 +10,17 @@ Row = dict[str, Any]
 
 USUAL_GAPS = 20
 """A gap is out of the ordinary beyond so many times the point's usual interval."""
-DOUBT_EVENTS = 20
+DOUBT_EVENTS = 50
 """Of so many events a point's score counts half: a few events show little of how it does."""
 _CONSTANT = 0.99
+_WRONG_LIMITS = 0.5
 
 EXPLAINED = (
     f"Score, 0 to 100: the greater of the time without good data and the longest gap beyond {USUAL_GAPS} times the "
-    "point’s usual interval, as percent of the span; plus the percent of its events out of limits; plus half the percent "
-    "of the span that a number was stuck, unless it never changed at all. "
-    f"It is multiplied by n ÷ (n + {DOUBT_EVENTS}) for n events, so that a point of which little is known does not lead."
+    "point’s usual interval, as percent of the span; plus half the percent of its events out of limits, unless more "
+    "than half are (then the limits are wrong, not the point); plus half the percent of the span that a number was "
+    f"stuck, unless it never changed at all. It is multiplied by n ÷ (n + {DOUBT_EVENTS}) for n events, so that a "
+    "point of which little is known does not lead."
 )
 
 
@@ -33,5 +35,8 @@ def score(row: Row, span_s: float) -> float:
     stuck = row["stuck_sum_s"] / span_s if row["kind"] in NUMERIC_KINDS - {"boolean"} else 0.0
     if row["constant"] or stuck >= _CONSTANT:
         stuck = 0.0
-    shares = max(lost, 100 * unusual_s / span_s) + 100 * row["out_of_limits"] / events + 50 * stuck
+    out = row["out_of_limits"] / events
+    if out > _WRONG_LIMITS:
+        out = 0.0
+    shares = max(lost, 100 * unusual_s / span_s) + 50 * out + 50 * stuck
     return float(min(100.0, shares) * events / (events + DOUBT_EVENTS))

@@ -13,6 +13,7 @@ from pipelines.timeline import Interval
 _WIDTH, _HEIGHT = 440, 150
 _MARKS = 6
 _PALEST, _SHADE = 0.25, 0.34
+_NEAR = 0.09
 
 
 def trend_picture(trend: Trend, span: Interval, name: str, zone: str = "UTC") -> str:
@@ -26,6 +27,7 @@ def trend_picture(trend: Trend, span: Interval, name: str, zone: str = "UTC") ->
         ],
         "line": [{"t": row["t"] // MS, "value": row["value"], "part": row["part"]} for row in trend.line],
         "levels": levels(trend),
+        "words": _words(trend),
     }
     return svg(_curve(trend, span, zone), rows, name)
 
@@ -46,8 +48,26 @@ def levels(trend: Trend) -> list[Row]:
     return rows
 
 
+def _words(trend: Trend) -> list[Row]:
+    """The names of the lines of reference; those so near that their names would cover each other share one."""
+    told: list[Row] = []
+    ranked = sorted(levels(trend), key=lambda row: row["value"])
+    values = [row["value"] for row in ranked]
+    if trend.numbers:
+        values += [trend.numbers["least"], trend.numbers["greatest"]]
+    near = (max(values, default=0.0) - min(values, default=0.0)) * _NEAR
+    for row in ranked:
+        if told and row["value"] - told[-1]["value"] <= near:
+            told[-1]["what"] += f", {row['what']}"
+        else:
+            told.append({"value": row["value"], "what": row["what"]})
+    return told
+
+
 def outside(trend: Trend) -> list[Row]:
-    """The limits that do not fit into the picture: rows of value and what."""
+    """The limits that do not fit into the picture: rows of value and what; a picture of states has none."""
+    if trend.numbers is None:
+        return []
     shown = {row["what"] for row in levels(trend)}
     limits = (("low limit", trend.low), ("high limit", trend.high))
     return [{"what": what, "value": limit} for what, limit in limits if limit is not None and what not in shown]
@@ -75,11 +95,12 @@ def _curve(trend: Trend, span: Interval, zone: str) -> alt.LayerChart:
         )
     )
     words = (
-        rows_of("levels")
+        rows_of("words")
         .mark_text(align="right", baseline="bottom", dx=-2, dy=-1, fontSize=10)
         .encode(x=alt.value(_WIDTH), y="value:Q", text="what:N", color=alt.value(INK))
     )
-    return alt.layer(shade, level, line, words).properties(width=_WIDTH, height=_HEIGHT)
+    chart: alt.LayerChart = alt.LayerChart(layer=[shade, level, line, words], width=_WIDTH, height=_HEIGHT)
+    return chart
 
 
 def _states(trend: Trend, span: Interval, zone: str) -> alt.Chart:
@@ -107,7 +128,7 @@ def _bars(trend: Trend) -> list[Row]:
     return [
         {
             "lane": str(row["lane"]), "start": row["start_ns"] // MS, "end": row["end_ns"] // MS,
-            "colour": BAD if row["bad"] else GOOD, "shade": max(row["share"], _PALEST),
+            "colour": BAD if row["bad"] else GOOD, "shade": max(row["share"] ** 0.5, _PALEST),
         }
         for row in trend.bars
     ]  # fmt: skip

@@ -29,8 +29,8 @@ class Trend:
     """One point's curve; its rows are those of sql/quality/trends.sql.
 
     A numeric point has `line` (t, value, part), `bad_spans` (start_ns, end_ns, share, times) and `numbers` (numbers,
-    median, least, greatest; None without a usable number); another has `bars` (lane, text, states, bad, start_ns, end_ns,
-    share, times). `pixel_ns`: what is shorter was put together.
+    median, least, greatest; None without a usable number); another has `bars` (lane, text, states, bad, start_ns,
+    end_ns, share, times). `pixel_ns`: what is shorter was put together.
     """
 
     point: Point

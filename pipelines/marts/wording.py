@@ -129,7 +129,7 @@ def count(number: int | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share that is not all never reads 100 %, and one that is not nothing never reads 0 %; — for what is not known."""
+    """A share that is not all never reads 100 %, one that is not nothing never 0 %; — for what is not known."""
     if share is None:
         return "—"
     if share >= 100:

@@ -32,7 +32,7 @@ MOMENT_S = 0.1
 
 @pytest.mark.parametrize("name", [*sql.names("marts"), *sql.names("quality")])
 def test_no_running_window_has_a_filter(name: str) -> None:
-    """DuckDB 2.0 works `count(*) FILTER (…) OVER (ORDER BY …)` out anew for every row; `sum(CASE …) OVER` it does not."""
+    """DuckDB 2.0 works `count(*) FILTER (…) OVER (ORDER BY …)` out anew for every row, `sum(CASE …) OVER` not."""
     for statement in sqlglot.parse(sql.text(name), dialect="duckdb"):
         for window in statement.find_all(exp.Window) if statement else ():
             assert not isinstance(window.this, exp.Filter), window.sql("duckdb")
