@@ -122,7 +122,7 @@ def _show(found: Sequence[dict[str, float]]) -> None:
         cells = ""
         for name in names:
             times = (row[name] / row["days"]) / (found[0][name] / found[0]["days"])
-            cells += f"{row[name]:>10.1f} s{times:>8.2f} x/day"[:24].rjust(24)
+            cells += f"{row[name]:.1f} s, {times:.2f} x a day".rjust(24)
         sys.stderr.write(f"{row['days']:>5}{row['events']:>12,}{cells}\n")
 
 

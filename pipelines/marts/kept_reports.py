@@ -74,12 +74,18 @@ def told(made: dt.datetime, span: Interval, rows: Sequence[Row]) -> Told:
     return Told(made, span, points)
 
 
-def last_before(newest: Path, made: dt.datetime) -> Told | None:
-    """The last kept report that is older than `made`; one that cannot be read is passed over."""
+def last_before(newest: Path, now: Told) -> Told | None:
+    """The last kept report made before this one whose span begins with the same instant; without one the last of all.
+
+    One that cannot be read is passed over.
+    """
+    last = None
     for path in sorted(folder_of(newest).glob("*.json"), reverse=True):
-        if path.stem < _stem(made) and (found := _read(path)) is not None:
-            return found
-    return None
+        if path.stem < _stem(now.made) and (found := _read(path)) is not None:
+            if found.span.start_ns == now.span.start_ns:
+                return found
+            last = last or found
+    return last
 
 
 def keep(newest: Path, page: str, now: Told) -> Path:

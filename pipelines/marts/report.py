@@ -89,7 +89,7 @@ def render_report(context: ReportContext, destination: Path) -> Path:
         trends = find_trends(chosen, context.pieces, context.span, context.memory_bytes, scratch)
     span, zone = context.span, context.zone
     now = kept_reports.told(context.generated_at, span, figures.points)
-    last = kept_reports.last_before(destination, context.generated_at)
+    last = kept_reports.last_before(destination, now)
     script = _template_text("report.js")
     page = _environment(zone).get_template("report.html.j2").render(
         context=context,

@@ -290,3 +290,12 @@ def test_a_kept_report_that_cannot_be_read_is_passed_over(tmp_path: Path, land: 
     for name, content in (("2026-01-01T000000Z", "{"), ("2026-01-02T000000Z", json.dumps({"format": 99}))):
         (tmp_path / "report" / f"{name}.json").write_text(content)
     assert "What changed since the last report" not in _page(_full(tmp_path, land), tmp_path)
+
+
+def test_a_report_of_another_span_is_passed_over_for_one_that_begins_the_same(tmp_path: Path, land: Any) -> None:
+    full = _full(tmp_path, land)
+    _page(full, tmp_path)
+    other = Interval(SPAN.start_ns + DAY_NS, SPAN.end_ns)
+    _page(replace(full, span=other, generated_at=dt.datetime(2026, 2, 2, tzinfo=dt.UTC)), tmp_path)
+    words = _words(_page(replace(full, generated_at=dt.datetime(2026, 2, 3, tzinfo=dt.UTC)), tmp_path))
+    assert "It was made 2026-02-01 00:00 over 2026-01-01 00:00 to 2026-01-03 00:00. Nothing:" in words
