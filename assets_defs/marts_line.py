@@ -119,8 +119,9 @@ def write_exports(
 
 
 def write_report(line: Line, settings: SourceSettings, span: Interval, destination: Path | None = None) -> Path:
-    """The quality report of the span, one HTML file; the newest is also `report.html` beside the marts."""
+    """The quality report of the span, one HTML file; those made before are kept in a folder beside it."""
     target = destination or line.plant.state_dir / "reports" / f"{settings.name}.html"
+    ahead = Interval(span.start_ns - _REACH_NS, span.start_ns)
     context = ReportContext(
         source=settings.name,
         span=span,
@@ -128,8 +129,15 @@ def write_report(line: Line, settings: SourceSettings, span: Interval, destinati
         points=line.catalogue(settings),
         marts=line.plant.state_dir / "marts",
         pieces=[piece for group in line.groups(settings) for piece in pieces(line, settings, group, span)],
+        before=[
+            piece
+            for group in line.groups(settings)
+            if span.start_ns % DAY_NS
+            for piece in pieces(line, settings, group, ahead)
+        ],
         generated_at=dt.datetime.now(dt.UTC),
         plant=line.plant.plant.name,
+        zone=line.plant.plant.time_zone,
         memory_bytes=MEMORY_BYTES,
     )
     render_report(context, target)

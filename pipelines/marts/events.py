@@ -24,6 +24,7 @@ from sql import statements, text
 
 THREADS = 2
 _STATEMENTS = "marts/events.sql"
+_EARLIEST_NS, _LATEST_NS = -(2**63), 2**63 - 1
 _WILD = str.maketrans({character: f"[{character}]" for character in "*?["})
 
 
@@ -96,14 +97,18 @@ def load_nearest(
     Raises DamagedLanding.
     """
     named = statements(_STATEMENTS)
-    for piece in before:
-        if piece.span.start_ns < window.start_ns:
-            part = Interval(piece.span.start_ns, min(piece.span.end_ns, window.start_ns))
-            _read(database, named["nearest"], piece, part, {"direction": -1})
-    for piece in after:
-        if piece.span.end_ns > window.end_ns:
-            part = Interval(max(piece.span.start_ns, window.end_ns), piece.span.end_ns)
-            _read(database, named["nearest"], piece, part, {"direction": 1})
+    sides = [
+        (sorted(before, key=lambda each: -each.span.end_ns), -1, Interval(_EARLIEST_NS, window.start_ns)),
+        (sorted(after, key=lambda each: each.span.start_ns), 1, Interval(window.end_ns, _LATEST_NS)),
+    ]
+    for pieces, direction, beside in sides:
+        values: dict[str, object] = {"direction": direction, "edge_ns": window.start_ns}
+        for piece in pieces:  # from the window outwards, until every point has its event
+            if (part := piece.span.intersect(beside)) is None:
+                continue
+            if not database.execute(named["lacking"], values).fetchone():
+                break
+            _read(database, named["nearest"], piece, part, values)
 
 
 def batches(
@@ -136,7 +141,7 @@ def _read(
 
 def _catalogue(points: Sequence[Point]) -> pa.Table:
     ranked = sorted(points, key=lambda point: point.id)
-    limits = [_limits(point) for point in ranked]
+    ranges = [limits(point) for point in ranked]
     return pa.table(
         {
             "pt": pa.array(range(len(ranked)), pa.int32()),
@@ -145,8 +150,8 @@ def _catalogue(points: Sequence[Point]) -> pa.Table:
             "unit": pa.array([point.unit for point in ranked], pa.string()),
             "linear": pa.array([is_linear(point) for point in ranked], pa.bool_()),
             "numeric": pa.array([point.kind in NUMERIC_KINDS for point in ranked], pa.bool_()),
-            "low": pa.array([low for low, _ in limits], pa.float64()),
-            "high": pa.array([high for _, high in limits], pa.float64()),
+            "low": pa.array([low for low, _ in ranges], pa.float64()),
+            "high": pa.array([high for _, high in ranges], pa.float64()),
         }
     )
 
@@ -156,7 +161,7 @@ def is_linear(point: Point) -> bool:
     return not point.step and point.kind in ("number", "integer")
 
 
-def _limits(point: Point) -> tuple[float | None, float | None]:
+def limits(point: Point) -> tuple[float | None, float | None]:
     """Zero and zero + span, the range that the point was configured for; PI allows a negative span."""
     if point.zero is None or point.span is None:
         return None, None

@@ -22,7 +22,9 @@ import pyarrow.parquet as pq
 
 from pipelines.landing import window_label
 from pipelines.ports import NoRoom
-from pipelines.timeline import Interval
+from pipelines.timeline import DAY_NS, Interval
+
+_MONTH_NS = 31 * DAY_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,14 @@ def mart_path(out: Path, mart: str, source: str, window: Interval, group: str) -
     return out / mart / f"source={source}" / f"window={window_label(window)}" / f"group={group}.parquet"
 
 
-def mart_files(out: Path, mart: str, source: str) -> list[Path]:
-    """Every file of one mart and source, sorted."""
-    return sorted((out / mart / f"source={source}").glob("window=*/group=*.parquet"))
+def mart_files(out: Path, mart: str, source: str, span: Interval | None = None) -> list[Path]:
+    """Every file of one mart and source, sorted; with `span` those of windows of up to a month that may touch it."""
+    files = sorted((out / mart / f"source={source}").glob("window=*/group=*.parquet"))
+    if span is None:
+        return files
+    first = window_label(Interval(span.start_ns - _MONTH_NS, span.end_ns))
+    last = window_label(Interval(span.end_ns - 1, span.end_ns))
+    return [path for path in files if first <= path.parent.name.removeprefix("window=") <= last]
 
 
 def write_whole(

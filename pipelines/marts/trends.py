@@ -10,32 +10,72 @@ from typing import Any
 import duckdb
 
 from pipelines.landing import Piece
-from pipelines.marts.events import find_neighbours, is_linear, load, opened
+from pipelines.marts.events import find_neighbours, is_linear, limits, load, opened
 from pipelines.points import NUMERIC_KINDS, Point
 from pipelines.timeline import Interval
 from sql import statements
 
 Row = dict[str, Any]
 
-_BINS = 360  # of the line of one picture, which is about as many pixels wide
-_MAX_BARS = 400  # of one state timeline; a point that changes more often makes no readable picture
+PIXELS = 360
+"""Of the time axis of one picture, which is about as wide; what is shorter than a pixel is put together with what else
+is there, and said so."""
+LANES = 7
+"""Of a state timeline; states beyond share one more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """One point's curve. A numeric point has `line` (t, value, part) and `bad_spans` (start_ns, end_ns);
-    another has `bars` (text, start_ns, end_ns, bad)."""
+    """One point's curve; its rows are those of sql/quality/trends.sql.
+
+    A numeric point has `line` (t, value, part), `bad_spans` (start_ns, end_ns, share, times) and `numbers` (numbers,
+    median, least, greatest; None without a usable number); another has `bars` (lane, text, states, bad, start_ns,
+    end_ns, share, times). `pixel_ns`: what is shorter was put together.
+    """
 
     point: Point
     why: str
     line: list[Row]
     bad_spans: list[Row]
     bars: list[Row]
+    numbers: Row | None
+    pixel_ns: int
 
     @property
     def linear(self) -> bool:
         """Whether the curve is a line between its events."""
         return is_linear(self.point)
+
+    @property
+    def low(self) -> float | None:
+        """The lower limit that the point was configured for; None without one."""
+        return limits(self.point)[0]
+
+    @property
+    def high(self) -> float | None:
+        """The upper limit that the point was configured for; None without one."""
+        return limits(self.point)[1]
+
+    @property
+    def bad_times(self) -> int:
+        """How often the point was bad, also for less than a pixel."""
+        return sum(row["times"] for row in self.bad_spans)
+
+    @property
+    def state_times(self) -> int:
+        """How many times of one state there are, also those shorter than a pixel."""
+        return sum(row["times"] for row in self.bars)
+
+    @property
+    def short_times(self) -> int:
+        """Of those (bad times of a curve, times of states) how many are shorter than a pixel."""
+        return sum(row["times"] for row in (*self.bars, *self.bad_spans) if row["share"] < 1)
+
+    @property
+    def other_states(self) -> int:
+        """How many states share the last lane."""
+        states = self.bars[0]["states"] if self.bars else 0
+        return states - LANES if states > LANES + 1 else 0
 
 
 def choose(points: Sequence[Point], figures: Sequence[Row]) -> list[tuple[Point, str]]:
@@ -46,7 +86,7 @@ def choose(points: Sequence[Point], figures: Sequence[Row]) -> list[tuple[Point,
     other = [row for row in known if row["kind"] not in NUMERIC_KINDS]
     ordinary = [row for row in numeric if not row["bad"]]
     rankings = [
-        (sorted((r for r in numeric if r["bad"]), key=lambda r: -r["bad"])[:2], "most bad events"),
+        (sorted((r for r in numeric if r["score"]), key=lambda r: -r["score"])[:2], "highest score"),
         (sorted((r for r in numeric if r["stuck_s"] > 0), key=lambda r: -r["stuck_s"])[:1], "stuck longest"),
         (sorted(ordinary, key=lambda r: -r["events"])[len(ordinary) // 2 :][:1], "an ordinary point"),
         (sorted((r for r in other if r["bad"]), key=lambda r: -r["bad"])[:1], "states, with bad ones"),
@@ -68,20 +108,22 @@ def find_trends(
     """
     if not chosen or not pieces:
         return []
+    pixel_ns = span.length_ns // PIXELS + 1
     with opened(memory_bytes, scratch) as database:
         load(database, [point for point, _ in chosen], pieces, span)
         find_neighbours(database, (), (), span)
-        bounds = {"start_ns": span.start_ns, "end_ns": span.end_ns}
-        bin_ns = span.length_ns // _BINS + 1
-        lines = _rows(database, "line", {"start_ns": span.start_ns, "bin_ns": bin_ns})
-        bad_spans = _rows(database, "bad_spans", {"end_ns": bounds["end_ns"]})
-        bars = _rows(database, "states", {"end_ns": bounds["end_ns"]})
+        pixels = {"start_ns": span.start_ns, "end_ns": span.end_ns, "bin_ns": pixel_ns}
+        lines = _rows(database, "line", pixels)
+        numbers = _rows(database, "numbers", {})
+        bad_spans = _rows(database, "bad_spans", pixels)
+        bars = _rows(database, "states", {**pixels, "lanes": LANES})
     found = []
     for point, why in chosen:
         if point.kind in NUMERIC_KINDS:
-            trend = Trend(point, why, lines.get(point.id, []), bad_spans.get(point.id, []), [])
+            told = next(iter(numbers.get(point.id, [])), None)
+            trend = Trend(point, why, lines.get(point.id, []), bad_spans.get(point.id, []), [], told, pixel_ns)
         else:
-            trend = Trend(point, why, [], [], bars.get(point.id, [])[:_MAX_BARS])
+            trend = Trend(point, why, [], [], bars.get(point.id, []), None, pixel_ns)
         if trend.line or trend.bars or trend.bad_spans:
             found.append(trend)
     return found

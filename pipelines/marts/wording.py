@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipelines.evidence import Evidence
+from pipelines.marts.local_time import moment
 from pipelines.samples import Quality
-from pipelines.timeline import SECOND_NS, iso
+from pipelines.timeline import SECOND_NS
 
 Row = dict[str, Any]
 Tone = Literal["good", "warn", "bad"]
@@ -27,6 +28,7 @@ _QUALITIES = {
     Quality.BAD_COMM: "communication failure",
     Quality.BAD_OUT_OF_SERVICE: "out of service",
 }
+_WHOLE = 1e9
 _SHARES = (
     # label, from (inclusive), up to (exclusive) percent of the time
     ("always good", 100.0, float("inf")),
@@ -47,13 +49,13 @@ class Verdict:
     text: str
 
 
-def verdict(evidence: Evidence) -> Verdict:
+def verdict(evidence: Evidence, zone: str = "UTC") -> Verdict:
     """What the proofs add up to."""
     found, open_points = evidence.found, len(evidence.found.unproved)
     if not evidence.slices:
         return Verdict("bad", "Nothing was moved yet", "Nothing of this span was moved, so there is nothing to prove.")
     landed = f"{count(found.landed_events)} {_plural(found.landed_events, 'event')}"
-    newest = _open(evidence)
+    newest = _open(evidence, zone)
     if not open_points:
         if not found.landed_events:
             text = "The source holds no event in this span, and neither does the store."
@@ -73,7 +75,7 @@ def verdict(evidence: Evidence) -> Verdict:
     )
 
 
-def _open(evidence: Evidence) -> str:
+def _open(evidence: Evidence, zone: str) -> str:
     """What has just happened at a source that is followed, and is not late."""
     edges = [each.open[0].start_ns for each in evidence.standings if each.open]
     return (
@@ -83,7 +85,7 @@ def _open(evidence: Evidence) -> str:
 
 def distribution(points: Sequence[Row]) -> list[Row]:
     """How many points had good data how much of the time: rows of label, points, tone; silent points apart."""
-    told = [row["percent_good_time"] for row in points if row["events"]]
+    told = [row["percent_good_time"] for row in points if row["events"] and row["percent_good_time"] is not None]
     rows: list[Row] = [
         {"label": label, "points": sum(low <= share < high for share in told), "tone": _tone(low)}
         for label, low, high in _SHARES
@@ -96,8 +98,10 @@ def count(number: int | None) -> str:
     return "—" if number is None else f"{number:,}".replace(",", "\u202f")
 
 
-def percent(share: float) -> str:
-    """A share that is not all never reads 100 %, and one that is not nothing never reads 0 %."""
+def percent(share: float | None) -> str:
+    """A share that is not all never reads 100 %, one that is not nothing never 0 %; — for what is not known."""
+    if share is None:
+        return "—"
     if share >= 100:
         return "100 %"
     if share <= 0:
@@ -109,8 +113,10 @@ def percent(share: float) -> str:
     return "> 99.999 %" if share > 50 else "< 0.001 %"
 
 
-def duration(seconds: float) -> str:
-    """Seconds → two units at most: 4 h 12 min."""
+def duration(seconds: float | None) -> str:
+    """Seconds → two units at most: 4 h 12 min; — for what is not known."""
+    if seconds is None:
+        return "—"
     if seconds < 1:
         return f"{seconds:.2g} s" if seconds else "0 s"
     whole = round(seconds)
@@ -134,18 +140,19 @@ def proof(kind: str) -> str:
     return _PROOFS.get(kind, kind)
 
 
-def moment(time_ns: int) -> str:
-    """A time in UTC without the letters that only programs need: 2026-01-01 06:00, seconds where there are any."""
-    text = iso(time_ns).replace("T", " ").removesuffix("Z")
-    return text.removesuffix(":00")
-
-
 def origins(evidence: Evidence) -> str:
     """Where the source's side of the proofs came from, for people."""
     said = [f"{_ORIGINS.get(each, each)} for {count(points)}" for each, points in evidence.origins.items() if points]
     if evidence.followed_events:
         said.append(f"by the passes of sync for {count(evidence.followed_events)} events that are not settled yet")
     return "; ".join(said)
+
+
+def number(value: float) -> str:
+    """A measured number as people write it: 12,345.7 with thin spaces, small and huge ones with an exponent."""
+    if value == int(value) and abs(value) < _WHOLE:
+        return count(int(value))
+    return f"{value:.4g}"
 
 
 def _plural(number: int, noun: str) -> str:

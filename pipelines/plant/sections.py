@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipelines.plant.section import Section, Word, nearest
 from pipelines.plant.sources import SourceSettings
@@ -97,6 +98,20 @@ class PlantSettings(Section):
 
     name: Word
     state_dir: str = ".ferry"
+    time_zone: str = "UTC"
+    """Of the times in reports, an IANA name such as Europe/Berlin; all else is in UTC."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):  # not there; not a name; a folder such as "Europe"
+            near = nearest(name, available_timezones())
+            raise ValueError(
+                f"{name!r} is not a time zone: expected an IANA name such as 'Europe/Berlin'{near}"
+            ) from None
+        return name
 
 
 class Plant(Section):

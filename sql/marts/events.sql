@@ -34,9 +34,16 @@ FROM read_parquet($path, hive_partitioning = false) AS landed
 JOIN points ON points.point = landed.point
 WHERE epoch_ns(landed.time) >= $start_ns AND epoch_ns(landed.time) < $end_ns;
 
+-- name: lacking
+-- Some point without an event on the side $direction of the window, -1 before or 1 after; no row where all have one.
+SELECT pt
+FROM points
+ANTI JOIN (SELECT pt FROM events WHERE NOT inside AND (t < $edge_ns) = ($direction < 0)) AS found USING (pt)
+LIMIT 1;
+
 -- name: nearest
--- The event of each point nearest to the window in a file beside it: $direction -1 the last, 1 the first.
--- Of several files on one side, `neighbours` takes the nearest event.
+-- The event nearest to the window in a file beside it, of each point that has none yet on that side: $direction -1 the
+-- last, 1 the first. Files are read from the window outwards.
 INSERT INTO events
 SELECT pt, nearest.t, nearest.tie, nearest.value, nearest.text, nearest.code, nearest.quality, nearest.detail, false
 FROM (
@@ -48,7 +55,11 @@ FROM (
                struct_pack(t := $direction * epoch_ns(landed.time), tie := $direction * landed.tie)
            ) AS nearest
     FROM read_parquet($path, hive_partitioning = false) AS landed
-    JOIN points ON points.point = landed.point
+    JOIN (
+        SELECT pt, point
+        FROM points
+        ANTI JOIN (SELECT pt FROM events WHERE NOT inside AND (t < $edge_ns) = ($direction < 0)) AS found USING (pt)
+    ) AS points ON points.point = landed.point
     WHERE epoch_ns(landed.time) >= $start_ns AND epoch_ns(landed.time) < $end_ns
     GROUP BY points.pt
 );

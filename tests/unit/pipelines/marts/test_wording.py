@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.marts.wording import count, distribution, duration, moment, percent, quality
-from pipelines.timeline import parse
+from pipelines.marts.wording import count, distribution, duration, number, percent, quality
 
 
 @pytest.mark.parametrize(
@@ -25,11 +24,14 @@ def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_count_and_moment() -> None:
+def test_count_and_number() -> None:
     assert count(1234567) == "1\u202f234\u202f567"
-    assert count(None) == "—"
-    assert moment(parse("2026-01-01T06:00:00Z")) == "2026-01-01 06:00"
-    assert moment(parse("2026-01-01T06:00:01.5Z")) == "2026-01-01 06:00:01.5"
+    assert number(1234567.0) == "1\u202f234\u202f567"
+    assert (number(0.1 + 0.2), number(-1.7e308)) == ("0.3", "-1.7e+308")
+
+
+def test_what_is_not_known_is_no_number() -> None:
+    assert (count(None), percent(None), duration(None)) == ("—", "—", "—")
 
 
 def test_quality_in_words() -> None:
