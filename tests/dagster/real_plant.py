@@ -21,7 +21,7 @@ from assets_defs.line import open_line
 from assets_defs.partitions import key_of
 from pipelines.plant import load_plant
 from pipelines.ports import SliceId
-from pipelines.timeline import Interval, parse
+from pipelines.timeline import Interval, missing, parse
 from pipelines.transfer import Recount
 from tests.dagster.webserver import Webserver, wait_for
 
@@ -96,6 +96,22 @@ class RealPlant:
                 for group in line.groups(settings):
                     if not keys or key_of(group, window) in keys:
                         line.ledger.withdraw(SliceId("pi1", group, window), "restated by a test")
+
+    def covered(self) -> set[str]:
+        """Partition keys of all that the ledger holds as proved."""
+        with open_line(load_plant(self.file)) as line:
+            settings = line.plant.source[0]
+            return {
+                key_of(group, window)
+                for window in line.windows(settings)
+                for group in line.groups(settings)
+                if not missing(window, line.ledger.coverage("pi1", group))
+            }
+
+    def marts(self) -> set[str]:
+        """Partition keys of the aggregates on disk."""
+        made = (load_plant(self.file).state_dir / "marts").rglob("interval=1h/*/*/*.parquet")
+        return {f"{path.stem.partition('=')[2]}|{path.parent.name.partition('=')[2]}" for path in made}
 
     def command(self, *arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
         """A program of the environment's bin folder, in an environment with hardly anything in it."""

@@ -85,7 +85,16 @@ class Webserver:
             return False
 
     def backfill(self, key: Sequence[str], partitions: Sequence[str], **more: Any) -> str:
-        params = {"assetSelection": [{"path": list(key)}], "partitionNames": list(partitions), **more}
+        """As an asset's page launches it; with `assetSelection` of several as the lineage page does."""
+        return self.launch({"assetSelection": [{"path": list(key)}], "partitionNames": list(partitions), **more})
+
+    def job_backfill(self, job: str, partitions: Sequence[str]) -> str:
+        """As a job's page launches it."""
+        selector = {"partitionSetName": f"{job}_partition_set", "repositorySelector": _REPOSITORY}
+        return self.launch({"selector": selector, "partitionNames": list(partitions), "fromFailure": False})
+
+    def launch(self, params: dict[str, Any]) -> str:
+        """Launches a backfill; its id."""
         answer = self.ask(_BACKFILL, params=params)["launchPartitionBackfill"]
         assert answer["__typename"] == "LaunchBackfillSuccess", answer
         return answer["backfillId"]
