@@ -10,7 +10,7 @@ from assets_defs.ferry_resource import FerryResource
 from assets_defs.following import Busy, alone, sweep, sync_pass
 from assets_defs.line import Line
 from assets_defs.markdown import table
-from assets_defs.materializing import materialize_followed
+from assets_defs.materializing import materialize_followed, materialize_mended
 from assets_defs.old_runs import forget_old_runs
 from pipelines.landing import window_label
 from pipelines.plant import SourceSettings
@@ -140,6 +140,7 @@ def _sweep(settings: SourceSettings) -> dg.JobDefinition:
                 context.log.info(str(error))
                 return
             result = swept_result(line, settings)
+            materialize_mended(line, context.instance, settings, found)
         context.add_output_metadata(sweep_metadata(found))
         report_check(context.instance, result)
         for problem in found.problems:

@@ -147,8 +147,12 @@ def sweep(
     session: Session, source_name: str | None, start_ns: int | None, end_ns: int | None, deep: bool, mend: bool
 ) -> int:
     """Ask the source again about history that is settled, and name or mend what drifted."""
+    import dagster as dg
+
+    from assets_defs.backfill import prepare
     from assets_defs.following import alone
     from assets_defs.following import sweep as run_sweep
+    from assets_defs.materializing import materialize_mended
     from cli.servers import start
     from pipelines.timeline import SECOND_NS
 
@@ -159,6 +163,10 @@ def sweep(
         start(session, line)
         with alone(line, settings, "sweep"), screen.busy(f"sweeping {settings.name}"):
             found = run_sweep(line, settings, seconds, deep=deep, span=asked, mend=mend or None)
+            if found.edited:
+                prepare(line)
+                with dg.DagsterInstance.get() as instance:
+                    materialize_mended(line, instance, settings, found)
     drifted = sum(len(points) for points in found.drift.values())
     screen.say(
         f"{settings.name}: {found.counted:,} group-days counted, {found.read_deep:,} read deep, {drifted:,} points "

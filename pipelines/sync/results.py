@@ -45,6 +45,8 @@ class PassResult:
     up_to_ns: int = 0
     """What of every group is covered contiguously up to here."""
     settled: list[tuple[str, Interval]] = field(default_factory=list)
+    edited: list[tuple[str, Interval]] = field(default_factory=list)
+    """Where events were found other than they had been landed, and are now as the source has them."""
     troubles: Troubles = field(default_factory=Troubles)
     unproved: dict[str, str] = field(default_factory=dict)
 
@@ -59,6 +61,8 @@ class PassResult:
             self.events += done.events
             self.slices += bool(done.events)
         self.differing += len(done.differing)
+        if done.differing and done.state != "quarantined":
+            self.edited.append((done.slice.group, done.slice.span))
         self.unproved.update(done.unproved)
         if done.state == "quarantined":
             self.troubles.add(f"quarantined: {done.note}", str(done.slice))
