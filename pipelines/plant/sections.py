@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pipelines.plant.section import Section, nearest
 from pipelines.plant.sources import SourceSettings
@@ -14,6 +15,13 @@ from pipelines.ports import Stop
 from pipelines.timeline import DAY_NS
 
 PARTITIONS_MAX = 100_000
+_OWNER = re.compile(r"team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
+
+
+def _owner(text: str) -> str:
+    if not _OWNER.fullmatch(text):
+        raise ValueError(f"{text!r} is neither a mail address nor team: and a name, such as team:historian")
+    return text
 
 
 class StoreSettings(Section):
@@ -95,6 +103,8 @@ class PlantSettings(Section):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
     state_dir: str = ".ferry"
+    owners: tuple[Annotated[str, AfterValidator(_owner)], ...] = ()
+    """Who answers for the assets, in Dagster's words: mail addresses, or `team:` and a name."""
 
 
 class Plant(Section):
