@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import httpx
 import psutil
 
+from assets_defs.instance import PID_TAG
 from assets_defs.line import open_line
 from assets_defs.partitions import key_of
 from pipelines.plant import load_plant
@@ -139,7 +141,7 @@ class RunningUi:
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=ROOT, start_new_session=True,
                 env={**os.environ, "FERRY_PLANT": str(plant.file)},
             )  # fmt: skip
-        self.webserver = Webserver(f"http://127.0.0.1:{port}")
+        self.webserver = Webserver(f"http://127.0.0.1:{port}", load_plant(plant.file).plant.name)
 
     def wait_until_up(self) -> None:
         end = time.monotonic() + START_S
@@ -182,14 +184,9 @@ def running_ui(plant: RealPlant, log: Path) -> Iterator[Webserver]:
     assert not left, left
 
 
-def working(webserver: Webserver, **tags: str) -> dict[str, str]:
-    """The tags of a run whose body has begun."""
-    runs = wait_for(
-        lambda: webserver.runs(**tags),
-        lambda runs: any(
-            run["status"] == "STARTED" and any(tag["key"] == "ferry/pid" for tag in run["tags"]) for run in runs
-        ),
-        240,
-    )
-    run = next(run for run in runs if run["status"] == "STARTED")
-    return {"runId": run["runId"], **{tag["key"]: tag["value"] for tag in run["tags"]}}
+def working(plant: RealPlant, backfill: str) -> tuple[str, int]:
+    """The id of a run whose body has begun, and the id of its process."""
+    filters = dg.RunsFilter(tags={"dagster/backfill": backfill}, statuses=[dg.DagsterRunStatus.STARTED])
+    with dg.DagsterInstance.from_config(str(plant.home)) as instance:
+        runs = wait_for(lambda: [run for run in instance.get_runs(filters) if PID_TAG in run.tags], bool, 240)
+    return runs[0].run_id, int(runs[0].tags[PID_TAG])
