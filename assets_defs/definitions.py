@@ -8,6 +8,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets_defs.automation import build_automation
+from assets_defs.catalog import build_upstream, catalogued
 from assets_defs.checks import build_checks
 from assets_defs.ferry_resource import FerryResource
 from assets_defs.jobs import build_jobs
@@ -41,24 +43,28 @@ def build_defs(path: Path | None = None, ferry: FerryResource | None = None) -> 
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         for settings in plant.source:
-            assets += [build_samples(settings), *build_marts(settings), build_report(settings)]
+            mine: list[dg.AssetsDefinition | dg.AssetSpec] = [
+                build_upstream(settings), build_samples(settings), *build_marts(settings), build_report(settings)
+            ]  # fmt: skip
             if settings.kind in KINDS:
-                assets.append(build_journal(settings))
+                mine.append(build_journal(settings))
             checks += build_checks(settings)
             following, timed = build_following(settings)
             jobs += [*build_jobs(settings), *following]
             schedules += timed
             if settings.kind == "plc4x":
                 snapshot, job, schedule = build_snapshots(settings)
-                assets.append(snapshot)
+                mine.append(snapshot)
                 jobs.append(job)
                 schedules.append(schedule)
+            assets += catalogued(plant, settings, mine)
+        sensors = [build_watch(plant), build_automation(plant)]
     return dg.Definitions(
         assets=assets,
         asset_checks=checks,
         jobs=jobs,
         schedules=schedules,
-        sensors=[build_watch(plant)],
+        sensors=sensors,
         resources={"ferry": ferry or FerryResource(plant_file=str(path))},
         executor=dg.in_process_executor,
     )

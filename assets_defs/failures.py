@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from assets_defs.events import emit
-from assets_defs.partitions import RANGE_END, RANGE_START, key_of
+from assets_defs.partitions import PARTITION, RANGE_END, RANGE_START, key_of
 from pipelines.landing import window_label
 from pipelines.plant import SourceSettings
 from pipelines.points import group_label
@@ -18,10 +18,35 @@ from pipelines.ports import FerryError, Retry
 
 
 def keys_or_failure(context: dg.AssetExecutionContext, settings: SourceSettings, *, grouped: bool = True) -> list[str]:
-    """The partitions of this run, by window and, if `grouped`, point group. One clear error where there are none."""
-    if not (context.has_partition_key or context.has_partition_key_range):
+    """The partitions that this run was asked for, by window and, if `grouped`, point group.
+
+    A range is its rectangle, though Dagster takes it for one partition where the dimensions of one stand beside it.
+    One clear error, not to be tried again, where none are named, where they do not exist, or where the tags name two
+    different things. (A range beside `dagster/partition`, and half a range, are refused by Dagster itself.)
+    """
+    tags = context.run.tags
+    if not {RANGE_START, PARTITION} & set(tags):
         raise dg.Failure(no_partitions(settings, grouped=grouped), allow_retries=False)
-    return list(context.partition_keys)
+    first, last = (tags[RANGE_START], tags[RANGE_END]) if RANGE_START in tags else (tags[PARTITION], tags[PARTITION])
+    partitions = context.assets_def.partitions_def
+    assert partitions is not None
+    exist = partitions.has_partition_key(first) and partitions.has_partition_key(last)
+    keys = list(partitions.get_partition_keys_in_range(dg.PartitionKeyRange(first, last))) if exist else []
+    if not keys:
+        raise _refusal(f"there are no partitions from {first} to {last}")
+    beside = "|".join(tags[name] for name in sorted(tags) if name.startswith(f"{PARTITION}/"))
+    if beside and beside not in keys:  # and Dagster would mark it as materialized
+        raise _refusal(f"its tags name {beside}, too, which is not among {first} to {last}")
+    return keys
+
+
+def _refusal(why: str) -> dg.Failure:
+    message = (
+        f"Nothing was done, for it is not clear which partitions this run was asked for: {why}. Launch it again from "
+        f"the asset's page, or with the tags {RANGE_START} and {RANGE_END} alone."
+    )
+    emit({"kind": "error", "class": "Stop", "message": message})
+    return dg.Failure(message, allow_retries=False)
 
 
 def no_partitions(settings: SourceSettings, *, grouped: bool = True) -> str:

@@ -14,7 +14,7 @@ from assets_defs.line import Line, open_line
 from assets_defs.partitions import RANGE_START
 from pipelines.plant import Plant, load_plant
 
-PARTITIONS_TAG = "ferry/needs_partitions_of"
+PARTITIONS_TAG = ".dagster/ferry_needs_partitions_of"
 """On jobs of assets with partitioned parents: Dagster would fail them before their bodies, and less readably."""
 
 

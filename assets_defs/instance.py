@@ -11,10 +11,14 @@ from pathlib import Path
 import dagster as dg
 import psutil
 
+from assets_defs.location import render_workspace
 from pipelines.plant import Plant
 from resources.outside import Outside
 
-HOST_TAG, PID_TAG, BORN_TAG = "ferry/host", "ferry/pid", "ferry/born"
+HOST_TAG, PID_TAG, BORN_TAG = ".dagster/ferry_host", ".dagster/ferry_pid", ".dagster/ferry_born"
+"""The prefix keeps them out of the UI's lists of runs."""
+_OLD_TAGS = {"ferry/host": HOST_TAG, "ferry/pid": PID_TAG, "ferry/born": BORN_TAG}
+"""Under which runs of an older version may still stand there as started."""
 MAX_RETRIES_TAG = "dagster/max_retries"
 _CLOCK_S = 2.0  # psutil derives the start from boot time, which moves by a second with clock corrections
 
@@ -25,7 +29,7 @@ def home_of(plant: Plant) -> Path:
 
 
 def render(plant: Plant, outside: Outside) -> Path:
-    """Writes dagster.yaml of the plant's instance and returns its absolute DAGSTER_HOME.
+    """Writes dagster.yaml and workspace.yaml of the plant's instance and returns its absolute DAGSTER_HOME.
 
     The file holds the embedded server's own password and is readable by its owner only; for an external PostgreSQL
     it names the environment variable.
@@ -68,6 +72,7 @@ def render(plant: Plant, outside: Outside) -> Path:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     temporary.replace(target)
+    render_workspace(plant, home)
     return home
 
 
@@ -119,6 +124,7 @@ def _finished_holders(instance: dg.DagsterInstance) -> list[str]:
 
 
 def _died(tags: Mapping[str, str]) -> bool:
+    tags = {_OLD_TAGS.get(name, name): value for name, value in tags.items()}
     if tags.get(HOST_TAG) != socket.gethostname() or PID_TAG not in tags:
         return False
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets_defs.automation import follows_marts, follows_samples
 from assets_defs.events import emit
 from assets_defs.failures import keys_or_failure, readable
 from assets_defs.ferry_resource import FerryResource
@@ -54,6 +55,7 @@ def build_report(settings: SourceSettings) -> dg.AssetsDefinition:
     @dg.asset(
         key=mart_key(settings, "report"),
         deps=[mart_key(settings, "quality"), mart_key(settings, "aggregates")],
+        automation_condition=follows_marts(),
         group_name=settings.name,
         kinds={"html"},
         description=f"The quality report of `{settings.name}`: one HTML file over everything that is covered.",
@@ -91,9 +93,10 @@ def _mart(settings: SourceSettings, name: str, make: Make, description: str, *af
         key=key,
         deps=[dg.AssetDep(each, partition_mapping=dg.IdentityPartitionMapping()) for each in upstream],
         partitions_def=partitions_of(settings, time.time_ns()),
+        automation_condition=follows_samples(settings),
         backfill_policy=dg.BackfillPolicy.multi_run(settings.point_groups * WINDOWS_PER_RUN[settings.window]),
         group_name=settings.name,
-        kinds={"duckdb", "parquet"},
+        kinds={"duckdb", "parquet", *({"iotdb"} if name == "aggregates" else ())},
         description=f"{description} Made from the landing alone; the source is not asked.",
     )
     def mart(context: dg.AssetExecutionContext, ferry: FerryResource) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import dagster as dg
 
@@ -14,11 +14,24 @@ from pipelines.ports import Stop
 from pipelines.timeline import Interval, days, months, parse, to_datetime
 
 WINDOW, GROUP = "window", "point_group"
+PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _FORMAT = "%Y-%m-%d"
 _CRON = {"month": "0 0 1 * *", "day": "0 0 * * *"}
 _MEAN_NS = {"month": 30 * 86_400 * 10**9, "day": 86_400 * 10**9}
 _WARN_ABOVE = 25_000
+
+
+class WindowGroups(dg.MultiPartitionsDefinition):
+    """Window × point_group; a run of one partition is tagged with its key and not with the dimensions beside it.
+
+    A backfill from a job's page puts the dimensions of its first partition on all of its range runs, and Dagster then
+    takes each run for that one partition (dagster-io/dagster#28861).
+    """
+
+    def get_tags_for_partition_key(self, partition_key: str) -> Mapping[str, str]:
+        """The key alone, from which everything else follows."""
+        return {PARTITION: partition_key}
 
 
 def windows_of(settings: SourceSettings) -> dg.TimeWindowPartitionsDefinition:
@@ -36,7 +49,7 @@ def windows_of(settings: SourceSettings) -> dg.TimeWindowPartitionsDefinition:
     )
 
 
-def partitions_of(settings: SourceSettings, now_ns: int) -> dg.MultiPartitionsDefinition:
+def partitions_of(settings: SourceSettings, now_ns: int) -> WindowGroups:
     """The two dimensions of one source. Raises Stop above 100,000 keys (facts/models.md, section 5)."""
     windows = windows_of(settings)
     groups = dg.StaticPartitionsDefinition([group_label(index) for index in range(settings.point_groups)])
@@ -48,7 +61,7 @@ def partitions_of(settings: SourceSettings, now_ns: int) -> dg.MultiPartitionsDe
         )
     if keys > _WARN_ABOVE:
         warnings.warn(f"source {settings.name!r} has {keys:,} partitions; the UI is slow above 25,000", stacklevel=2)
-    return dg.MultiPartitionsDefinition({WINDOW: windows, GROUP: groups})
+    return WindowGroups({WINDOW: windows, GROUP: groups})
 
 
 def key_of(group: str, window: Interval) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from assets_defs.events import VARIABLE
 from assets_defs.line import Line
 from assets_defs.partitions import key_of
-from assets_defs.rectangle_run import LIFELINE
+from assets_defs.rectangle_run import LIFELINE, STOP_SIGNAL
 from pipelines import ports
 from pipelines.planning import Rectangle
 
@@ -106,7 +106,7 @@ def _listen(events: Iterator[str], on_event: OnEvent) -> tuple[ports.FerryError 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
     """Lets it write down what is through; a kill is safe, too."""
-    child.terminate()
+    child.send_signal(STOP_SIGNAL)
     try:
         child.wait(_STOP_S)
     except subprocess.TimeoutExpired:

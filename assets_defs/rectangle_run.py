@@ -13,13 +13,19 @@ import threading
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
 
 from assets_defs.definitions import build_defs
 from assets_defs.events import emit
 from assets_defs.instance import MAX_RETRIES_TAG, own_tags
+from assets_defs.location import job_origin
 from assets_defs.partitions import RANGE_END, RANGE_START
 
 LIFELINE = "FERRY_LIFELINE_FD"
+STOP_SIGNAL = signal.SIGUSR1
+"""Ends a run as canceled. At SIGTERM, which Dagster takes over while it executes, it ends as failed."""
+_LOOK_S = 5.0
 _ORPHANED = 75
 _NICE = 5
 """A sync beside it, which people look at, gets the processor first."""
@@ -28,7 +34,8 @@ _NICE = 5
 def main(arguments: list[str]) -> int:
     """0 when the run succeeded, 1 when it failed; why stands in the events and in Dagster's log."""
     end_with_parent()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, STOP_SIGNAL):
+        signal.signal(number, signal.default_int_handler)
     os.nice(_NICE)
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "100")
     plant_file, job_name, first, last, *config = arguments
@@ -38,12 +45,15 @@ def main(arguments: list[str]) -> int:
     tags = {RANGE_START: first, RANGE_END: last, MAX_RETRIES_TAG: "0", **own_tags()}
     with dg.DagsterInstance.get() as instance:
         say_if_waiting(instance, job)
-        result = job.execute_in_process(
-            instance=instance,
-            tags=tags,
+        # Like `execute_in_process`, which would leave out where the UI finds the job.
+        run = instance.create_run_for_job(
+            job,
+            tags={**job.run_tags, **tags},
             run_config=json.loads(config[0]) if config else None,
-            raise_on_error=False,
+            remote_job_origin=job_origin(Path(os.environ["DAGSTER_HOME"]), job_name),
         )
+        end_as_canceled(instance, run.run_id)
+        result = execute_run(InMemoryJob(job), run, instance)
     return 0 if result.success else 1
 
 
@@ -55,6 +65,27 @@ def say_if_waiting(instance: dg.DagsterInstance, job: dg.JobDefinition) -> None:
         info = storage.get_concurrency_info(pool)
         if info.active_slot_count >= info.slot_count:
             emit({"kind": "waiting", "pool": pool, "runs": sorted(info.active_run_ids)})
+
+
+def end_as_canceled(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Makes the stop signal, and a cancellation in the UI, end the run, which Dagster then keeps as canceled."""
+    asked = threading.Event()
+    signal.signal(STOP_SIGNAL, lambda *_: asked.set())
+
+    def wait() -> None:
+        try:
+            while not asked.wait(_LOOK_S):
+                run = instance.get_run_by_id(run_id)
+                if run and run.status in {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED}:
+                    break
+            else:
+                run = instance.get_run_by_id(run_id)
+                if run and not run.is_finished:
+                    instance.report_run_canceling(run, "Whoever started it stopped it.")
+        finally:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+    threading.Thread(target=wait, name="canceling", daemon=True).start()
 
 
 def end_with_parent() -> None:

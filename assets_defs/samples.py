@@ -4,7 +4,9 @@ import time
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
+from assets_defs.catalog import upstream_key
 from assets_defs.events import emit
 from assets_defs.failures import keys_or_failure
 from assets_defs.ferry_resource import FerryResource
@@ -27,9 +29,18 @@ WINDOWS_PER_RUN = {"month": 1, "day": 7}
 class SamplesConfig(dg.Config):
     """What to limit a run to; empty means everything of the chosen partitions."""
 
-    points: list[str] = []  # noqa: RUF012 - a Dagster config default
-    start: str = ""
-    end: str = ""
+    points: list[str] = Field(
+        default=[],
+        description="Globs of point names, such as UNIT1.*; without any, all points of the chosen partitions.",
+    )
+    start: str = Field(
+        default="",
+        description="ISO 8601 in UTC, such as 2026-01-01T06:00:00Z: what is before it is left out. Only with `end`.",
+    )
+    end: str = Field(
+        default="",
+        description="ISO 8601 in UTC: what is at or after it is left out. Only with `start`.",
+    )
 
 
 def samples_key(settings: SourceSettings) -> dg.AssetKey:
@@ -52,7 +63,7 @@ def build_samples(settings: SourceSettings) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.multi_run(settings.point_groups * WINDOWS_PER_RUN[settings.window]),
         pool=source_pool(settings),
         group_name=settings.name,
-        kinds={"python", "parquet"},
+        kinds={"iotdb", "parquet", "python"},
         description=(
             f"Every event of source `{settings.name}` in the landing and in IoTDB, proved against the source point "
             "by point. Materializing a partition again changes nothing where it is proved already."
@@ -62,6 +73,7 @@ def build_samples(settings: SourceSettings) -> dg.AssetsDefinition:
         mark_process(context)
         pairs = pairs_of(keys_or_failure(context, settings), settings)
         done: list[PairResult] = []
+        began_s = time.monotonic()
         with WindowEvents(context, samples_key(settings), pairs) as events, ferry.line(context.run.run_id) as line:
             try:
                 _know_points(context, line, settings)
@@ -71,7 +83,7 @@ def build_samples(settings: SourceSettings) -> dg.AssetsDefinition:
                     asked=_asked(line, settings, config),
                     within=_span(config),
                     on_slice=lambda each: _slice_done(context, each),
-                    on_pair=lambda each: _pair_done(context, done, each),
+                    on_pair=lambda each: _pair_done(context, done, each, len(pairs), time.monotonic() - began_s),
                 )
             finally:
                 for each in done:
@@ -87,7 +99,7 @@ def snapshot_key(settings: SourceSettings) -> dg.AssetKey:
 
 def _upstream(settings: SourceSettings) -> list[dg.AssetDep]:
     if settings.kind != "plc4x":
-        return []
+        return [dg.AssetDep(upstream_key(settings))]
     return [dg.AssetDep(snapshot_key(settings), partition_mapping=dg.IdentityPartitionMapping())]
 
 
@@ -137,8 +149,16 @@ def _slice_done(context: dg.AssetExecutionContext, done: SliceResult) -> None:
     )
 
 
-def _pair_done(context: dg.AssetExecutionContext, results: list[PairResult], done: PairResult) -> None:
+def _pair_done(
+    context: dg.AssetExecutionContext, results: list[PairResult], done: PairResult, pairs: int, seconds: float
+) -> None:
+    """A line for each window of the run, which are few: how far it is."""
     results.append(done)
+    events, left_s = sum(each.events for each in results), seconds / len(results) * (pairs - len(results))
+    context.log.info(
+        f"{len(results)} of {pairs} windows ({len(results) / pairs:.0%}), {events:,} events, "
+        f"{events / max(seconds, 1e-9):,.0f} events/s, about {left_s:,.0f} s left"
+    )
     for problem in done.problems:
         context.log.error(problem)
     emit(

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets_defs.catalog import upstream_key
 from assets_defs.collecting import Collecting, collecting
 from assets_defs.failures import readable
 from assets_defs.ferry_resource import FerryResource
@@ -27,6 +28,7 @@ def build_snapshots(settings: SourceSettings) -> tuple[dg.AssetSpec, dg.JobDefin
     """The asset, the job that makes it and its schedule. Nobody can ask for a partition: a PLC has no past."""
     asset = dg.AssetSpec(
         snapshot_key(settings),
+        deps=[upstream_key(settings)],
         partitions_def=partitions_of(settings, time.time_ns()),
         group_name=settings.name,
         kinds={"plc"},

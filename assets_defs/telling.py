@@ -14,7 +14,7 @@ from assets_defs.checks import report_check, swept_result
 from assets_defs.instance import MAX_RETRIES_TAG
 from assets_defs.line import Line
 from assets_defs.marts_assets import mart_key
-from assets_defs.materializing import materialize
+from assets_defs.materializing import materialize_mended
 from assets_defs.partitions import RANGE_END, RANGE_START, key_of, multi_key, partitions_of
 from assets_defs.samples import WINDOWS_PER_RUN, samples_key
 from pipelines.planning import rectangles
@@ -58,9 +58,7 @@ def tell_exports(line: Line, instance: dg.DagsterInstance, settings: SourceSetti
 def tell_swept(line: Line, instance: dg.DagsterInstance, settings: SourceSettings, found: SweepResult) -> None:
     """What a sweep found stands in the check, and windows that it mended are materialized."""
     report_check(instance, swept_result(line, settings))
-    if found.mended:
-        pairs = {(group, window) for group, span in found.drift for window in line.windows(settings, span)}
-        materialize(line, instance, settings, pairs, line.final_ns(settings))
+    materialize_mended(line, instance, settings, found)
 
 
 def tell_reopened(

@@ -11,6 +11,7 @@ import dagster as dg
 
 from assets_defs.definitions import plant_file
 from assets_defs.instance import fail_dead_runs, render
+from assets_defs.location import WORKSPACE, carry_switches
 from assets_defs.rectangle_child import FEW_ARENAS
 from pipelines.plant import load_plant
 from pipelines.ports import FerryError, Unreachable
@@ -32,6 +33,7 @@ def main() -> int:
         os.environ["DAGSTER_HOME"] = str(home)
         with dg.DagsterInstance.get() as instance:
             fail_dead_runs(instance)
+            carry_switches(instance, home)
     except FerryError as error:
         sys.stderr.write(f"{error}\n")
         return UNREACHABLE if isinstance(error, Unreachable) else WRONG_USE
@@ -44,7 +46,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it, and dev would never stop
     program = str(Path(sys.executable).with_name("dagster"))
     os.chdir(home)  # in a folder with another dagster.yaml it would warn that it does not use that one
-    return os.execv(program, [program, "dev", "-m", "assets_defs.defs", *sys.argv[1:]])  # noqa: S606 - no shell is meant
+    return os.execv(program, [program, "dev", "-w", str(home / WORKSPACE), *sys.argv[1:]])  # noqa: S606 - no shell is meant
 
 
 if __name__ == "__main__":

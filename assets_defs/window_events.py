@@ -1,8 +1,9 @@
 """One event a window, whatever way a run ends: a materialization where it is through, a named failure where it is not.
 
 Dagster itself gives all windows of a range run one fate. On success it writes the materializations, and they carry what
-stands here for each; on a partial failure they are written here for the windows that are through, and an observation
-with the reason for the others, which Dagster then shows as failed because they were planned and never came.
+stands here for each; where it takes a range run for one partition, those of the others are written here. On a partial
+failure they are written here for the windows that are through, and an observation with the reason for the others, which
+Dagster then shows as failed because they were planned and never came.
 """
 
 from __future__ import annotations
@@ -50,8 +51,7 @@ class WindowEvents:
     ) -> None:
         """Raises dg.Failure with one readable line when a window is not through."""
         if error is None and not self._failed:
-            for (group, window), metadata in self._through.items():
-                self._context.add_asset_metadata(dict(metadata), partition_key=key_of(group, window))
+            self._complete()
             return
         self._write(f"not reached: {_ending(error)}")
         if isinstance(error, FerryError):
@@ -63,6 +63,17 @@ class WindowEvents:
             ) from error
         if error is None:
             raise dg.Failure(self._sentence(), metadata={"windows": self._table()}, allow_retries=True)
+
+    def _complete(self) -> None:
+        by_dagster = set(self._context.partition_keys)
+        for pair, metadata in self._through.items():
+            key = key_of(*pair)
+            if key in by_dagster:
+                self._context.add_asset_metadata(dict(metadata), partition_key=key)
+            else:
+                self._context.log_event(
+                    dg.AssetMaterialization(self._key, partition=multi_key(*pair), metadata=metadata)
+                )
 
     def _write(self, not_reached: str) -> None:
         """The events themselves; on this way Dagster writes none."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from pipelines.plant.section import Section, Word, nearest
 from pipelines.plant.sources import SourceSettings
@@ -15,6 +16,13 @@ from pipelines.ports import Stop
 from pipelines.timeline import DAY_NS
 
 PARTITIONS_MAX = 100_000
+_OWNER = re.compile(r"team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
+
+
+def _owner(text: str) -> str:
+    if not _OWNER.fullmatch(text):
+        raise ValueError(f"{text!r} is neither a mail address nor team: and a name, such as team:historian")
+    return text
 
 
 class StoreSettings(Section):
@@ -100,6 +108,8 @@ class PlantSettings(Section):
     state_dir: str = ".ferry"
     time_zone: str = "UTC"
     """Of the times in reports, an IANA name such as Europe/Berlin; all else is in UTC."""
+    owners: tuple[Annotated[str, AfterValidator(_owner)], ...] = ()
+    """Who answers for the assets, in Dagster's words: mail addresses, or `team:` and a name."""
 
     @field_validator("time_zone")
     @classmethod

@@ -47,6 +47,8 @@ class PassResult:
     settled: list[tuple[str, Interval]] = field(default_factory=list)
     changed: set[tuple[str, Interval]] = field(default_factory=set)
     """Groups and spans that hold something new."""
+    edited: list[tuple[str, Interval]] = field(default_factory=list)
+    """Where events were found other than they had been landed, and are now as the source has them."""
     troubles: Troubles = field(default_factory=Troubles)
     unproved: dict[str, str] = field(default_factory=dict)
 
@@ -63,6 +65,8 @@ class PassResult:
         if done.events or not again:
             self.changed.add((done.slice.group, done.slice.span))
         self.differing += len(done.differing)
+        if done.differing and done.state != "quarantined":
+            self.edited.append((done.slice.group, done.slice.span))
         self.unproved.update(done.unproved)
         if done.state == "quarantined":
             self.troubles.add(f"quarantined: {done.note}", str(done.slice))

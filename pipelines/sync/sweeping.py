@@ -33,6 +33,8 @@ class SweepResult:
     left: int = 0
     drift: dict[tuple[str, Interval], frozenset[str]] = field(default_factory=dict)
     mended: int = 0
+    edited: list[tuple[str, Interval]] = field(default_factory=list)
+    """Where points were pulled again and are now as the source has them."""
     let_go: int = 0
     """Old generations of settled days that were removed from the landing."""
     troubles: Troubles = field(default_factory=Troubles)
@@ -155,7 +157,9 @@ class Sweeping(Ground):
             if each.state == "quarantined":
                 self.result.troubles.add(f"quarantined: {each.note}", str(each.slice))
             elif self.mend:
-                self.result.mended += len(each.differing - each.unproved.keys())
+                if again := each.differing - each.unproved.keys():
+                    self.result.mended += len(again)
+                    self.result.edited.append((day.group, day.span))
             else:
                 self.ledger.exclude(
                     [

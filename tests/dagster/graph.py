@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+_SHOWN = ("dagster/uri", "dagster/table_name", "dagster/column_schema")
 GOLDEN = Path(__file__).parents[1] / "cases" / "dagster" / "graph.json"
 PLANT = GOLDEN.with_name("ferry.toml")
 
@@ -20,15 +21,18 @@ def graph(defs: dg.Definitions) -> dict[str, Any]:
     assets = {}
     checks = {}
     for definition in defs.assets or []:
-        assert isinstance(definition, dg.AssetsDefinition)
-        for spec in definition.specs:
+        made = isinstance(definition, dg.AssetsDefinition)
+        for spec in definition.specs if made else [definition]:
             assets[spec.key.to_user_string()] = {
                 "deps": {dep.asset_key.to_user_string(): type(dep.partition_mapping).__name__ for dep in spec.deps},
                 "group": spec.group_name,
                 "kinds": sorted(spec.kinds),
+                "tags": {name: text for name, text in spec.tags.items() if not name.startswith("dagster/kind/")},
+                "owners": list(spec.owners),
+                "metadata": sorted(name for name in spec.metadata if not name.startswith("dagster/") or name in _SHOWN),
                 "partitions": _partitions(spec.partitions_def),
-                "backfill_policy": str(definition.backfill_policy) if definition.backfill_policy else None,
-                "pool": definition.op.pool,
+                "backfill_policy": str(definition.backfill_policy) if made and definition.backfill_policy else None,
+                "pool": definition.op.pool if made else None,
             }
     for definition in defs.asset_checks or []:
         assert isinstance(definition, dg.AssetChecksDefinition)

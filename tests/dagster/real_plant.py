@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import httpx
 import psutil
 
+from assets_defs.instance import PID_TAG
 from assets_defs.line import open_line
 from assets_defs.partitions import key_of
 from pipelines.plant import load_plant
 from pipelines.ports import SliceId
-from pipelines.timeline import Interval, parse
+from pipelines.timeline import Interval, missing, parse
 from pipelines.transfer import Recount
 from tests.dagster.webserver import Webserver, wait_for
 
@@ -97,6 +99,22 @@ class RealPlant:
                     if not keys or key_of(group, window) in keys:
                         line.ledger.withdraw(SliceId("pi1", group, window), "restated by a test")
 
+    def covered(self) -> set[str]:
+        """Partition keys of all that the ledger holds as proved."""
+        with open_line(load_plant(self.file)) as line:
+            settings = line.plant.source[0]
+            return {
+                key_of(group, window)
+                for window in line.windows(settings)
+                for group in line.groups(settings)
+                if not missing(window, line.ledger.coverage("pi1", group))
+            }
+
+    def marts(self) -> set[str]:
+        """Partition keys of the aggregates on disk."""
+        made = (load_plant(self.file).state_dir / "marts").rglob("interval=1h/*/*/*.parquet")
+        return {f"{path.stem.partition('=')[2]}|{path.parent.name.partition('=')[2]}" for path in made}
+
     def command(self, *arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
         """A program of the environment's bin folder, in an environment with hardly anything in it."""
         kept = ("PATH", "HOME", "FERRY_TEST_DSN", "FERRY_TEST_IOTDB", "FERRY_TEST_PI")
@@ -123,7 +141,7 @@ class RunningUi:
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=ROOT, start_new_session=True,
                 env={**os.environ, "FERRY_PLANT": str(plant.file)},
             )  # fmt: skip
-        self.webserver = Webserver(f"http://127.0.0.1:{port}")
+        self.webserver = Webserver(f"http://127.0.0.1:{port}", load_plant(plant.file).plant.name)
 
     def wait_until_up(self) -> None:
         end = time.monotonic() + START_S
@@ -166,14 +184,9 @@ def running_ui(plant: RealPlant, log: Path) -> Iterator[Webserver]:
     assert not left, left
 
 
-def working(webserver: Webserver, **tags: str) -> dict[str, str]:
-    """The tags of a run whose body has begun."""
-    runs = wait_for(
-        lambda: webserver.runs(**tags),
-        lambda runs: any(
-            run["status"] == "STARTED" and any(tag["key"] == "ferry/pid" for tag in run["tags"]) for run in runs
-        ),
-        240,
-    )
-    run = next(run for run in runs if run["status"] == "STARTED")
-    return {"runId": run["runId"], **{tag["key"]: tag["value"] for tag in run["tags"]}}
+def working(plant: RealPlant, backfill: str) -> tuple[str, int]:
+    """The id of a run whose body has begun, and the id of its process."""
+    filters = dg.RunsFilter(tags={"dagster/backfill": backfill}, statuses=[dg.DagsterRunStatus.STARTED])
+    with dg.DagsterInstance.from_config(str(plant.home)) as instance:
+        runs = wait_for(lambda: [run for run in instance.get_runs(filters) if PID_TAG in run.tags], bool, 240)
+    return runs[0].run_id, int(runs[0].tags[PID_TAG])

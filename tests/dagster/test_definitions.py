@@ -13,11 +13,16 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.workspace.load import location_origins_from_yaml_paths
 
+from assets_defs.catalog import without_secrets
 from assets_defs.definitions import build_defs, plant_file
+from assets_defs.location import render_workspace
 from assets_defs.partitions import key_of, multi_key, pairs_of, partitions_of
+from assets_defs.samples import SamplesConfig
 from pipelines.plant import load_plant
 from pipelines.ports import Stop
+from pipelines.samples import SCHEMA
 from pipelines.timeline import DAY_NS, from_datetime, parse
 from tests.dagster.graph import GOLDEN, PLANT, graph
 
@@ -129,10 +134,13 @@ def test_keys_and_pairs_are_each_others_inverse(tmp_path: Path) -> None:
     assert windows[0].length_ns == DAY_NS
 
 
-def test_the_job_may_be_found_by_the_workspace_file() -> None:
-    """The module that workspace.yaml names is the one that `ui` serves, so that launched runs find their location."""
+def test_the_job_may_be_found_by_the_workspace_file(tmp_path: Path) -> None:
+    """Of the repository, and the one that is rendered for a plant, whose location is named after it."""
     text = (ROOT / "workspace.yaml").read_text(encoding="utf-8")
     assert "module_name: assets_defs.defs" in text
+    [location] = location_origins_from_yaml_paths([str(render_workspace(load_plant(PLANT), tmp_path))])
+    assert location.location_name == "golden"
+    assert location.loadable_target_origin.module_name == "assets_defs.defs"
 
 
 def test_a_job_of_a_source_has_its_name() -> None:
@@ -142,3 +150,43 @@ def test_a_job_of_a_source_has_its_name() -> None:
         for what in ("backfill", "marts", "report", "sync", "discover", "sweep")
         for source in ("pi1", "pi2")
     }
+
+
+def test_the_catalogue_knows_owners_columns_tables_and_places() -> None:
+    specs = {spec.key.to_user_string(): spec for spec in build_defs(PLANT).resolve_all_asset_specs()}
+    samples = specs["pi1/samples"]
+    assert samples.owners == ["ops@plant.example", "team:historian"]
+    assert samples.metadata["dagster/table_name"] == "golden.samples"
+    assert samples.metadata["dagster/uri"].startswith("file:///")
+    columns = {each.name: each for each in samples.metadata["dagster/column_schema"].columns}
+    assert set(columns) == set(SCHEMA.names)
+    assert columns["point"].type == "string"
+    assert not columns["quality"].constraints.nullable
+    assert columns["value"].constraints.nullable
+    assert samples.kinds == {"iotdb", "parquet", "python"}
+    assert specs["pi1/historian"].metadata["address"].value == "https://pi1.example/piwebapi"
+
+
+@pytest.mark.parametrize("owner", ["somebody", "team:", "a@b", ""])
+def test_an_owner_is_a_mail_address_or_a_team(tmp_path: Path, owner: str) -> None:
+    path = write(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8").replace('"unit"', f'"unit"\nowners = ["{owner}"]'), "utf-8")
+    with pytest.raises(Stop, match=r"plant\.owners.*neither a mail address nor team:"):
+        load_plant(path)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("opc.tcp://op:secret@plc.example:4840/path?password=secret", "opc.tcp://plc.example:4840/path"),
+        ("https://pi1.example/piwebapi", "https://pi1.example/piwebapi"),
+        ("host:1433", "host:1433"),
+    ],
+)
+def test_no_secret_of_a_url_is_shown(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown
+
+
+def test_the_launchpad_describes_its_fields() -> None:
+    fields = SamplesConfig.model_fields
+    assert all(field.description for field in fields.values()), fields

@@ -18,6 +18,7 @@ from tests.dagster.conftest import PLANT, POINTS, MemoryPlant, events_of, in_mem
 from tests.dagster.event_log import SAMPLES, failure, materializations, observations
 
 NOW_NS = parse("2026-01-03T12:00:00Z")
+LATE = dt.datetime(2026, 1, 2, 20, tzinfo=dt.UTC)
 SCHEDULES = {"sync_pi1_schedule", "discover_pi1_schedule", "sweep_pi1_schedule"}
 
 
@@ -72,6 +73,21 @@ def test_runs_of_passes_go_after_a_while_and_what_they_told_of_assets_stays(
     assert told
     monkeypatch.setattr(old_runs, "forget_runs", lambda *_: 1 / 0)
     assert followed.run(stored_instance, "sync_pi1").success, "what is old ends nothing"
+
+
+def test_a_late_edit_of_a_window_that_is_over_is_told_at_once(followed: MemoryPlant, instance: Any) -> None:
+    """So that what is made of its samples can be made again; those of the open window wait for the hour."""
+    followed.ledger.handed["pi1"] = parse("2026-01-02")
+    assert followed.run(instance, "sync_pi1").success
+    told = len(materializations(instance))
+    rows = followed.source.events.to_pylist()
+    late = next(i for i, row in enumerate(rows) if row["point"] == "A1" and row["time"] > LATE)
+    del rows[late]
+    followed.source.events = type(followed.source.events).from_pylist(rows, schema=followed.source.events.schema)
+    followed.line.now_ns = lambda: NOW_NS + 26 * HOUR_NS
+    assert followed.run(instance, "sync_pi1").success
+    edited = [key for key, _ in materializations(instance)[told:] if key and key.endswith("2026-01-02")]
+    assert len(edited) == 1, materializations(instance)[told:]
 
 
 def test_a_window_that_the_backfill_has_to_fill_is_not_shown_as_done(followed: MemoryPlant, instance: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
@@ -14,8 +15,15 @@ import dagster as dg
 import psutil
 import pytest
 import yaml
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    ScheduleInstigatorData,
+)
 
 from assets_defs.instance import BORN_TAG, HOST_TAG, PID_TAG, fail_dead_runs, own_tags, render
+from assets_defs.location import carry_switches, job_origin, render_workspace
 from pipelines.plant import load_plant
 from resources.outside import Outside
 
@@ -57,6 +65,13 @@ def test_a_run_of_a_killed_process_is_failed_and_its_slot_freed(stored_instance:
     assert found.tags["dagster/max_retries"] == "0"
     assert slots(stored_instance) == 0
     assert fail_dead_runs(stored_instance) == []
+
+
+def test_a_dead_run_of_an_older_version_is_found_by_its_old_tags(stored_instance: Any) -> None:
+    tags = {HOST_TAG: "ferry/host", PID_TAG: "ferry/pid", BORN_TAG: "ferry/born"}
+    dead = {**own_tags(), PID_TAG: str(a_dead_pid())}
+    run = started(stored_instance, {tags[name]: value for name, value in dead.items()})
+    assert fail_dead_runs(stored_instance) == [run.run_id]
 
 
 def test_a_pid_that_was_given_to_another_process_is_dead(stored_instance: Any) -> None:
@@ -102,8 +117,33 @@ def test_the_rendered_file_is_private_and_names_what_it_needs(
     assert settings["concurrency"]["pools"]["default_limit"] == 1
     assert settings["run_retries"]["retry_on_asset_or_op_failure"] is False
     assert settings["telemetry"]["enabled"] is False
-    assert [each.name for each in home.iterdir()] == ["dagster.yaml"]
+    assert sorted(each.name for each in home.iterdir()) == ["dagster.yaml", "workspace.yaml"]
     assert render(plant, Outside(plant)) == home
+
+
+def test_switches_stay_when_the_location_gets_its_name(stored_instance: Any, write_plant: Any, tmp_path: Path) -> None:
+    """A plant that was followed by its schedules must not stop with an upgrade."""
+    render_workspace(load_plant(write_plant()), tmp_path)
+    old = tmp_path / "old"
+    old.mkdir()
+    module = {"python_module": {"module_name": "assets_defs.defs"}}
+    (old / "workspace.yaml").write_text(json.dumps({"load_from": [module]}), encoding="utf-8")
+    for name, status in (
+        ("sync_pi1_schedule", InstigatorStatus.RUNNING),
+        ("sweep_pi1_schedule", InstigatorStatus.STOPPED),
+    ):
+        origin = job_origin(old, "any").repository_origin.get_instigator_origin(name)
+        stored_instance.add_instigator_state(
+            InstigatorState(origin, InstigatorType.SCHEDULE, status, ScheduleInstigatorData("* * * * *"))
+        )
+    assert set(carry_switches(stored_instance, tmp_path)) == {"sync_pi1_schedule", "sweep_pi1_schedule"}
+    found = {each.name: each for each in stored_instance.all_instigator_state()}
+    assert len(stored_instance.all_instigator_state()) == 2
+    assert {name: each.is_running for name, each in found.items()} == {
+        "sync_pi1_schedule": True, "sweep_pi1_schedule": False
+    }  # fmt: skip
+    assert {each.origin.repository_origin.code_location_origin.location_name for each in found.values()} == {"unit"}
+    assert carry_switches(stored_instance, tmp_path) == []
 
 
 def test_own_tags_find_this_process() -> None:

@@ -13,9 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from assets_defs.instance import HOST_TAG
 from tests.dagster.real_plant import KEYS, ROOT, SAMPLES, RealPlant, running_ui, working
 from tests.dagster.webserver import Webserver, wait_for
 
+HERE = {HOST_TAG: os.uname().nodename}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 RANGE = json.dumps({"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[-1]})
 
@@ -57,7 +59,7 @@ def test_a_backfill_over_graphql_and_once_more(real_plant: RealPlant, webserver:
 
 def test_a_job_is_launched_from_a_clean_shell(real_plant: RealPlant, webserver: Webserver) -> None:
     launched = real_plant.command(
-        "dagster", "job", "launch", "-w", "workspace.yaml", "-j", "backfill_pi1", "--tags", RANGE
+        "dagster", "job", "launch", "-w", str(real_plant.home / "workspace.yaml"), "-j", "backfill_pi1", "--tags", RANGE
     )
     assert launched.returncode == 0, launched.stderr
     assert "BetaWarning" not in launched.stderr
@@ -95,7 +97,9 @@ def test_a_schedule_that_somebody_paused_is_seen_in_the_status(real_plant: RealP
 @pytest.mark.parametrize("job", ["backfill_pi1", "marts_pi1"])
 def test_without_partitions_there_is_one_clear_error(real_plant: RealPlant, webserver: Webserver, job: str) -> None:
     tags = json.dumps({"test": job})
-    launched = real_plant.command("dagster", "job", "launch", "-w", "workspace.yaml", "-j", job, "--tags", tags)
+    launched = real_plant.command(
+        "dagster", "job", "launch", "-w", str(real_plant.home / "workspace.yaml"), "-j", job, "--tags", tags
+    )
     assert launched.returncode == 0, launched.stderr
     (run,) = wait_for(lambda: webserver.runs(test=job), lambda runs: bool(runs) and runs[0]["status"] == "FAILURE", 180)
     said = [json.dumps(each) for each in webserver.events(run["runId"]) if "No partitions were chosen" in str(each)]
@@ -118,9 +122,9 @@ def test_a_killed_worker_is_started_again(real_plant: RealPlant, webserver: Webs
     real_plant.withdraw()
     with real_plant.fault(kind="slow", times=-1, seconds=2.0):
         backfill = webserver.backfill(SAMPLES, KEYS)
-        tags = working(webserver, dagster__backfill=backfill)
-        os.kill(int(tags["ferry/pid"]), signal.SIGKILL)
-        wait_for(lambda: webserver.runs(dagster__parent_run_id=tags["runId"]), lambda runs: len(runs) == 1, 120)
+        run_id, pid = working(real_plant, backfill)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: webserver.runs(dagster__parent_run_id=run_id), lambda runs: len(runs) == 1, 120)
     assert webserver.wait_for_backfill(backfill) == "COMPLETED_SUCCESS"
     assert held(webserver) == before
     stats = webserver.asset(SAMPLES)["partitionStats"]
@@ -132,13 +136,13 @@ def test_a_terminated_run_ends_soon_and_can_go_on(real_plant: RealPlant, webserv
     real_plant.withdraw(*KEYS[:3])
     with real_plant.fault(kind="slow", times=-1, seconds=2.0):
         backfill = webserver.backfill(SAMPLES, KEYS[:3])
-        tags = working(webserver, dagster__backfill=backfill)
-        assert webserver.terminate(tags["runId"]) == "TerminateRunSuccess"
+        run_id, pid = working(real_plant, backfill)
+        assert webserver.terminate(run_id) == "TerminateRunSuccess"
         (run,) = wait_for(
             lambda: webserver.runs(dagster__backfill=backfill), lambda runs: runs[0]["status"] == "CANCELED", 60
         )
-    wait_for(lambda: psutil.pid_exists(int(tags["ferry/pid"])), lambda there: not there, 30)
-    assert run["runId"] == tags["runId"]
+    wait_for(lambda: psutil.pid_exists(pid), lambda there: not there, 30)
+    assert run["runId"] == run_id
     webserver.wait_for_backfill(backfill)
     again = webserver.backfill(SAMPLES, KEYS[:3])
     assert webserver.wait_for_backfill(again) == "COMPLETED_SUCCESS"
@@ -167,12 +171,12 @@ def test_wrong_credentials_are_said_once_and_not_tried_again(real_plant: RealPla
 def test_a_killed_ferry_backfill_is_seen_and_finished(real_plant: RealPlant, webserver: Webserver) -> None:
     before = held(webserver)
     real_plant.withdraw()
-    known = {run["runId"] for run in webserver.runs(ferry__host=os.uname().nodename)}
+    known = {run["runId"] for run in webserver.runs(**HERE)}
     command = [str(Path(sys.executable).with_name("ferry")), "backfill", "--plant", str(real_plant.file), "--json"]
     with real_plant.fault(kind="slow", times=-1, seconds=3.0):
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
             runs = wait_for(
-                lambda: [run for run in webserver.runs(ferry__host=os.uname().nodename) if run["runId"] not in known],
+                lambda: [run for run in webserver.runs(**HERE) if run["runId"] not in known],
                 lambda runs: bool(runs) and runs[0]["status"] == "STARTED",
                 180,
             )

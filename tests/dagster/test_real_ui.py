@@ -28,7 +28,7 @@ def test_it_stops_and_leaves_nobody_behind(
         ui.wait_until_up()
         with real_plant.fault(kind="slow", times=-1, seconds=3.0):
             backfill = ui.webserver.backfill(SAMPLES, KEYS)
-            working(ui.webserver, dagster__backfill=backfill)
+            working(real_plant, backfill)
             assert len(ui.family()) > 3
             left = ui.stop(number, to_all)
     finally:

@@ -12,11 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import psutil
 import pytest
 
 from assets_defs.events import VARIABLE
 from assets_defs.line import Line
+from assets_defs.location import render_workspace
 from assets_defs.rectangle_child import run_rectangle
 from assets_defs.rectangle_run import say_if_waiting
 from pipelines.planning import Rectangle
@@ -28,6 +30,7 @@ PARENT = """
 import sys
 from pathlib import Path
 from assets_defs.line import Line
+from assets_defs.location import render_workspace
 from assets_defs.rectangle_child import run_rectangle
 from pipelines.plant import load_plant
 from pipelines.planning import Rectangle
@@ -39,10 +42,11 @@ run_rectangle(line, file, "backfill_pi1", Rectangle("pi1", ("g000",), tuple(wind
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, write_plant: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An instance on sqlite, so that only the plant's own servers are missing."""
     folder = tmp_path / "home"
     folder.mkdir()
+    render_workspace(load_plant(write_plant()), folder)
     (folder / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
     monkeypatch.setenv("DAGSTER_HOME", str(folder))
     return folder
@@ -97,6 +101,33 @@ def test_an_interrupted_parent_ends_its_child(home: Path, write_plant: Any, monk
         connection.close()
     assert not alive, alive
     assert time.monotonic() - began < 60
+    with dg.DagsterInstance.get() as instance:
+        [run] = instance.get_runs()
+    assert run.status is dg.DagsterRunStatus.CANCELED
+    origin = run.remote_job_origin
+    assert origin is not None, "without it the run is on no timeline"
+    assert (origin.repository_origin.get_label(), origin.job_name) == ("__repository__@unit", "backfill_pi1")
+    assert run.tags_for_storage()[".dagster/repository"] == "__repository__@unit"
+
+
+def test_a_run_that_is_canceled_in_the_ui_ends(home: Path, write_plant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster itself cannot stop a process that it did not start; it can only write the run off as canceled."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        port = deaf.getsockname()[1]
+        monkeypatch.setenv("FERRY_UNIT_DSN", f"postgresql://ferry@127.0.0.1:{port}/x?connect_timeout=120")
+        with subprocess.Popen([sys.executable, "-c", PARENT, str(write_plant())], stderr=subprocess.DEVNULL) as parent:
+            deaf.settimeout(120)
+            connection, _ = deaf.accept()
+            with dg.DagsterInstance.get() as instance:
+                [run] = instance.get_runs()
+                instance.report_run_canceled(run)
+                assert parent.wait(70) != 0
+                found = instance.get_run_by_id(run.run_id)
+        connection.close()
+    assert found is not None
+    assert found.status is dg.DagsterRunStatus.CANCELED
 
 
 def test_who_waits_for_the_pool_says_so(

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets_defs.instance import own_tags
 from pipelines.ports import NoRoom, Retry, SliceId, Stop, Unreachable
 from pipelines.timeline import DAY_NS, Interval, parse
 from tests.dagster.conftest import KEYS, POINTS, MemoryPlant
@@ -37,6 +38,18 @@ def test_every_window_of_a_range_run_has_one_materialization(memory_plant: Memor
             assert "deep" in each["proof"] or "counted" in each["proof"]
             assert each["picture"].startswith("![events per 20 min](data:image/svg+xml;base64,")
             assert each["events_per_s"] > 0
+
+
+def test_a_run_says_how_far_it_is(memory_plant: MemoryPlant, instance: Any) -> None:
+    result = memory_plant.run(instance, JOB, "g000|2026-01-01", "g001|2026-01-03")
+    said = [
+        record.user_message for record in instance.all_logs(result.run_id) if " of 6 windows" in record.user_message
+    ]
+    assert [line.partition(",")[0] for line in said] == [
+        "1 of 6 windows (17%)", "2 of 6 windows (33%)", "3 of 6 windows (50%)", "4 of 6 windows (67%)",
+        "5 of 6 windows (83%)", "6 of 6 windows (100%)",
+    ]  # fmt: skip
+    assert f"{len(POINTS) * 3 * PER_POINT_DAY:,} events" in said[-1]
 
 
 def test_a_second_run_changes_no_count(memory_plant: MemoryPlant, instance: Any) -> None:
@@ -189,7 +202,8 @@ def test_a_quarantined_slice_fails_its_window(memory_plant: MemoryPlant, instanc
 def test_the_process_of_a_run_is_written_down(memory_plant: MemoryPlant, instance: Any) -> None:
     result = memory_plant.run(instance, JOB, KEYS[0], KEYS[0])
     run = instance.get_run_by_id(result.run_id)
-    assert {"ferry/host", "ferry/pid", "ferry/born"} <= set(run.tags)
+    assert own_tags().keys() <= set(run.tags)
+    assert all(name.startswith(".dagster/") for name in own_tags()), "Dagster shows no such tags"
 
 
 def test_a_source_that_comes_back_is_retried_by_nobody_but_the_next_run(

@@ -8,9 +8,6 @@ from typing import Any
 
 import httpx
 
-LOCATION = "assets_defs.defs"
-_REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": LOCATION}
-
 _BACKFILL = """
 mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
   __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
@@ -61,8 +58,9 @@ _LOCATIONS = """
 class Webserver:
     """A client of one webserver."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, plant: str) -> None:
         self.url = url
+        self._repository = {"repositoryName": "__repository__", "repositoryLocationName": plant}
         self._client = httpx.Client(base_url=url, timeout=60, trust_env=False)
 
     def close(self) -> None:
@@ -85,7 +83,16 @@ class Webserver:
             return False
 
     def backfill(self, key: Sequence[str], partitions: Sequence[str], **more: Any) -> str:
-        params = {"assetSelection": [{"path": list(key)}], "partitionNames": list(partitions), **more}
+        """As an asset's page launches it; with `assetSelection` of several as the lineage page does."""
+        return self.launch({"assetSelection": [{"path": list(key)}], "partitionNames": list(partitions), **more})
+
+    def job_backfill(self, job: str, partitions: Sequence[str]) -> str:
+        """As a job's page launches it."""
+        selector = {"partitionSetName": f"{job}_partition_set", "repositorySelector": self._repository}
+        return self.launch({"selector": selector, "partitionNames": list(partitions), "fromFailure": False})
+
+    def launch(self, params: dict[str, Any]) -> str:
+        """Launches a backfill; its id."""
         answer = self.ask(_BACKFILL, params=params)["launchPartitionBackfill"]
         assert answer["__typename"] == "LaunchBackfillSuccess", answer
         return answer["backfillId"]
@@ -108,11 +115,11 @@ class Webserver:
         return self.ask(_FAILURES, id=run_id)["runOrError"]["eventConnection"]["events"]
 
     def sensor(self, name: str) -> dict[str, Any]:
-        return self.ask(_SENSOR, sensor={**_REPOSITORY, "sensorName": name})["sensorOrError"]["sensorState"]
+        return self.ask(_SENSOR, sensor={**self._repository, "sensorName": name})["sensorOrError"]["sensorState"]
 
     def start_schedule(self, name: str) -> str:
         """Its id."""
-        started = self.ask(_START_SCHEDULE, schedule={**_REPOSITORY, "scheduleName": name})["startSchedule"]
+        started = self.ask(_START_SCHEDULE, schedule={**self._repository, "scheduleName": name})["startSchedule"]
         assert started["scheduleState"]["status"] == "RUNNING", started
         return started["scheduleState"]["id"]
 
