@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from assets_defs.adoption import adopt, open_pairs
-from assets_defs.instance import HOST_TAG, PID_TAG, fail_dead_runs, render
+from assets_defs.instance import fail_dead_runs, pool_holders, render
 from assets_defs.jobs import backfill_job, journal_job, marts_job
 from assets_defs.journal import open_windows
 from assets_defs.line import Line
@@ -72,8 +72,9 @@ def backfill(
         summary.take(event)
         on_event(event)
 
-    if runs and (others := _holders(settings)):
-        on_event({"kind": "waiting", "holders": others})
+    with dg.DagsterInstance.get() as instance:
+        if runs and (others := pool_holders(instance, source_pool(settings))):
+            on_event({"kind": "waiting", "holders": others})
     for rectangle in runs:
         run_rectangle(line, plant_file, backfill_job(settings.name), rectangle, run_config, take)
     if not globs and (windows := open_windows(line, settings, span)):
@@ -83,23 +84,6 @@ def backfill(
         adopt(line, instance, settings, span)
     summary.seconds = time.monotonic() - began
     return summary
-
-
-def _holders(settings: SourceSettings) -> list[str]:
-    """Who works on the source now and has its pool, so that our runs have to wait."""
-    with dg.DagsterInstance.get() as instance:
-        storage, pool = instance.event_log_storage, source_pool(settings)
-        if pool not in storage.get_concurrency_keys():
-            return []
-        info = storage.get_concurrency_info(pool)
-        if info.active_slot_count < info.slot_count:
-            return []
-        runs = instance.get_runs(dg.RunsFilter(run_ids=sorted(info.active_run_ids)))
-    return [f"run {run.run_id[:8]} of {run.job_name}{_whose(run.tags)}" for run in runs]
-
-
-def _whose(tags: Mapping[str, str]) -> str:
-    return f" (process {tags[PID_TAG]} on {tags[HOST_TAG]})" if PID_TAG in tags and HOST_TAG in tags else ""
 
 
 def make_marts(

@@ -110,6 +110,25 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     return dead
 
 
+def pool_holders(instance: dg.DagsterInstance, pool: str) -> list[str]:
+    """Who has the pool, so that another run has to wait; empty where it is free."""
+    storage = instance.event_log_storage
+    if pool not in storage.get_concurrency_keys():
+        return []
+    info = storage.get_concurrency_info(pool)
+    if info.active_slot_count < info.slot_count:
+        return []
+    ids = sorted(info.active_run_ids)
+    known = {
+        run.run_id: f" of {run.job_name}{_whose(run.tags)}" for run in instance.get_runs(dg.RunsFilter(run_ids=ids))
+    }
+    return [f"run {run_id[:8]}{known.get(run_id, '')}" for run_id in ids]
+
+
+def _whose(tags: Mapping[str, str]) -> str:
+    return f" (process {tags[PID_TAG]} on {tags[HOST_TAG]})" if PID_TAG in tags and HOST_TAG in tags else ""
+
+
 def _finished_holders(instance: dg.DagsterInstance) -> list[str]:
     """Runs that ended and still hold a slot: the daemon frees those, but there may be no daemon."""
     storage = instance.event_log_storage

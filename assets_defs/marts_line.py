@@ -21,7 +21,7 @@ from pipelines.points import Point
 from pipelines.ports import SliceRecord
 from pipelines.timeline import DAY_NS, Interval, days
 
-MEMORY_BYTES = 512 << 20
+MEMORY_BYTES = 384 << 20
 _NEEDED = ("aggregates", "quality")
 """The marts that a report is made from."""
 _REACH_NS = 31 * DAY_NS

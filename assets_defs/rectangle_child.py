@@ -74,6 +74,7 @@ def run_range(
             error, saw_problem = _listen(events, on_event)
             code = child.wait()
         except BaseException:
+            on_event({"kind": "stopping"})
             _stop(child)
             raise
     if error is not None:

@@ -18,7 +18,7 @@ from dagster._core.execution.api import execute_run
 
 from assets_defs.definitions import build_defs
 from assets_defs.events import emit
-from assets_defs.instance import MAX_RETRIES_TAG, own_tags
+from assets_defs.instance import MAX_RETRIES_TAG, own_tags, pool_holders
 from assets_defs.location import job_origin
 from assets_defs.partitions import RANGE_END, RANGE_START
 
@@ -59,12 +59,9 @@ def main(arguments: list[str]) -> int:
 
 def say_if_waiting(instance: dg.DagsterInstance, job: dg.JobDefinition) -> None:
     """Another run, perhaps of the UI, may hold the source's pool; this one then waits for it."""
-    storage = instance.event_log_storage
-    pools = {node.pool for node in job.all_node_defs if isinstance(node, dg.OpDefinition) and node.pool}
-    for pool in pools & set(storage.get_concurrency_keys()):
-        info = storage.get_concurrency_info(pool)
-        if info.active_slot_count >= info.slot_count:
-            emit({"kind": "waiting", "pool": pool, "runs": sorted(info.active_run_ids)})
+    for pool in sorted({node.pool for node in job.all_node_defs if isinstance(node, dg.OpDefinition) and node.pool}):
+        if others := pool_holders(instance, pool):
+            emit({"kind": "waiting", "holders": others})
 
 
 def end_as_canceled(instance: dg.DagsterInstance, run_id: str) -> None:

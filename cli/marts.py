@@ -64,6 +64,8 @@ def make_missing(
             if event["kind"] == "mart":
                 made[event["mart"]] += 1
                 tell(f"{event['mart']} of {event['group']} {event['window']}")
+            elif event["kind"] == "stopping":
+                session.screen.note("stopping…")
 
         make_marts(line, session.plant_file.absolute(), settings, pairs, take)
     return made

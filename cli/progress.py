@@ -71,6 +71,7 @@ class Moving:
         self._began_s = self._said_s = clock()
         self._recent: list[tuple[float, int]] = []
         self._group = ""
+        self._waited_for: list[str] = []
         self.events = 0
         self.done_ns = 0
 
@@ -113,7 +114,8 @@ class Moving:
             self._slice(event)
         elif event["kind"] == "pair":
             self._pair(event)
-        elif event.get("holders"):
+        elif event["kind"] == "waiting" and event["holders"] != self._waited_for:
+            self._waited_for = event["holders"]
             self._screen.note(
                 f"waiting for {', '.join(event['holders'])}, which works on this source: one run at a time. Ctrl-C "
                 "ends the waiting",

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from assets_defs.events import VARIABLE
+from assets_defs.instance import HOST_TAG, PID_TAG
 from assets_defs.line import Line
 from assets_defs.location import render_workspace
 from assets_defs.rectangle_child import run_rectangle
@@ -139,10 +140,12 @@ def test_who_waits_for_the_pool_says_so(
     say_if_waiting(stored_instance, job)
     stored_instance.event_log_storage.set_concurrency_slots("source_pi1", 1)
     say_if_waiting(stored_instance, job)
-    stored_instance.event_log_storage.claim_concurrency_slot("source_pi1", "another-run", "step")
+    tags = {HOST_TAG: "plant-pc", PID_TAG: "4711"}
+    other = stored_instance.create_run_for_job(job, tags=tags).run_id
+    stored_instance.event_log_storage.claim_concurrency_slot("source_pi1", other, "step")
     say_if_waiting(stored_instance, job)
     os.close(writing)
     with os.fdopen(reading) as events:
         assert [json.loads(line) for line in events] == [
-            {"kind": "waiting", "pool": "source_pi1", "runs": ["another-run"]}
+            {"kind": "waiting", "holders": [f"run {other[:8]} of backfill_pi1 (process 4711 on plant-pc)"]}
         ]

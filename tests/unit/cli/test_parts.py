@@ -223,6 +223,17 @@ def test_toml_goes_there_and_back() -> None:
     assert tomllib.loads(demo_plant.to_toml(raw)) == raw
 
 
+def test_who_holds_the_source_and_that_it_stops_are_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    holder = "run 1a2b3c4d of backfill_pi1 (process 4711 on plant-pc)"
+    with Moving(Screen(), HOUR_NS) as moving:
+        for _ in range(2):
+            moving.take({"kind": "waiting", "holders": [holder]})
+        moving.take({"kind": "stopping"})
+    said = capsys.readouterr().err
+    assert said.count(holder) == 1
+    assert "stopping…" in said
+
+
 def test_a_live_bar_moves() -> None:
     from rich.console import Console
 
