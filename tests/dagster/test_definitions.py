@@ -171,7 +171,7 @@ def test_the_catalogue_knows_owners_columns_tables_and_places() -> None:
 def test_an_owner_is_a_mail_address_or_a_team(tmp_path: Path, owner: str) -> None:
     path = write(tmp_path)
     path.write_text(path.read_text(encoding="utf-8").replace('"unit"', f'"unit"\nowners = ["{owner}"]'), "utf-8")
-    with pytest.raises(Stop, match=r"plant\.owners.*neither a mail address nor team:"):
+    with pytest.raises(Stop, match=r"\[plant\] › owners.*neither a mail address nor team:"):
         load_plant(path)
 
 
