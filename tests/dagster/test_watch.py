@@ -44,7 +44,7 @@ class Watch:
             return []
 
         monkeypatch.setattr(assets_defs.watch.Notifier, "tell", tell)
-        [self.sensor] = plant.defs.sensors or []
+        [self.sensor] = [each for each in plant.defs.sensors or [] if each.name == "watch"]
 
     def tick(self) -> str:
         ferry = MemoryFerry(plant_file=str(self.plant.file))
@@ -126,12 +126,12 @@ def test_without_the_ledger_what_was_wrong_stays_wrong(watch: Watch, monkeypatch
 
 
 def test_it_is_on_where_somebody_is_to_be_told(plant: MemoryPlant) -> None:
-    [on] = plant.defs.sensors or []
+    [on] = [each for each in plant.defs.sensors or [] if each.name == "watch"]
     assert on.default_status is dg.DefaultSensorStatus.RUNNING  # type: ignore[union-attr]
 
 
 def test_it_is_off_where_nobody_is_to_be_told(memory_plant: MemoryPlant) -> None:
-    [off] = memory_plant.defs.sensors or []
+    [off] = [each for each in memory_plant.defs.sensors or [] if each.name == "watch"]
     assert off.default_status is dg.DefaultSensorStatus.STOPPED  # type: ignore[union-attr]
     assert "[notify]" in (off.description or "")
 
