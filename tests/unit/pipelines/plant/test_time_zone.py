@@ -37,6 +37,6 @@ def test_it_is_utc_unless_the_file_says_otherwise(tmp_path: Path) -> None:
     [("Europe/Berln", "did you mean 'Europe/Berlin'"), ("Europe", ""), ("../UTC", ""), ("", "")],
 )
 def test_what_is_no_zone_is_refused(zone: str, near: str, tmp_path: Path) -> None:
-    with pytest.raises(Stop, match=r"plant\.time_zone: .*is not a time zone: expected an IANA name") as caught:
+    with pytest.raises(Stop, match=r"\[plant\] › time_zone: .*is not a time zone: expected an IANA name") as caught:
         load_plant(_file(tmp_path, f'time_zone = "{zone}"'))
     assert near in str(caught.value)
