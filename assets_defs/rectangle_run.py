@@ -21,6 +21,7 @@ from assets_defs.events import emit
 from assets_defs.instance import MAX_RETRIES_TAG, own_tags, pool_holders
 from assets_defs.location import job_origin
 from assets_defs.partitions import RANGE_END, RANGE_START
+from resources.leaving import leave
 
 LIFELINE = "FERRY_LIFELINE_FD"
 STOP_SIGNAL = signal.SIGUSR1
@@ -100,4 +101,4 @@ def end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

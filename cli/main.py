@@ -30,6 +30,7 @@ from cli.sql import sql
 from cli.status import status
 from cli.sync import sweep, sync
 from cli.verify import verify
+from resources.leaving import leave
 
 
 class InOrder(click.Group):
@@ -78,7 +79,7 @@ def main() -> None:
         warnings.simplefilter("ignore")  # libraries' words to programmers
     # A supervisor's SIGTERM is a wish to stop like Ctrl-C: leases are freed and children ended on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(run(sys.argv[1:]))
+    leave(run(sys.argv[1:]))
 
 
 def _failed(screen: Screen, error: BaseException) -> int:
