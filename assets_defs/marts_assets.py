@@ -4,6 +4,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -73,15 +74,18 @@ def build_report(settings: SourceSettings) -> dg.AssetsDefinition:
             if span is None:
                 raise Stop(f"nothing of source {settings.name!r} is covered yet: materialize its samples first")
             path = write_report(line, settings, span)
-        return dg.MaterializeResult(
-            metadata={
-                "report": dg.MetadataValue.path(path),
-                "span": dg.MetadataValue.text(str(span)),
-                "written": dg.MetadataValue.timestamp(dt.datetime.now(dt.UTC)),
-            }
-        )
+        return dg.MaterializeResult(metadata=report_metadata(span, path))
 
     return report
+
+
+def report_metadata(span: Interval, path: Path) -> dict[str, dg.MetadataValue[Any]]:
+    """What a materialization of the report says, whoever wrote it."""
+    return {
+        "report": dg.MetadataValue.path(path),
+        "span": dg.MetadataValue.text(str(span)),
+        "written": dg.MetadataValue.timestamp(dt.datetime.now(dt.UTC)),
+    }
 
 
 def _exported(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:

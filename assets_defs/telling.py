@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
 from assets_defs.checks import report_check, swept_result
 from assets_defs.instance import MAX_RETRIES_TAG
 from assets_defs.line import Line
-from assets_defs.marts_assets import mart_key
+from assets_defs.marts_assets import mart_key, report_metadata
 from assets_defs.materializing import materialize_mended
 from assets_defs.partitions import RANGE_END, RANGE_START, key_of, multi_key, partitions_of
 from assets_defs.samples import WINDOWS_PER_RUN, samples_key
@@ -21,15 +19,6 @@ from pipelines.planning import rectangles
 from pipelines.plant import SourceSettings
 from pipelines.sync import SweepResult
 from pipelines.timeline import Interval, days
-
-
-def report_metadata(span: Interval, path: Path) -> dict[str, dg.MetadataValue[Any]]:
-    """What a materialization of the report says."""
-    return {
-        "report": dg.MetadataValue.path(path),
-        "span": dg.MetadataValue.text(str(span)),
-        "written": dg.MetadataValue.timestamp(dt.datetime.now(dt.UTC)),
-    }
 
 
 def tell_report(instance: dg.DagsterInstance, settings: SourceSettings, span: Interval, path: Path) -> None:

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import platform
-import pwd
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from assets_defs.line import open_line
 from assets_defs.reach import filling, holes
 from cli import outcome
 from cli.probes import catalogue_probe, postgres_probe, source_probe, store_probe
+from cli.session import user_name
 from pipelines.plant import Plant, SourceSettings
 from resources.embedded import EmbeddedPostgres, ServerStatus
 from resources.embedded import ports as tcp_ports
@@ -152,7 +152,7 @@ def _writable(folder: Path) -> Iterator[Finding]:
         if each != there and not os.access(there, os.X_OK):
             return
         if each.exists() and not os.access(each, os.R_OK | os.W_OK | os.X_OK):
-            owner, we = _user(each.stat().st_uid), _user(os.geteuid())
+            owner, we = user_name(each.stat().st_uid), user_name(os.geteuid())
             advice = f"run ferry as user {owner}, who owns it, or name another state_dir in the plant file"
             if owner == we:
                 advice = f"make {each} readable and writable (chmod u+rwx), or name another state_dir"
@@ -161,13 +161,6 @@ def _writable(folder: Path) -> Iterator[Finding]:
             )
             return
     yield Finding("state_dir", f"{folder} can be written")
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:  # as in a container: a number without a name
-        return str(uid)
 
 
 def _rooms(plant: Plant) -> Iterator[Finding]:

@@ -114,14 +114,15 @@ def _check_folder(plant: Plant) -> None:
     if folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         owner = folder.stat().st_uid
         raise Stop(
-            f"{folder}, where this plant keeps its servers and files, belongs to user {_user_name(owner)} and may not "
-            f"be used by {_user_name(os.geteuid())}: run ferry as that user. To let others read `ferry status`, give "
+            f"{folder}, where this plant keeps its servers and files, belongs to user {user_name(owner)} and may not "
+            f"be used by {user_name(os.geteuid())}: run ferry as that user. To let others read `ferry status`, give "
             "them a plant file with a state_dir of their own, [ledger] postgres as a DSN with a login that may only "
             "read, and the same sources"
         )
 
 
-def _user_name(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """The account behind a number, or the number."""
     import pwd
 
     try:
