@@ -15,7 +15,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pipelines.marts import earlier_layout
@@ -40,7 +40,7 @@ def claim(destination: Path) -> Path:
     layout = record / "layout.json"
     try:
         if not layout.exists():
-            _refuse_foreign(destination, earlier_layout.known(destination))
+            _refuse_foreign(destination, earlier_layout.known(destination).__contains__)
     except Stop:
         if not layout.exists():  # else another export made it ours just now
             raise
@@ -54,7 +54,7 @@ def claim(destination: Path) -> Path:
             _write(layout, {"layout": LAYOUT})
         elif said != {"layout": LAYOUT}:
             raise Stop(f"{destination} was written by another version of ferry ({said}): name another folder")
-    _refuse_foreign(destination, _known(destination))
+    _refuse_foreign(destination, lambda entry: _has_our_name(entry.relative_to(destination).parts))
     return record
 
 
@@ -76,18 +76,17 @@ def entries(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.glob("*") if not entry.name.startswith("."))
 
 
-def _known(destination: Path) -> set[Path]:
-    """What of the first two levels has a name that exports give."""
-    known = {entry for entry in entries(destination) if entry.name in _FOLDERS and entry.is_dir()}
-    for name in BY_DAY:
-        known |= {entry for entry in entries(destination / name) if entry.name.startswith("date=") and entry.is_dir()}
-    return known | set((destination / "points").glob("*.parquet"))
+def _has_our_name(parts: tuple[str, ...]) -> bool:
+    """Of the first two levels. The name alone: other exports add and remove files meanwhile."""
+    if len(parts) == 1:
+        return parts[0] in _FOLDERS
+    return parts[1].endswith(".parquet") if parts[0] == "points" else parts[1].startswith("date=")
 
 
-def _refuse_foreign(destination: Path, known: set[Path]) -> None:
+def _refuse_foreign(destination: Path, is_ours: Callable[[Path], bool]) -> None:
     held = [entry for name in (*BY_DAY, "points") for entry in entries(destination / name)]
     for entry in (*entries(destination), *held):
-        if entry not in known:
+        if not is_ours(entry):
             found = entry.relative_to(destination).as_posix()
             raise Stop(f"{destination} holds {found!r}, which no export wrote: name a folder of its own")
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.journal import ALARM_SCHEMA, JOURNAL_SCHEMA
-from pipelines.marts import ExportInput, export
+from pipelines.marts import ExportInput, destination, export
 from pipelines.marts.destination import claim
 from pipelines.marts.journal import export_journal
 from pipelines.points import Point
@@ -137,6 +137,21 @@ def test_many_at_once_into_a_new_destination(land: Any, tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: _export(pieces, tmp_path / "exports", source=f"pi{number}"), range(8)))
     assert [source for source, _ in _rows(tmp_path / "exports")] == [f"pi{number}" for number in range(8)]
+
+
+def test_a_file_that_another_export_adds_meanwhile_is_not_foreign(
+    land: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = destination.entries
+
+    def while_another_writes(folder: Path) -> list[Path]:
+        if folder.name == "points":
+            (folder / "pi2.parquet").touch()
+        return listed(folder)
+
+    _export(land([ROW], DAY), tmp_path / "exports")
+    monkeypatch.setattr(destination, "entries", while_another_writes)
+    claim(tmp_path / "exports")
 
 
 def test_a_journal_has_exact_times_too(tmp_path: Path) -> None:
