@@ -62,6 +62,7 @@ def render(plant: Plant, outside: Outside) -> Path:
             "class": "LocalArtifactStorage",
             "config": {"base_dir": str(home)},
         },
+        "freshness": {"enabled": True},
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
     }

@@ -4,6 +4,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,17 @@ from assets_defs.events import emit
 from assets_defs.failures import keys_or_failure, readable
 from assets_defs.ferry_resource import FerryResource
 from assets_defs.instance import mark_process
+from assets_defs.landed import Pair, together
 from assets_defs.line import Line
 from assets_defs.markdown import table
-from assets_defs.marts_line import MartResult, make_aggregates, make_clocks, make_quality, write_exports, write_report
+from assets_defs.marts_line import (
+    MartResult,
+    make_aggregates,
+    make_clocks,
+    make_exports,
+    make_quality,
+    write_report,
+)
 from assets_defs.partitions import pairs_of, partitions_of
 from assets_defs.reach import covered_reach
 from assets_defs.samples import WINDOWS_PER_RUN, samples_key
@@ -27,11 +36,10 @@ from pipelines.ports import Stop
 from pipelines.timeline import Interval
 
 _AT_ONCE = 2
-"""Pairs that are made beside each other, each with MEMORY_BYTES: half of the work waits for IoTDB and files."""
+"""Batches that are made beside each other, each with MEMORY_BYTES: some of the work waits for IoTDB and files."""
 _COUNTED = {"quality": "quality", "exports": "events", "clocks": "clocks"}
 """The table of a mart whose rows Dagster shows as the asset's."""
-Pair = tuple[str, Interval]
-Make = Callable[[Line, SourceSettings, str, Interval], MartResult]
+Make = Callable[[Line, SourceSettings, Sequence[str], Interval], list[MartResult]]
 
 
 def mart_key(settings: SourceSettings, name: str) -> dg.AssetKey:
@@ -44,7 +52,9 @@ def build_marts(settings: SourceSettings) -> list[dg.AssetsDefinition]:
     made = [
         _mart(settings, "aggregates", make_aggregates, "1-minute, 1-hour and 1-day aggregates, in Parquet and IoTDB."),
         _mart(settings, "quality", make_quality, "Quality figures a point and day: gaps, stuck runs, bad states."),
-        _mart(settings, "exports", _exported, "Events and aggregates as Parquet with names and units.", "aggregates"),
+        _mart(
+            settings, "exports", make_exports, "Events and aggregates as Parquet with names and units.", "aggregates"
+        ),
     ]
     if tells_time(settings):
         made.append(_mart(settings, "clocks", make_clocks, "Offset, drift and jumps of clocks, a day."))
@@ -88,13 +98,6 @@ def report_metadata(span: Interval, path: Path) -> dict[str, dg.MetadataValue[An
     }
 
 
-def _exported(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
-    began = time.monotonic()
-    made = write_exports(line, settings, window, groups=[group])
-    rows = {"events": made.rows, **{f"aggregates_{name}": count for name, count in made.aggregate_rows.items()}}
-    return MartResult(group, window, rows, time.monotonic() - began)
-
-
 def _mart(settings: SourceSettings, name: str, make: Make, description: str, *after: str) -> dg.AssetsDefinition:
     key = mart_key(settings, name)
     upstream = [samples_key(settings), *(mart_key(settings, each) for each in after)]
@@ -113,7 +116,11 @@ def _mart(settings: SourceSettings, name: str, make: Make, description: str, *af
         mark_process(context)
         pairs = pairs_of(keys_or_failure(context, settings), settings)
         with WindowEvents(context, key, pairs) as events, ferry.line(context.run.run_id) as line:
-            for pair, outcome in _each(lambda pair: make(line, settings, *pair), pairs):
+
+            def make_some(some: Sequence[Pair]) -> list[MartResult]:
+                return make(line, settings, [group for group, _ in some], some[0][1])
+
+            for pair, outcome in _each(make_some, list(together(line, settings, pairs))):
                 try:
                     made = outcome()
                 except DamagedLanding as error:
@@ -125,21 +132,38 @@ def _mart(settings: SourceSettings, name: str, make: Make, description: str, *af
     return mart
 
 
-def _each(work: Callable[[Pair], MartResult], pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Callable[[], MartResult]]]:
-    """What became of each pair, in order: the first alone, which opens what all use, then two at a time."""
+def _each(
+    work: Callable[[Sequence[Pair]], list[MartResult]], batches: Sequence[Sequence[Pair]]
+) -> Iterator[tuple[Pair, Callable[[], MartResult]]]:
+    """What became of each pair, in order: the first batch alone, which opens what all use, then two at a time.
+
+    Where a landed file of a batch is damaged its pairs are made one by one, so that the others go on.
+    """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        begun: list[tuple[Pair, Future[MartResult]]] = []
+        begun: list[Future[list[MartResult]]] = []
         try:
-            for pair in pairs[:1]:
-                first = pool.submit(work, pair)
-                wait([first])
-                yield pair, first.result
-            begun = [(pair, pool.submit(work, pair)) for pair in pairs[1:]]
-            for pair, future in begun:
-                yield pair, future.result
+            begun += [pool.submit(work, some) for some in batches[:1]]
+            wait(begun)
+            begun += [pool.submit(work, some) for some in batches[1:]]
+            for some, future in zip(batches, begun, strict=True):
+                if len(some) > 1 and isinstance(future.exception(), DamagedLanding):
+                    for pair in some:
+                        yield pair, partial(_only, work, pair)
+                else:
+                    for place, pair in enumerate(some):
+                        yield pair, partial(_result, future, place)
         finally:
-            for _, future in begun:
+            for future in begun:
                 future.cancel()
+
+
+def _only(work: Callable[[Sequence[Pair]], list[MartResult]], pair: Pair) -> MartResult:
+    [made] = work([pair])
+    return made
+
+
+def _result(future: Future[list[MartResult]], place: int) -> MartResult:
+    return future.result()[place]
 
 
 def _done(name: str, made: MartResult) -> None:

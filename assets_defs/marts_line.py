@@ -10,22 +10,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from assets_defs.landed import REACH_NS, Pair, around, history_of, inside, pieces, together
 from assets_defs.line import Line
 from pipelines import marts
-from pipelines.landing import Piece
 from pipelines.ledger import Current, current
 from pipelines.marts.files import appearing, mart_path
 from pipelines.marts.report import ReportContext, render_report
 from pipelines.plant import SourceSettings
 from pipelines.points import Point
-from pipelines.ports import SliceRecord
 from pipelines.timeline import DAY_NS, Interval, days
 
 MEMORY_BYTES = 384 << 20
 _NEEDED = ("aggregates", "quality")
 """The marts that a report is made from."""
-_REACH_NS = 31 * DAY_NS
-"""How far outside a window its nearest event is looked for, in what is landed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +33,14 @@ class MartResult:
     window: Interval
     rows: dict[str, int]
     seconds: float
+    """Of those that were made together, an equal share."""
 
 
-def unmade(line: Line, settings: SourceSettings, span: Interval) -> list[tuple[str, Interval]]:
+def unmade(line: Line, settings: SourceSettings, span: Interval) -> list[Pair]:
     """The (group, window) pairs of the span that hold something of which the marts were never made, or that has
     changed since: pulled again, settled, or with other points."""
     groups = line.by_group(settings)
-    history: dict[str, list[SliceRecord]] = {group: [] for group in groups}
-    for record in line.ledger.history(settings.name, None, span):
-        history.setdefault(record.slice.group, []).append(record)
+    history = history_of(line, settings, groups, span)
     return [
         (group, window)
         for window in line.windows(settings, span)
@@ -54,37 +50,42 @@ def unmade(line: Line, settings: SourceSettings, span: Interval) -> list[tuple[s
     ]
 
 
-def pieces(line: Line, settings: SourceSettings, group: str, span: Interval) -> list[Piece]:
-    """The landed files that count over the span, in time order."""
-    history = line.ledger.history(settings.name, group, span)
-    return [
-        Piece(line.landing.path(each.record.slice, _window_of(line, settings, each.span), each.record.generation),
-              each.span)
-        for each in current(history, span)
-    ]  # fmt: skip
+def make_aggregates(line: Line, settings: SourceSettings, groups: Sequence[str], window: Interval) -> list[MartResult]:
+    """Aggregates of a window: Parquet beside the exports, and tables in IoTDB."""
 
-
-def make_aggregates(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
-    """Aggregates of a pair: Parquet beside the exports, and tables in IoTDB."""
-
-    def build(given: marts.MartInput) -> dict[str, marts.MartFile]:
+    def build(given: marts.MartInput) -> marts.Made:
         made = marts.build_aggregates(given)
-        ids = [point.id for point in given.points]
-        for interval, file in made.items():
-            line.store.write_aggregates(settings.name, interval, marts.for_store(file.path), window, ids)
+        ids = [point.id for landed in given.groups.values() for point in landed.points]
+        for interval, files in made.items():
+            rows = marts.for_store(file.path for file in files.values())
+            line.store.write_aggregates(settings.name, interval, rows, window, ids)
         return made
 
-    return _made("aggregates", build, line, settings, group, window)
+    return _made("aggregates", build, line, settings, groups, window)
 
 
-def make_quality(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
-    """Quality figures of a pair, Parquet."""
-    return _made("quality", marts.build_quality, line, settings, group, window)
+def make_quality(line: Line, settings: SourceSettings, groups: Sequence[str], window: Interval) -> list[MartResult]:
+    """Quality figures of a window, Parquet."""
+    return _made("quality", marts.build_quality, line, settings, groups, window)
 
 
-def make_clocks(line: Line, settings: SourceSettings, group: str, window: Interval) -> MartResult:
-    """The audit of the clocks of a pair, Parquet."""
-    return _made("clocks", marts.build_clocks, line, settings, group, window)
+def make_clocks(line: Line, settings: SourceSettings, groups: Sequence[str], window: Interval) -> list[MartResult]:
+    """The audit of the clocks of a window, Parquet."""
+    return _made("clocks", marts.build_clocks, line, settings, groups, window)
+
+
+def make_exports(line: Line, settings: SourceSettings, groups: Sequence[str], window: Interval) -> list[MartResult]:
+    """Exports of a window where the plant file has them; rows of `events` and of each `aggregates_<interval>`."""
+    began = time.monotonic()
+    written = write_exports(line, settings, window, groups=groups).written
+    seconds = (time.monotonic() - began) / len(groups)
+    names = {"samples": "events", **{f"aggregates_{each}": f"aggregates_{each}" for each in marts.INTERVALS}}
+    return [
+        MartResult(
+            group, window, {shown: written.get(group, {}).get(name, 0) for name, shown in names.items()}, seconds
+        )
+        for group in groups
+    ]
 
 
 def write_exports(
@@ -102,10 +103,14 @@ def write_exports(
     """
     whole = days(span)
     reach = Interval(whole[0].start_ns, whole[-1].end_ns)
+    landed = inside(line, settings, groups or line.groups(settings), reach)
     return marts.export(
         marts.ExportInput(
             points=line.catalogue(settings),
-            pieces={group: pieces(line, settings, group, reach) for group in groups or line.groups(settings)},
+            batches=[
+                {group: landed[group] for group, _ in some}
+                for some in together(line, settings, [(group, reach) for group in landed])
+            ],
             span=reach,
             destination=destination or line.plant.exports_dir,
             source=settings.name,
@@ -121,7 +126,7 @@ def write_exports(
 def write_report(line: Line, settings: SourceSettings, span: Interval, destination: Path | None = None) -> Path:
     """The quality report of the span, one HTML file; those made before are kept in a folder beside it."""
     target = destination or line.plant.state_dir / "reports" / f"{settings.name}.html"
-    ahead = Interval(span.start_ns - _REACH_NS, span.start_ns)
+    ahead = Interval(span.start_ns - REACH_NS, span.start_ns)
     context = ReportContext(
         source=settings.name,
         span=span,
@@ -146,33 +151,24 @@ def write_report(line: Line, settings: SourceSettings, span: Interval, destinati
 
 def _made(
     name: str,
-    build: Callable[[marts.MartInput], dict[str, marts.MartFile]],
+    build: Callable[[marts.MartInput], marts.Made],
     line: Line,
     settings: SourceSettings,
-    group: str,
+    groups: Sequence[str],
     window: Interval,
-) -> MartResult:
+) -> list[MartResult]:
     began = time.monotonic()
-    given = _input(line, settings, group, window)
-    counting = current(line.ledger.history(settings.name, group, window), window)
-    made = build(given)
-    _remember(line, settings, group, window, name, _origin(given.points, counting))
-    return MartResult(group, window, {name: file.rows for name, file in made.items()}, time.monotonic() - began)
-
-
-def _input(line: Line, settings: SourceSettings, group: str, window: Interval) -> marts.MartInput:
-    """What is landed in the window and around it."""
-    return marts.MartInput(
-        points=line.by_group(settings)[group],
-        pieces=pieces(line, settings, group, window),
-        window=window,
-        out=line.plant.state_dir / "marts",
-        memory_bytes=MEMORY_BYTES,
-        source=settings.name,
-        group=group,
-        before=pieces(line, settings, group, Interval(window.start_ns - _REACH_NS, window.start_ns)),
-        after=pieces(line, settings, group, Interval(window.end_ns, window.end_ns + _REACH_NS)),
-    )
+    counting = history_of(line, settings, groups, window)
+    landed = around(line, settings, groups, window)
+    made = build(marts.MartInput(landed, window, line.plant.state_dir / "marts", MEMORY_BYTES, settings.name))
+    for group in groups:
+        origin = _origin(landed[group].points, current(counting[group], window))
+        _remember(line, settings, group, window, name, origin)
+    seconds = (time.monotonic() - began) / len(groups)
+    return [
+        MartResult(group, window, {file: by_group[group].rows for file, by_group in made.items()}, seconds)
+        for group in groups
+    ]
 
 
 def _origin(points: Iterable[Point], counting: Iterable[Current]) -> str:
@@ -209,7 +205,3 @@ def _noted(path: Path) -> str | None:
 def _remember(line: Line, settings: SourceSettings, group: str, window: Interval, mart: str, origin: str) -> None:
     with appearing(_note_path(line, settings, group, window, mart)) as part:
         part.write_text(origin, encoding="ascii")
-
-
-def _window_of(line: Line, settings: SourceSettings, span: Interval) -> Interval:
-    return line.windows(settings, Interval(span.start_ns, span.start_ns + 1))[0]

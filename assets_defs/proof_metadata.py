@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from assets_defs.landed import pieces
 from assets_defs.line import Line
 from assets_defs.markdown import table
-from assets_defs.marts_line import pieces
 from assets_defs.pictures import profile
 from pipelines.evidence import Evidence
 from pipelines.landing import Piece

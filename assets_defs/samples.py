@@ -1,5 +1,6 @@
 """The `samples` asset of a source: history moved and proved, one partition a window and point group."""
 
+import datetime as dt
 import time
 from typing import Any
 
@@ -53,6 +54,14 @@ def source_pool(settings: SourceSettings) -> str:
     return f"source_{settings.name}"
 
 
+def _freshness(settings: SourceSettings) -> dg.FreshnessPolicy | None:
+    """When the samples of a source without an end are late: following tells of the open window hourly, and a day that
+    settles is told of whatever else is missing. To the minute it is the check `fresh` that says it."""
+    if settings.end is not None:
+        return None
+    return dg.FreshnessPolicy.time_window(warn_window=dt.timedelta(hours=2), fail_window=dt.timedelta(hours=26))
+
+
 def build_samples(settings: SourceSettings) -> dg.AssetsDefinition:
     """The asset of one source."""
 
@@ -62,6 +71,7 @@ def build_samples(settings: SourceSettings) -> dg.AssetsDefinition:
         partitions_def=partitions_of(settings, time.time_ns()),
         backfill_policy=dg.BackfillPolicy.multi_run(settings.point_groups * WINDOWS_PER_RUN[settings.window]),
         pool=source_pool(settings),
+        freshness_policy=_freshness(settings),
         group_name=settings.name,
         kinds={"iotdb", "parquet", "python"},
         description=(

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from assets_defs.landed import REACH_NS, pieces
 from assets_defs.line import Line
-from assets_defs.marts_line import MEMORY_BYTES, pieces
+from assets_defs.marts_line import MEMORY_BYTES
 from pipelines import marts
 from pipelines.plant import SourceSettings
 from pipelines.points import selected
-from pipelines.timeline import DAY_NS, Interval, merge, subtract
-
-REACH_NS = 31 * DAY_NS
-"""How far outside of the span its nearest events are looked for, in what is landed."""
+from pipelines.timeline import Interval, merge, subtract
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,13 +51,14 @@ class LandedPlant:
     pieces: dict[str, list[Piece]]
     events: int
 
-    def before(self, group: str, window: Interval) -> list[Piece]:
-        """What is looked through for the nearest event before the window, as the assets do."""
-        return _inside(self.pieces[group], window.start_ns - _REACH_NS, window.start_ns)
-
-    def after(self, group: str, window: Interval) -> list[Piece]:
-        """What is looked through for the nearest event after the window."""
-        return _inside(self.pieces[group], window.end_ns, window.end_ns + _REACH_NS)
+    def around(self, group: str, window: Interval) -> marts.Landed:
+        """What is landed in the window, and a month beside it, as the assets look through it."""
+        return marts.Landed(
+            self.points[group],
+            _inside(self.pieces[group], window.start_ns, window.end_ns),
+            _inside(self.pieces[group], window.start_ns - _REACH_NS, window.start_ns),
+            _inside(self.pieces[group], window.end_ns, window.end_ns + _REACH_NS),
+        )
 
 
 def landed(folder: Path, count: int, points: int, groups: int) -> LandedPlant:
@@ -80,10 +81,10 @@ def measured(plant: LandedPlant, folder: Path) -> dict[str, float]:
     """Processor seconds of every mart over all windows and groups, and of the report."""
     inputs = [
         marts.MartInput(
-            some, _inside(plant.pieces[group], window.start_ns, window.end_ns), window, folder / "marts", _MEMORY_BYTES,
-            _SOURCE, group, plant.before(group, window), plant.after(group, window),
+            {group: plant.around(group, window) for group in plant.points},
+            window, folder / "marts", _MEMORY_BYTES, _SOURCE,
         )
-        for window in days(plant.span) for group, some in plant.points.items()
+        for window in days(plant.span)
     ]  # fmt: skip
     work: dict[str, Callable[[], object]] = {
         "aggregates": lambda: [marts.build_aggregates(each) for each in inputs],

@@ -117,6 +117,7 @@ def _export_data_sets(
     from assets_defs.marts_line import write_exports
     from assets_defs.telling import tell_exports
     from cli.marts import make_missing
+    from pipelines.marts import INTERVALS
 
     screen = session.screen
     make_missing(session, line, settings, asked)
@@ -127,14 +128,15 @@ def _export_data_sets(
         with dg.DagsterInstance.get() as instance:
             tell_exports(line, instance, settings, asked)
     folder = (destination or session.plant.exports_dir).absolute()
-    screen.say(f"{made.rows:,} events of whole UTC days in {len(made.paths):,} files below {folder}")
+    events = made.rows("samples")
+    screen.say(f"{events:,} events of whole UTC days in {len(made.paths):,} files below {folder}")
     if made.unaggregated:
         screen.note(f"{len(made.unaggregated):,} groups and windows have no aggregates yet, and none in the export")
     screen.emit(
         {
-            "source": settings.name, "exports": str(folder), "events": made.rows,
-            "aggregate_rows": made.aggregate_rows, "without_aggregates": len(made.unaggregated),
-            "files": [str(path) for path in made.paths],
+            "source": settings.name, "exports": str(folder), "events": events,
+            "aggregate_rows": {each: made.rows(f"aggregates_{each}") for each in INTERVALS},
+            "without_aggregates": len(made.unaggregated), "files": [str(path) for path in made.paths],
         }
     )  # fmt: skip
 

@@ -105,7 +105,8 @@ def catalogue_probe(outside: Outside, settings: SourceSettings, url: str) -> str
         archive, some = asyncio.run(_with_pi(settings, url, look))
         where = f"data server {archive!r}"
     else:
-        where, some = settings.place or settings.tags, bool(asyncio.run(_discovered(outside, settings)))
+        where = str(settings.place or settings.tags or "its connections")
+        some = bool(asyncio.run(_discovered(outside, settings)))
     if not some:
         raise Stop(f"{what} selects no point of {where} that this login may see")
     return f"{what} selects points of {where}"

@@ -6,9 +6,10 @@ Statements are in sql/marts and sql/quality.
 
 from pipelines.marts.aggregates import AGGREGATE_SCHEMA, INTERVALS, build_aggregates, for_store
 from pipelines.marts.clocks import CLOCKS_SCHEMA, JUMP_S, build_clocks
+from pipelines.marts.events import Landed
 from pipelines.marts.exports import EXPORT_SCHEMA, ExportInput, ExportResult, export
 from pipelines.marts.files import MartFile, mart_files, mart_path
-from pipelines.marts.inputs import MartInput
+from pipelines.marts.inputs import Made, MartInput
 from pipelines.marts.quality import BAD_STATES_SCHEMA, QUALITY_SCHEMA, build_quality
 from pipelines.marts.wide import RULES, Rule, WideInput, WideResult, write_wide
 
@@ -23,6 +24,8 @@ __all__ = [
     "RULES",
     "ExportInput",
     "ExportResult",
+    "Landed",
+    "Made",
     "MartFile",
     "MartInput",
     "Rule",

@@ -18,6 +18,7 @@ The rules (OPC UA Part 13 and the PI summaries agree on them where they speak at
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,8 +26,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.marts.events import THREADS, batches
-from pipelines.marts.files import MartFile, write_whole
-from pipelines.marts.inputs import MartInput
+from pipelines.marts.files import MartFile
+from pipelines.marts.inputs import Made, MartInput
 from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS
 
 _PARQUET_ONLY = frozenset({"state", "changes", "first_ns", "last_ns"})
@@ -58,28 +59,28 @@ AGGREGATE_SCHEMA = pa.schema(
 )
 
 
-def build_aggregates(given: MartInput) -> dict[str, MartFile]:
-    """Writes the aggregates of one point group and window, one file an interval, in the place of older ones.
+def build_aggregates(given: MartInput) -> Made:
+    """Writes the aggregates of a window, one file an interval and point group, in the place of older ones.
 
     The same input gives the same bytes. Raises DamagedLanding, NoRoom.
     """
 
-    def write(interval: str) -> MartFile:
+    def write(interval: str) -> dict[str, MartFile]:
         values: dict[str, object] = {
             "step_ns": INTERVALS[interval], "start_ns": given.window.start_ns, "end_ns": given.window.end_ns,
         }  # fmt: skip
-        path = given.path(f"aggregates/interval={interval}")
-        return write_whole(path, AGGREGATE_SCHEMA, batches(database, "marts/aggregates.sql", values))
+        rows = batches(database, "marts/aggregates.sql", values)
+        return given.write(f"aggregates/interval={interval}", AGGREGATE_SCHEMA, rows)
 
     with given.database() as database, ThreadPoolExecutor(THREADS) as pool:
         return dict(zip(INTERVALS, pool.map(write, INTERVALS), strict=True))
 
 
-def for_store(path: Path) -> pa.Table:
-    """The rows of an aggregate file as Store.write_aggregates takes them: point, time, DOUBLE and INT64 columns.
+def for_store(paths: Iterable[Path]) -> pa.Table:
+    """The rows of aggregate files as Store.write_aggregates takes them: point, time, DOUBLE and INT64 columns.
 
     The columns of `_PARQUET_ONLY` stay in the file: they are null in buckets without numbers (or states), and a store
     row must be full.
     """
     numeric = [field.name for field in AGGREGATE_SCHEMA if field.name not in _PARQUET_ONLY]
-    return pq.read_table(path, columns=numeric, partitioning=None)
+    return pa.concat_tables([pq.read_table(path, columns=numeric, partitioning=None) for path in paths])

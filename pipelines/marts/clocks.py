@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from pipelines.marts.events import batches
-from pipelines.marts.files import MartFile, write_whole
-from pipelines.marts.inputs import MartInput
+from pipelines.marts.events import Landed, batches
+from pipelines.marts.inputs import Made, MartInput
 from pipelines.ports import CLOCKS
 
 JUMP_S = 1.0
@@ -29,11 +28,14 @@ CLOCKS_SCHEMA = pa.schema(
 )
 
 
-def build_clocks(given: MartInput) -> dict[str, MartFile]:
-    """Writes the mart `clocks` of one point group and window. Raises DamagedLanding, NoRoom."""
-    clocks = [point for point in given.points if point.name.startswith(CLOCKS)]
-    audited = replace(given, points=clocks) if clocks else replace(given, points=(), pieces=(), before=(), after=())
+def build_clocks(given: MartInput) -> Made:
+    """Writes the mart `clocks` of a window, a file a point group. Raises DamagedLanding, NoRoom."""
+    audited = replace(given, groups={label: _clocks(landed) for label, landed in given.groups.items()})
     values: dict[str, object] = {"prefix": CLOCKS, "jump_s": JUMP_S}
     with audited.database() as database:
-        rows = batches(database, "quality/clock_days.sql", values)
-        return {"clocks": write_whole(given.path("clocks"), CLOCKS_SCHEMA, rows)}
+        return {"clocks": given.write("clocks", CLOCKS_SCHEMA, batches(database, "quality/clock_days.sql", values))}
+
+
+def _clocks(landed: Landed) -> Landed:
+    clocks = [point for point in landed.points if point.name.startswith(CLOCKS)]
+    return replace(landed, points=clocks) if clocks else Landed((), ())

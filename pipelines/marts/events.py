@@ -8,12 +8,16 @@ threads do not keep, and the same call must give the same bytes. Statements of o
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from pipelines.landing import DamagedLanding, Piece
@@ -25,6 +29,7 @@ from sql import statements, text
 THREADS = 2
 _STATEMENTS = "marts/events.sql"
 _EARLIEST_NS, _LATEST_NS = -(2**63), 2**63 - 1
+_UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
 _WILD = str.maketrans({character: f"[{character}]" for character in "*?["})
 
 
@@ -55,60 +60,66 @@ def opened(memory_bytes: int, scratch: Path) -> Iterator[duckdb.DuckDBPyConnecti
         shutil.rmtree(spill, ignore_errors=True)
 
 
-def load(
-    database: duckdb.DuckDBPyConnection, points: Sequence[Point], pieces: Sequence[Piece], window: Interval
-) -> None:
-    """Makes the tables `points` and `events`: the events of `points` inside `window`; other points are left out.
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What is landed of the points of one group: `pieces` inside a window, and `before` and `after` what may hold each
+    point's nearest event outside it. Events of other points are left out; points may have no event."""
 
+    points: Sequence[Point]
+    pieces: Sequence[Piece]
+    before: Sequence[Piece] = ()
+    after: Sequence[Piece] = ()
+
+
+def load(database: duckdb.DuckDBPyConnection, groups: Sequence[Landed], window: Interval) -> None:
+    """Makes the tables `points` and `events`: the events inside `window`.
+
+    Points are numbered group by group, in the order of ids, so what is ordered by point is ordered by group too.
     Raises DamagedLanding when a file is missing or is no Parquet.
     """
     named = statements(_STATEMENTS)
     database.execute(named["points"])
     database.execute(named["events"])
-    catalogue = _catalogue(points)
+    catalogue = _catalogue([(place, point) for place, each in enumerate(groups) for point in _ranked(each.points)])
     database.register("catalogue", catalogue)
     database.execute("INSERT INTO points BY NAME SELECT * FROM catalogue")
     database.unregister("catalogue")
-    for piece in pieces:
-        if (part := piece.span.intersect(window)) is not None:
-            _read(database, named["landed"], piece, part, {})
+    for part, files in _by_part(groups, "pieces", window).items():
+        _read(database, named["landed"], [path for _, path in files], part, {})
 
 
-def find_neighbours(
-    database: duckdb.DuckDBPyConnection, before: Sequence[Piece], after: Sequence[Piece], window: Interval
-) -> None:
+def find_neighbours(database: duckdb.DuckDBPyConnection, groups: Sequence[Landed], window: Interval) -> None:
     """Makes the tables `neighbours` and `states` from `events`.
 
-    `before` and `after` are what may hold each point's nearest event on either side of the window. From here on the
-    database works on one thread (see above). Raises DamagedLanding.
+    From here on the database works on one thread (see above). Raises DamagedLanding.
     """
-    load_nearest(database, before, after, window)
+    load_nearest(database, groups, window)
     named = statements(_STATEMENTS)
     database.execute("SET threads = 1")
     database.execute(named["neighbours"])
     database.execute(named["states"])
 
 
-def load_nearest(
-    database: duckdb.DuckDBPyConnection, before: Sequence[Piece], after: Sequence[Piece], window: Interval
-) -> None:
+def load_nearest(database: duckdb.DuckDBPyConnection, groups: Sequence[Landed], window: Interval) -> None:
     """Adds to `events`, from each file beside the window, each point's event that is nearest to it.
 
-    Raises DamagedLanding.
+    Files are read from the window outwards, until every point of their group has its event. Raises DamagedLanding.
     """
     named = statements(_STATEMENTS)
+    before = _by_part(groups, "before", Interval(_EARLIEST_NS, window.start_ns))
+    after = _by_part(groups, "after", Interval(window.end_ns, _LATEST_NS))
     sides = [
-        (sorted(before, key=lambda each: -each.span.end_ns), -1, Interval(_EARLIEST_NS, window.start_ns)),
-        (sorted(after, key=lambda each: each.span.start_ns), 1, Interval(window.end_ns, _LATEST_NS)),
+        (sorted(before.items(), key=lambda each: -each[0].end_ns), -1),
+        (sorted(after.items(), key=lambda each: each[0].start_ns), 1),
     ]
-    for pieces, direction, beside in sides:
+    for outwards, direction in sides:
         values: dict[str, object] = {"direction": direction, "edge_ns": window.start_ns}
-        for piece in pieces:  # from the window outwards, until every point has its event
-            if (part := piece.span.intersect(beside)) is None:
-                continue
-            if not database.execute(named["lacking"], values).fetchone():
+        for part, files in outwards:
+            lacking = {place for (place,) in database.execute(named["lacking"], values).fetchall()}
+            if not lacking:
                 break
-            _read(database, named["nearest"], piece, part, values)
+            if paths := [path for place, path in files if place in lacking]:
+                _read(database, named["nearest"], paths, part, values)
 
 
 def batches(
@@ -122,29 +133,68 @@ def batches(
         cursor.close()
 
 
+def cut(rows: Iterable[pa.RecordBatch], *columns: str) -> Iterator[tuple[tuple[int, ...], pa.RecordBatch]]:
+    """Batches ordered by integer columns → the same rows, each batch of one value of each column, with those values."""
+    for batch in rows:
+        keys = np.stack([np.asarray(batch.column(name)) for name in columns])
+        edges = [0, *(np.flatnonzero((np.diff(keys) != 0).any(axis=0)) + 1).tolist(), len(batch)]
+        for start, end in itertools.pairwise(edges):
+            if end > start:
+                yield tuple(keys[:, start].tolist()), batch.slice(start, end - start)
+
+
 def literal(path: Path) -> str:
     """The path as read_parquet takes it, which would take `*`, `?` and `[` in a folder's name for wildcards."""
     return str(path).translate(_WILD)
 
 
+def _by_part(
+    groups: Sequence[Landed], side: Literal["pieces", "before", "after"], bounds: Interval
+) -> dict[Interval, list[tuple[int, Path]]]:
+    """The part of its span inside the bounds in which a file counts → those files, each with its group's place."""
+    found: dict[Interval, list[tuple[int, Path]]] = {}
+    for place, group in enumerate(groups):
+        for piece in getattr(group, side):
+            if (part := piece.span.intersect(bounds)) is not None:
+                found.setdefault(part, []).append((place, piece.path))
+    return found
+
+
 def _read(
-    database: duckdb.DuckDBPyConnection, statement: str, piece: Piece, part: Interval, more: dict[str, object]
+    database: duckdb.DuckDBPyConnection, statement: str, paths: Sequence[Path], part: Interval, more: dict[str, object]
 ) -> None:
-    if not piece.path.is_file():
-        raise DamagedLanding(f"{piece.path}: the landed file is gone; the slice must be pulled again")
-    values = {"path": literal(piece.path), "start_ns": part.start_ns, "end_ns": part.end_ns, **more}
+    for path in paths:
+        if not path.is_file():
+            raise DamagedLanding(f"{path}: the landed file is gone; the slice must be pulled again")
+    values = {"paths": [literal(path) for path in paths], "start_ns": part.start_ns, "end_ns": part.end_ns, **more}
     try:
         database.execute(statement, values)
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise DamagedLanding(f"{piece.path}: cannot be read as Parquet: {error}") from error
+    except _UNREADABLE as error:
+        for path in paths:
+            _check(database, path)
+        raise DamagedLanding(f"{', '.join(map(str, paths))}: cannot be read as Parquet: {error}") from error
 
 
-def _catalogue(points: Sequence[Point]) -> pa.Table:
-    ranked = sorted(points, key=lambda point: point.id)
+def _check(database: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raises DamagedLanding when the file cannot be read to its end."""
+    try:
+        database.execute("SELECT max(hash(landed)) FROM read_parquet($path) AS landed", {"path": literal(path)})
+    except _UNREADABLE as error:
+        raise DamagedLanding(f"{path}: cannot be read as Parquet: {error}") from error
+
+
+def _ranked(points: Sequence[Point]) -> list[Point]:
+    return sorted(points, key=lambda point: point.id)
+
+
+def _catalogue(points: Sequence[tuple[int, Point]]) -> pa.Table:
+    """Points with the places of their groups → rows of the table `points`."""
+    ranked = [point for _, point in points]
     ranges = [limits(point) for point in ranked]
     return pa.table(
         {
             "pt": pa.array(range(len(ranked)), pa.int32()),
+            "grp": pa.array([place for place, _ in points], pa.int32()),
             "point": pa.array([point.id for point in ranked], pa.string()),
             "name": pa.array([point.name for point in ranked], pa.string()),
             "unit": pa.array([point.unit for point in ranked], pa.string()),

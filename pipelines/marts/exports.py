@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
-from pipelines.landing import Piece
 from pipelines.marts.aggregates import AGGREGATE_SCHEMA, INTERVALS
 from pipelines.marts.destination import choose, claim
-from pipelines.marts.events import batches, literal, load, opened
+from pipelines.marts.events import Landed, batches, cut, literal, load, opened
 from pipelines.marts.files import mart_path, write_whole
 from pipelines.marts.stamps import MICROSECOND, NANOSECOND
 from pipelines.points import Point, selected
@@ -74,28 +72,32 @@ AGGREGATE_EXPORT_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """Every file of events that was written, sorted, and how many events they hold together.
+    """Every file of events that was written, sorted, and the rows of each group by data set: samples, aggregates_1m, ….
 
-    `aggregate_rows` by interval, of the whole days; `unaggregated` are the groups and windows without aggregates.
+    `unaggregated` are the groups and windows without aggregates.
     """
 
     paths: tuple[Path, ...]
-    rows: int
-    aggregate_rows: Mapping[str, int] = field(default_factory=dict)
+    written: Mapping[str, Mapping[str, int]]
     unaggregated: tuple[tuple[str, Interval], ...] = ()
+
+    def rows(self, dataset: str) -> int:
+        """The rows of a data set, of all groups."""
+        return sum(each.get(dataset, 0) for each in self.written.values())
 
 
 @dataclass(frozen=True, slots=True)
 class ExportInput:
     """What is exported of one source, and where to.
 
-    `pieces` has what is current of the landing for each point group, also for a group without any: files of a day and
-    group that hold nothing any more are removed. `windows` are those that touch `span`, whose aggregates lie below
-    `marts`. `select` are globs of names; `nanoseconds` is for `time`.
+    `batches` has what is landed of each point group, also of a group without any: files of a day and group that hold
+    nothing any more are removed. The groups of a batch are loaded together. `windows` are those that touch `span`,
+    whose aggregates lie below `marts`. `points` is the catalogue, `select` are globs of names; `nanoseconds` is for
+    `time`.
     """
 
     points: Sequence[Point]
-    pieces: Mapping[str, Sequence[Piece]]
+    batches: Sequence[Mapping[str, Landed]]
     span: Interval
     destination: Path
     source: str
@@ -117,76 +119,83 @@ def export(given: ExportInput) -> ExportResult:
     record = claim(given.destination)
     choice = {"source": given.source, "points": sorted(set(given.select)), "time": "ns" if given.nanoseconds else "us"}
     choose(record, f"source={given.source}", choice, "name another folder, or remove this one first")
-    chosen = sorted(selected(given.points, given.select), key=lambda point: point.id)
-    _write_points(given, chosen, record)
+    _write_points(given, sorted(selected(given.points, given.select), key=lambda point: point.id), record)
     paths: list[Path] = []
-    rows = 0
-    aggregated = dict.fromkeys(INTERVALS, 0)
-    bare = []
-    for group, pieces in sorted(given.pieces.items()):
+    written: dict[str, dict[str, int]] = {}
+    bare: list[tuple[str, Interval]] = []
+    for groups in given.batches:
+        chosen = {label: replace(each, points=selected(each.points, given.select)) for label, each in groups.items()}
         with opened(given.memory_bytes, record) as database:
-            load(database, chosen, pieces, given.span)
-            written = _write_events(database, given, group, record)
-            paths += written
-            rows += sum(written.values())
-            bare += _write_aggregates(database, given, group, record, aggregated)
-    return ExportResult(tuple(sorted(paths)), rows, aggregated if given.marts else {}, tuple(bare))
+            load(database, list(chosen.values()), given.span)
+            datasets = {"samples": _events(database, given)}
+            if given.marts is not None:
+                bare += _bare(given, groups)
+                datasets |= {f"aggregates_{each}": _aggregates(database, given, each, groups) for each in INTERVALS}
+            for dataset, rows in datasets.items():
+                found = _write_days(rows, given, dataset, list(groups), record)
+                if dataset == "samples":
+                    paths += [_day_path(given, dataset, *key) for key in found]
+                for (_, group), count in found.items():
+                    of_group = written.setdefault(group, {})
+                    of_group[dataset] = of_group.get(dataset, 0) + count
+    return ExportResult(tuple(sorted(paths)), written, tuple(sorted(bare)))
 
 
-def _write_events(database: duckdb.DuckDBPyConnection, given: ExportInput, group: str, record: Path) -> dict[Path, int]:
-    schema, values = EXPORT_SCHEMA, {"source": given.source, "unit_ns": 1000}
-    if given.nanoseconds:
-        schema = schema.set(schema.get_field_index("time"), pa.field("time", NANOSECOND))
-        values["unit_ns"] = 1
-    return _write_days(batches(database, "marts/export.sql", values), given, "samples", group, schema, record)
+def _events(database: duckdb.DuckDBPyConnection, given: ExportInput) -> Iterator[pa.RecordBatch]:
+    values: dict[str, object] = {"source": given.source, "unit_ns": 1 if given.nanoseconds else 1000}
+    return batches(database, "marts/export.sql", values)
 
 
-def _write_aggregates(
-    database: duckdb.DuckDBPyConnection, given: ExportInput, group: str, record: Path, rows: dict[str, int]
-) -> list[tuple[str, Interval]]:
-    """Adds to `rows`, by interval; → the group and window of aggregates that are not made."""
-    if given.marts is None:
-        return []
-    bare = set()
-    for interval in INTERVALS:
-        made = {
-            window: mart_path(given.marts, f"aggregates/interval={interval}", given.source, window, group)
-            for window in given.windows
-        }
-        bare |= {(group, window) for window, path in made.items() if not path.exists()}
-        found = [literal(path) for path in made.values() if path.exists()]
-        values = {
-            "source": given.source, "paths": found, "start_ns": given.span.start_ns, "end_ns": given.span.end_ns,
-        }  # fmt: skip
-        rowed = batches(database, "marts/export_aggregates.sql", values) if found else iter(())
-        schema = AGGREGATE_EXPORT_SCHEMA
-        rows[interval] += sum(_write_days(rowed, given, f"aggregates_{interval}", group, schema, record).values())
-    return sorted(bare)
+def _aggregates(
+    database: duckdb.DuckDBPyConnection, given: ExportInput, interval: str, groups: Iterable[str]
+) -> Iterator[pa.RecordBatch]:
+    made = [path for path in _made(given, interval, groups).values() if path.exists()]
+    values: dict[str, object] = {
+        "source": given.source, "paths": [literal(path) for path in made], "start_ns": given.span.start_ns,
+        "end_ns": given.span.end_ns,
+    }  # fmt: skip
+    return batches(database, "marts/export_aggregates.sql", values) if made else iter(())
+
+
+def _bare(given: ExportInput, groups: Iterable[str]) -> set[tuple[str, Interval]]:
+    """The groups and windows of which aggregates are not made."""
+    return {
+        pair for interval in INTERVALS for pair, path in _made(given, interval, groups).items() if not path.exists()
+    }
+
+
+def _made(given: ExportInput, interval: str, groups: Iterable[str]) -> dict[tuple[str, Interval], Path]:
+    assert given.marts is not None
+    mart = f"aggregates/interval={interval}"
+    return {
+        (group, window): mart_path(given.marts, mart, given.source, window, group)
+        for group in groups
+        for window in given.windows
+    }
 
 
 def _write_days(
-    rows: Iterator[pa.RecordBatch], given: ExportInput, dataset: str, group: str, schema: pa.Schema, record: Path
-) -> dict[Path, int]:
-    """Rows ordered by `day_ns` → a file a day, in the place of all that the data set had of the span and group."""
-    written: dict[Path, int] = {}
-    for day_ns, parts in itertools.groupby(_by_day(rows), key=lambda part: part[0]):
-        path = _day_path(given, dataset, day_ns, group)
-        written[path] = write_whole(path, schema, (batch for _, batch in parts), scratch=record).rows
+    rows: Iterator[pa.RecordBatch], given: ExportInput, dataset: str, groups: Sequence[str], record: Path
+) -> dict[tuple[int, str], int]:
+    """Rows ordered by `day_ns` and `grp` → a file a day and group, in the place of all that was there; returns the rows
+    of each."""
+    schema = _schema(given, dataset)
+    written: dict[tuple[int, str], int] = {}
+    for (day_ns, place), parts in itertools.groupby(cut(rows, "day_ns", "grp"), key=lambda part: part[0]):
+        path = _day_path(given, dataset, day_ns, groups[place])
+        written[day_ns, groups[place]] = write_whole(path, schema, (part for _, part in parts), scratch=record).rows
     for day in days(given.span):
-        path = _day_path(given, dataset, day.start_ns, group)
-        if path not in written:
-            path.unlink(missing_ok=True)
+        for group in groups:
+            if (day.start_ns, group) not in written:
+                _day_path(given, dataset, day.start_ns, group).unlink(missing_ok=True)
     return written
 
 
-def _by_day(events: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Batches ordered by day → the same rows, each batch of one day only."""
-    for batch in events:
-        stamps = np.asarray(batch.column("day_ns"))
-        edges = [0, *(np.flatnonzero(np.diff(stamps)) + 1).tolist(), len(stamps)]
-        for start, end in itertools.pairwise(edges):
-            if end > start:
-                yield int(stamps[start]), batch.slice(start, end - start)
+def _schema(given: ExportInput, dataset: str) -> pa.Schema:
+    if dataset != "samples":
+        return AGGREGATE_EXPORT_SCHEMA
+    time = pa.field("time", NANOSECOND if given.nanoseconds else MICROSECOND)
+    return EXPORT_SCHEMA.set(EXPORT_SCHEMA.get_field_index("time"), time)
 
 
 def _day_path(given: ExportInput, dataset: str, day_ns: int, group: str) -> Path:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipelines.landing import Piece
 from pipelines.marts.aggregates import AGGREGATE_SCHEMA
-from pipelines.marts.events import batches, find_neighbours, load, opened
+from pipelines.marts.events import Landed, batches, find_neighbours, load, opened
 from pipelines.marts.quality import BAD_STATES_SCHEMA, QUALITY_SCHEMA
 from pipelines.points import Point
 from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval
@@ -65,8 +65,9 @@ def _part(
 ) -> PartOfDay:
     edges: dict[str, object] = {"start_ns": part.start_ns, "end_ns": part.end_ns}
     with opened(memory_bytes, scratch) as database:
-        load(database, points, pieces, part)
-        find_neighbours(database, pieces, (), part)
+        landed = [Landed(points, pieces, before=pieces)]
+        load(database, landed, part)
+        find_neighbours(database, landed, part)
 
         def table(name: str, schema: pa.Schema, values: dict[str, object]) -> pa.Table:
             made = [batch.select(schema.names) for batch in batches(database, name, values)]

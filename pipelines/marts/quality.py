@@ -9,8 +9,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from pipelines.marts.events import batches
-from pipelines.marts.files import MartFile, write_whole
-from pipelines.marts.inputs import MartInput
+from pipelines.marts.inputs import Made, MartInput
 from pipelines.timeline import DAY_NS
 
 QUALITY_SCHEMA = pa.schema(
@@ -46,8 +45,8 @@ BAD_STATES_SCHEMA = pa.schema(
 )
 
 
-def build_quality(given: MartInput) -> dict[str, MartFile]:
-    """Writes the marts `quality` and `bad_states` of one point group and window, in the place of older ones.
+def build_quality(given: MartInput) -> Made:
+    """Writes the marts `quality` and `bad_states` of a window, a file a point group, in the place of older ones.
 
     Raises DamagedLanding, NoRoom.
     """
@@ -56,11 +55,9 @@ def build_quality(given: MartInput) -> dict[str, MartFile]:
         "first_day_ns": window.start_ns // DAY_NS * DAY_NS, "start_ns": window.start_ns, "end_ns": window.end_ns,
     }  # fmt: skip
     with given.database() as database:
+        days = batches(database, "quality/point_days.sql", values)
+        bad = batches(database, "quality/bad_states.sql", {})
         return {
-            "quality": write_whole(
-                given.path("quality"), QUALITY_SCHEMA, batches(database, "quality/point_days.sql", values)
-            ),
-            "bad_states": write_whole(
-                given.path("bad_states"), BAD_STATES_SCHEMA, batches(database, "quality/bad_states.sql", {})
-            ),
+            "quality": given.write("quality", QUALITY_SCHEMA, days),
+            "bad_states": given.write("bad_states", BAD_STATES_SCHEMA, bad),
         }

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from pipelines.landing import Piece
-from pipelines.marts.events import find_neighbours, is_linear, limits, load, opened
+from pipelines.marts.events import Landed, find_neighbours, is_linear, limits, load, opened
 from pipelines.points import NUMERIC_KINDS, Point
 from pipelines.timeline import Interval
 from sql import statements
@@ -110,8 +110,9 @@ def find_trends(
         return []
     pixel_ns = span.length_ns // PIXELS + 1
     with opened(memory_bytes, scratch) as database:
-        load(database, [point for point, _ in chosen], pieces, span)
-        find_neighbours(database, (), (), span)
+        landed = [Landed([point for point, _ in chosen], pieces)]
+        load(database, landed, span)
+        find_neighbours(database, landed, span)
         pixels = {"start_ns": span.start_ns, "end_ns": span.end_ns, "bin_ns": pixel_ns}
         lines = _rows(database, "line", pixels)
         numbers = _rows(database, "numbers", {})

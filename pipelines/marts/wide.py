@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 
 from pipelines.landing import Piece
 from pipelines.marts.destination import choose, claim
-from pipelines.marts.events import load, load_nearest, opened
+from pipelines.marts.events import Landed, load, load_nearest, opened
 from pipelines.marts.files import appearing
 from pipelines.marts.stamps import MICROSECOND
 from pipelines.points import NUMERIC_KINDS, Point
@@ -136,8 +136,9 @@ def _find_parts(database: duckdb.DuckDBPyConnection, given: WideInput, points: S
     """Makes the table `parts` and returns the length of a chunk, nanoseconds."""
     chunk_rows = max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // (8 * len(points))))
     named = statements("marts/wide.sql")
-    load(database, points, given.pieces, given.span)
-    load_nearest(database, given.before, given.after, given.span)
+    landed = [Landed(points, given.pieces, given.before, given.after)]
+    load(database, landed, given.span)
+    load_nearest(database, landed, given.span)
     database.execute(named["covered"])
     spans = [(pt, each) for pt, point in enumerate(points) for each in given.covered.get(point.id, ())]
     covered = pa.table(

@@ -50,7 +50,7 @@ bucket_states AS (
     FROM state_counts
     GROUP BY pt, bucket
 )
-SELECT points.point, bucket AS time, events, good, numbers,
+SELECT grp, points.point, bucket AS time, events, good, numbers,
        100.0 * good / events AS percent_good,
        100.0 * good_time / (least(bucket + $step_ns, $end_ns) - greatest(bucket, $start_ns)) AS percent_good_time,
        CASE WHEN isfinite(mean) THEN mean END AS mean,

@@ -1,7 +1,8 @@
 -- name: points
--- pt: number of a point in the order of ids. linear: the point is a line between its events, else it is held.
+-- pt: number of a point, group by group in the order of ids. grp: place of its group. linear: the point is a line between its events, else it is held.
 CREATE TABLE points (
     pt INTEGER NOT NULL,
+    grp INTEGER NOT NULL,
     point VARCHAR NOT NULL,
     name VARCHAR NOT NULL,
     unit VARCHAR NOT NULL,
@@ -26,24 +27,23 @@ CREATE TABLE events (
 );
 
 -- name: landed
--- One landed file, for the part of its span in which it is the current generation.
+-- Landed files, for the part of their span in which they are the current generation.
 INSERT INTO events
 SELECT points.pt, epoch_ns(landed.time), landed.tie, landed.value, landed.text, landed.code, landed.quality,
        landed.detail, true
-FROM read_parquet($path, hive_partitioning = false) AS landed
+FROM read_parquet($paths, hive_partitioning = false) AS landed
 JOIN points ON points.point = landed.point
 WHERE epoch_ns(landed.time) >= $start_ns AND epoch_ns(landed.time) < $end_ns;
 
 -- name: lacking
--- Some point without an event on the side $direction of the window, -1 before or 1 after; no row where all have one.
-SELECT pt
+-- Groups with a point that has no event on the side $direction of the window, -1 before or 1 after.
+SELECT DISTINCT grp
 FROM points
-ANTI JOIN (SELECT pt FROM events WHERE NOT inside AND (t < $edge_ns) = ($direction < 0)) AS found USING (pt)
-LIMIT 1;
+ANTI JOIN (SELECT pt FROM events WHERE NOT inside AND (t < $edge_ns) = ($direction < 0)) AS found USING (pt);
 
 -- name: nearest
--- The event nearest to the window in a file beside it, of each point that has none yet on that side: $direction -1 the
--- last, 1 the first. Files are read from the window outwards.
+-- The event nearest to the window in files beside it, of each point that has none yet on that side: $direction -1 the
+-- last, 1 the first. Files are read from the window outwards; a point is in one file of a part of time.
 INSERT INTO events
 SELECT pt, nearest.t, nearest.tie, nearest.value, nearest.text, nearest.code, nearest.quality, nearest.detail, false
 FROM (
@@ -54,7 +54,7 @@ FROM (
                            detail := landed.detail),
                struct_pack(t := $direction * epoch_ns(landed.time), tie := $direction * landed.tie)
            ) AS nearest
-    FROM read_parquet($path, hive_partitioning = false) AS landed
+    FROM read_parquet($paths, hive_partitioning = false) AS landed
     JOIN (
         SELECT pt, point
         FROM points

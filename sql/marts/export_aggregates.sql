@@ -1,5 +1,5 @@
 -- Aggregates of one interval for people: day by day, with true names and units; time in microseconds.
-SELECT made.day_ns, $source AS source, points.name, made.t // 1000 AS time, points.unit, made.* EXCLUDE (day_ns, t, time)
+SELECT made.day_ns, grp, $source AS source, points.name, made.t // 1000 AS time, points.unit, made.* EXCLUDE (day_ns, t, time)
 FROM (
     SELECT *, epoch_ns(time) AS t,
            t - ((t % 86400000000000) + 86400000000000) % 86400000000000 AS day_ns

@@ -1,5 +1,5 @@
 -- What was said instead of a good value, per point and UTC day: the text of bad events, '' for bad numbers.
-SELECT points.point, day AS time, text, quality, detail, events
+SELECT grp, points.point, day AS time, text, quality, detail, events
 FROM (
     SELECT pt, t - ((t % 86400000000000) + 86400000000000) % 86400000000000 AS day,
            coalesce(text, '') AS text, quality, detail, count(*) AS events

@@ -77,7 +77,7 @@ rates AS (
     )
     GROUP BY pt, day
 )
-SELECT points.point, days.day AS time,
+SELECT grp, points.point, days.day AS time,
        coalesce(events, 0) AS events, coalesce(bad, 0) AS bad, coalesce(uncertain, 0) AS uncertain,
        coalesce(substituted, 0) AS substituted, coalesce(states, 0) AS states,
        coalesce(non_finite, 0) AS non_finite, coalesce(ties, 0) AS ties,

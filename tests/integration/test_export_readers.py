@@ -17,7 +17,7 @@ import pytest
 
 from pipelines.journal import ALARM_SCHEMA, JOURNAL_SCHEMA
 from pipelines.landing import Piece
-from pipelines.marts import ExportInput, MartInput, WideInput, build_aggregates, export, write_wide
+from pipelines.marts import ExportInput, Landed, MartInput, WideInput, build_aggregates, export, write_wide
 from pipelines.marts.journal import export_journal
 from pipelines.points import Point
 from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval, parse
@@ -42,10 +42,11 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two sources, two days, the journal and a wide table in one destination."""
     folder = tmp_path_factory.mktemp("plant")
     piece = Piece(land_events(EVENTS, POINTS, SPAN.start_ns, folder), SPAN)
+    landed = Landed(POINTS, [piece])
     target, marts = folder / "exports", folder / "marts"
     for source in ("pi1", "pi2"):
-        build_aggregates(MartInput(POINTS, [piece], SPAN, marts, 256 << 20, source, "g000"))
-        export(ExportInput(POINTS, {"g000": [piece]}, SPAN, target, source, 256 << 20, ("*",), marts, [SPAN]))
+        build_aggregates(MartInput({"g000": landed}, SPAN, marts, 256 << 20, source))
+        export(ExportInput(POINTS, [{"g000": landed}], SPAN, target, source, 256 << 20, ("*",), marts, [SPAN]))
     covered = {point.id: [SPAN] for point in POINTS}
     write_wide(WideInput(POINTS, [piece], (), (), covered, SPAN, target, "pi1", ("*",), 256 << 20, MINUTE_NS, "last"))
     texts = {field.name: [""] for field in (*JOURNAL_SCHEMA, *ALARM_SCHEMA) if field.type == pa.string()}
@@ -158,6 +159,7 @@ def test_spark_refuses_what_the_option_for_nanoseconds_writes(session: Any, tmp_
     """Why that is an option: when this fails, Spark reads them, and docs/exports.md says otherwise."""
     piece = Piece(land_events(EVENTS[:1], POINTS, SPAN.start_ns, tmp_path), SPAN)
     day = Interval(SPAN.start_ns, SPAN.start_ns + DAY_NS)
-    export(ExportInput(POINTS, {"g000": [piece]}, day, tmp_path / "exports", "pi1", 256 << 20, nanoseconds=True))
+    groups = {"g000": Landed(POINTS, [piece])}
+    export(ExportInput(POINTS, [groups], day, tmp_path / "exports", "pi1", 256 << 20, nanoseconds=True))
     with pytest.raises(Exception, match="Illegal Parquet type"):
         session.read.parquet(str(tmp_path / "exports/samples"))

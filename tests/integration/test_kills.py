@@ -16,8 +16,8 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from assets_defs.landed import pieces
 from assets_defs.line import Line, open_line
-from assets_defs.marts_line import pieces
 from pipelines import samples
 from pipelines.plant import load_plant
 from pipelines.timeline import Interval, parse

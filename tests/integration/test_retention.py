@@ -81,8 +81,7 @@ def test_aggregates_of_what_the_store_has_forgotten(line: Line) -> None:
     settings = line.plant.source[0]
     backfill(line)
     for window in line.windows(settings, SPAN):
-        for group in line.groups(settings):
-            make_aggregates(line, settings, group, window)
+        make_aggregates(line, settings, line.groups(settings), window)
     database = line.plant.database
     sessions = line.store._sessions
     first = {

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.landing import Piece
-from pipelines.marts import INTERVALS, MartInput, build_aggregates
+from pipelines.marts import INTERVALS, Landed, MartInput, build_aggregates
 from pipelines.points import Point
 from pipelines.timeline import HOUR_NS, MINUTE_NS, Interval, parse
 from tests.property.landed import land_events
@@ -50,15 +50,18 @@ def test_aggregates_are_what_a_walk_over_time_gives(rows: list[tuple[str, int, A
     # Ties keep the order in which they were drawn.
     rows = sorted(rows, key=lambda row: (row[0], row[1]))
     with tempfile.TemporaryDirectory() as folder:
-        path = land_events(rows, POINTS, START, Path(folder))
         middle = Interval(WINDOW.start_ns + HOUR_NS, WINDOW.end_ns)
         spans = [BEFORE, Interval(WINDOW.start_ns, middle.start_ns), middle, AFTER]
-        pieces = [Piece(path, span) for span in spans]  # each says which part of the file it is current for
+        groups = {}
+        for label, points in (("g000", POINTS[:1]), ("g001", []), ("g002", POINTS[1:])):
+            some = [row for row in rows if row[0] in {point.id for point in points}]
+            path = land_events(some, points, START, Path(tempfile.mkdtemp(dir=folder)))
+            pieces = [Piece(path, span) for span in spans]  # each says which part of the file it is current for
+            groups[label] = Landed(points, pieces, before=pieces, after=pieces)
         out = Path(folder) / "out"
-        landed = MartInput(POINTS, pieces, WINDOW, out, 256 << 20, "s", "g000", before=pieces, after=pieces)
-        made = build_aggregates(landed)
-        for interval, file in made.items():
-            got = pq.read_table(file.path, partitioning=None)
+        made = build_aggregates(MartInput(groups, WINDOW, out, 256 << 20, "s"))
+        for interval, files in made.items():
+            got = pa.concat_tables(pq.read_table(files[label].path, partitioning=None) for label in groups)
             got = got.set_column(1, "time", got["time"].cast(pa.int64())).to_pylist()
             expected = _reference(rows, INTERVALS[interval])
             assert [(row["point"], row["time"]) for row in got] == sorted(expected)

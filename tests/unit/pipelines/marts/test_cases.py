@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.marts import MartInput, build_aggregates, build_quality
+from pipelines.marts import Landed, MartInput, build_aggregates, build_quality
 from pipelines.points import Point
 from pipelines.timeline import DAY_NS, Interval, parse
 
@@ -36,11 +36,11 @@ def test_case(path: Path, land: Any, tmp_path: Path) -> None:
     build = build_quality if case["mart"] == "quality" else build_aggregates
     made = build(
         MartInput(
-            [point], pieces("events", window), window, tmp_path / "out", MEMORY_BYTES, "s", "g000",
-            before=pieces("before", earlier), after=pieces("after", later),
+            {"g000": Landed([point], pieces("events", window), pieces("before", earlier), pieces("after", later))},
+            window, tmp_path / "out", MEMORY_BYTES, "s",
         )
     )  # fmt: skip
-    made_file = made[case["mart"] if case["mart"] == "quality" else case["interval"]]
+    made_file = made[case["mart"] if case["mart"] == "quality" else case["interval"]]["g000"]
     rows = pq.read_table(made_file.path, partitioning=None)
     rows = rows.set_column(1, "time", rows["time"].cast(pa.int64())).to_pylist()
     assert [row["time"] for row in rows] == [parse(each["time"]) for each in case["expected"]]

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.marts import CLOCKS_SCHEMA, MartInput, build_clocks
+from pipelines.marts import CLOCKS_SCHEMA, Landed, MartInput, build_clocks
 from pipelines.points import Point, point_id
 from pipelines.timeline import HOUR_NS, Interval, iso, parse
 from tests.unit.pipelines.marts.conftest import Land
@@ -26,8 +26,8 @@ def rows(name: str, offsets: dict[int, float]) -> list[tuple[str, str, Any, int]
 
 def built(land: Land, tmp_path: Path, told: list[tuple[str, str, Any, int]]) -> list[dict[str, Any]]:
     pieces = land(told, WINDOW)
-    given = MartInput(POINTS, pieces, WINDOW, tmp_path / "marts", 64 << 20, "line1", "g000")
-    [made] = build_clocks(given).values()
+    given = MartInput({"g000": Landed(POINTS, pieces)}, WINDOW, tmp_path / "marts", 64 << 20, "line1")
+    made = build_clocks(given)["clocks"]["g000"]
     table = pq.read_table(made.path, partitioning=None)
     assert table.schema == CLOCKS_SCHEMA
     assert made.rows == table.num_rows

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.journal import ALARM_SCHEMA, JOURNAL_SCHEMA
-from pipelines.marts import ExportInput, destination, export
+from pipelines.marts import ExportInput, Landed, destination, export
 from pipelines.marts.destination import claim
 from pipelines.marts.journal import export_journal
 from pipelines.points import Point
@@ -66,7 +66,7 @@ def before(tmp_path: Path) -> Path:
 
 
 def _export(pieces: Any, folder: Path, span: Interval = DAY, source: str = "pi1") -> None:
-    export(ExportInput(POINTS, {"g000": pieces}, span, folder, source, 256 << 20))
+    export(ExportInput(POINTS, [{"g000": Landed(POINTS, pieces)}], span, folder, source, 256 << 20))
 
 
 def _rows(folder: Path) -> list[tuple[str, int]]:

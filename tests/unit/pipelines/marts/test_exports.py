@@ -10,7 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.marts import EXPORT_SCHEMA, ExportInput, ExportResult, MartInput, build_aggregates, export
+from pipelines.marts import (
+    EXPORT_SCHEMA,
+    INTERVALS,
+    ExportInput,
+    ExportResult,
+    Landed,
+    MartInput,
+    build_aggregates,
+    export,
+)
 from pipelines.points import Point
 from pipelines.ports import Stop
 from pipelines.timeline import DAY_NS, HOUR_NS, Interval, parse
@@ -30,7 +39,8 @@ ROWS = [
 
 
 def _export(pieces: Any, folder: Path, **more: Any) -> ExportResult:
-    given = ExportInput(POINTS, {"g000": pieces, "g001": []}, WINDOW, folder, "pi1", 256 << 20)
+    groups = {"g000": Landed(POINTS, pieces), "g001": Landed((), ())}
+    given = ExportInput(POINTS, [groups], WINDOW, folder, "pi1", 256 << 20)
     return export(dataclasses.replace(given, **more))
 
 
@@ -41,7 +51,7 @@ def _names(folder: Path) -> list[str]:
 def test_what_an_export_holds(land: Any, tmp_path: Path) -> None:
     folder = tmp_path / "exports"
     result = _export(land(ROWS, WINDOW), folder)
-    assert result.rows == len(ROWS)
+    assert result.rows("samples") == len(ROWS)
     assert _names(folder) == [
         "_ferry/layout.json",
         "_ferry/lock",
@@ -82,16 +92,17 @@ def test_times_are_microseconds_and_nothing_is_lost(land: Any, tmp_path: Path) -
         _export(land(rows, WINDOW), tmp_path / "exports", nanoseconds=True)
     early = Interval(parse("1969-12-31"), parse("1970-01-01"))
     odd = [("VALVE", "1969-12-31T23:59:59.9999999Z", "a", 192)]
-    old = export(ExportInput(POINTS, {"g000": land(odd, early)}, early, tmp_path / "early", "pi1", 256 << 20))
+    groups = {"g000": Landed(POINTS, land(odd, early))}
+    old = export(ExportInput(POINTS, [groups], early, tmp_path / "early", "pi1", 256 << 20))
     assert pq.read_table(old.paths[0], partitioning=None)["time"].cast(pa.int64()).to_pylist() == [-1]
 
 
 def test_aggregates_are_among_them(land: Any, tmp_path: Path) -> None:
     """Whole days of the span; a group without aggregates is named, and its old files go."""
     pieces, marts, folder = land(ROWS, WINDOW), tmp_path / "marts", tmp_path / "exports"
-    build_aggregates(MartInput(POINTS, pieces, WINDOW, marts, 256 << 20, "pi1", "g000"))
+    build_aggregates(MartInput({"g000": Landed(POINTS, pieces)}, WINDOW, marts, 256 << 20, "pi1"))
     result = _export(pieces, folder, marts=marts, windows=[WINDOW])
-    assert result.aggregate_rows == {"1m": 4, "1h": 4, "1d": 4}
+    assert {each: result.rows(f"aggregates_{each}") for each in INTERVALS} == {"1m": 4, "1h": 4, "1d": 4}
     assert result.unaggregated == (("g001", WINDOW),)
     days = pq.read_table(folder / "aggregates_1d").to_pylist()
     assert [(row["source"], row["name"], row["unit"], row["time"].day, row["events"]) for row in days] == [
@@ -116,14 +127,14 @@ def test_again_is_the_same_and_stale_days_go(land: Any, tmp_path: Path) -> None:
     assert again == first
     assert [path.read_bytes() for path in again.paths] == content
     less = _export(land(ROWS[:1], WINDOW), folder)
-    assert (less.rows, len(less.paths)) == (1, 1)
+    assert (less.rows("samples"), len(less.paths)) == (1, 1)
     assert sorted(folder.glob("samples/*/*.parquet")) == [first.paths[0]]
 
 
 def test_some_points_only(land: Any, tmp_path: Path) -> None:
     folder = tmp_path / "exports"
     result = _export(land(ROWS, WINDOW), folder, select=["kessel*"])
-    assert result.rows == 3
+    assert result.rows("samples") == 3
     assert pq.read_metadata(folder / "points/pi1.parquet").num_rows == 1
     with pytest.raises(Stop, match=r"another choice \(points = "):
         _export(land(ROWS, WINDOW), folder)
@@ -152,4 +163,4 @@ def test_a_file_is_no_destination(land: Any, tmp_path: Path) -> None:
 def test_days_are_whole(tmp_path: Path) -> None:
     span = Interval(WINDOW.start_ns, WINDOW.end_ns - HOUR_NS)
     with pytest.raises(ValueError, match="whole UTC days"):
-        export(ExportInput(POINTS, {}, span, tmp_path, "pi1", 256 << 20))
+        export(ExportInput(POINTS, [], span, tmp_path, "pi1", 256 << 20))

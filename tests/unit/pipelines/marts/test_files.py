@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from pipelines.landing import DamagedLanding, Piece
 from pipelines.marts import (
     AGGREGATE_SCHEMA,
     INTERVALS,
+    ExportInput,
+    Landed,
     MartInput,
     build_aggregates,
     build_quality,
+    export,
     for_store,
     mart_files,
 )
@@ -36,9 +40,9 @@ MEMORY_BYTES = 256 << 20
 
 
 def _build(pieces: list[Piece], out: Path) -> dict[str, Path]:
-    given = MartInput(POINTS, pieces, WINDOW, out, MEMORY_BYTES, "pi1", "g003")
+    given = MartInput({"g003": Landed(POINTS, pieces)}, WINDOW, out, MEMORY_BYTES, "pi1")
     made = build_aggregates(given) | build_quality(given)
-    return {name: file.path for name, file in made.items()}
+    return {name: files["g003"].path for name, files in made.items()}
 
 
 def _digests(paths: dict[str, Path]) -> dict[str, str]:
@@ -112,7 +116,7 @@ def test_events_of_other_points_are_left_out(land: Any, tmp_path: Path) -> None:
 
 
 def test_the_store_takes_numbers_and_full_counts_only(land: Any, tmp_path: Path) -> None:
-    table = for_store(_build(land(ROWS, WINDOW), tmp_path)["1h"])
+    table = for_store([_build(land(ROWS, WINDOW), tmp_path)["1h"]])
     assert set(table.schema.types) == {
         pa.string(), pa.timestamp("ns", tz="UTC"), pa.int64(), pa.float64(),
     }  # fmt: skip
@@ -147,7 +151,43 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_groups_made_together_give_the_same_bytes_as_alone(land: Any, tmp_path: Path) -> None:
+    groups = {
+        "g000": Landed(POINTS[:1], land([row for row in ROWS if row[0] == "A"], WINDOW)),
+        "g001": Landed(POINTS[2:], land([], WINDOW)),
+        "g002": Landed(POINTS[1:2], land([row for row in ROWS if row[0] == "B"], WINDOW)),
+    }
+
+    def made(out: Path, groups: dict[str, Landed]) -> None:
+        given = MartInput(groups, WINDOW, out, MEMORY_BYTES, "pi1")
+        files = build_aggregates(given) | build_quality(given)
+        assert all(set(by_group) == set(groups) for by_group in files.values())
+        export(ExportInput(POINTS, [groups], WINDOW, out / "exports", "pi1", MEMORY_BYTES, marts=out, windows=[WINDOW]))
+
+    made(tmp_path / "together", groups)
+    for label, landed in groups.items():
+        made(tmp_path / "alone", {label: landed})
+    together, alone = (
+        {path.relative_to(out): path.read_bytes() for path in out.rglob("*.parquet")}
+        for out in (tmp_path / "together", tmp_path / "alone")
+    )
+    assert together == alone
+    assert len(together) == 3 * 5 + 2 * 4 + 1
+
+
+def test_the_damaged_file_among_many_is_named(land: Any, tmp_path: Path) -> None:
+    whole = [land([row], WINDOW) for row in ROWS[:3]]
+    [broken] = land(ROWS, WINDOW)
+    content = bytearray(broken.path.read_bytes())
+    content[200:400] = bytes(200)
+    broken.path.write_bytes(content)
+    groups = {f"g{n:03}": Landed(POINTS, pieces) for n, pieces in enumerate([*whole, [broken]])}
+    with pytest.raises(DamagedLanding, match=re.escape(str(broken.path))) as caught:
+        build_quality(MartInput(groups, WINDOW, tmp_path, MEMORY_BYTES, "pi1"))
+    assert str(whole[0][0].path) not in str(caught.value)
+
+
 def test_little_memory_is_enough(land: Any, tmp_path: Path) -> None:
     pieces = land(ROWS, WINDOW)
-    made = build_aggregates(MartInput(POINTS, pieces, WINDOW, tmp_path, 24 << 20, "pi1", "g003"))
-    assert made["1d"].rows == 2
+    made = build_aggregates(MartInput({"g003": Landed(POINTS, pieces)}, WINDOW, tmp_path, 24 << 20, "pi1"))
+    assert made["1d"]["g003"].rows == 2

@@ -19,7 +19,7 @@ import pytest
 from pipelines.evidence import Evidence, Scope, gather
 from pipelines.landing import Landing, Piece
 from pipelines.ledger import PROVISIONAL
-from pipelines.marts import MartInput, build_aggregates, build_quality, kept_reports
+from pipelines.marts import Landed, MartInput, build_aggregates, build_quality, kept_reports
 from pipelines.marts.report import ReportContext, render_report
 from pipelines.points import Point
 from pipelines.ports import PROOF_SCHEMA, Exclusion, SliceId, SliceRecord
@@ -90,7 +90,7 @@ def _context(tmp_path: Path, **more: Any) -> ReportContext:
 def _full(tmp_path: Path, land: Any, points: list[Point] = POINTS, rows: Any = ROWS, **more: Any) -> ReportContext:
     pieces = land(rows, SPAN)
     for build in (build_aggregates, build_quality):
-        build(MartInput(points, pieces, SPAN, tmp_path / "marts", 256 << 20, "pi1", "g000"))
+        build(MartInput({"g000": Landed(points, pieces)}, SPAN, tmp_path / "marts", 256 << 20, "pi1"))
     evidence = more.pop("evidence", None) or _evidence(tmp_path, points, DAYS)
     return _context(tmp_path, points=points, pieces=pieces, evidence=evidence, **more)
 

@@ -16,7 +16,7 @@ from sqlglot import exp
 
 import sql
 from pipelines.landing import Piece
-from pipelines.marts.events import batches, find_neighbours, load, opened
+from pipelines.marts.events import Landed, batches, find_neighbours, load, opened
 from pipelines.points import Point
 from pipelines.samples import samples_table
 from pipelines.timeline import DAY_NS, MINUTE_NS, Interval
@@ -60,6 +60,7 @@ def _spent_s(kind: str, events: int, folder: Path) -> dict[str, float]:
     path = folder / f"{events}.parquet"
     pq.write_table(_landed(kind, events), path)
     point = Point("P", "P", "digital" if kind == "states" else "number")
+    landed = [Landed([point], [Piece(path, WINDOW)])]
     edges = {"start_ns": 0, "end_ns": DAY_NS}
     pixels = {**edges, "bin_ns": DAY_NS // 360}
     with opened(512 << 20, folder) as database:
@@ -71,8 +72,8 @@ def _spent_s(kind: str, events: int, folder: Path) -> dict[str, float]:
             return lambda: _all(database, sql.statements("quality/trends.sql")[name], values)
 
         work: dict[str, Callable[[], object]] = {
-            "load": lambda: load(database, [point], [Piece(path, WINDOW)], WINDOW),
-            "neighbours": lambda: find_neighbours(database, (), (), WINDOW),
+            "load": lambda: load(database, landed, WINDOW),
+            "neighbours": lambda: find_neighbours(database, landed, WINDOW),
             "point_days": whole("quality/point_days.sql", {"first_day_ns": 0, **edges}),
             "bad_states": whole("quality/bad_states.sql", {}),
             "aggregates": whole("marts/aggregates.sql", {"step_ns": MINUTE_NS, **edges}),
