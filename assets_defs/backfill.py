@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
 from assets_defs.adoption import adopt, open_pairs
-from assets_defs.instance import fail_dead_runs, pool_holders, render
+from assets_defs.instance import fail_dead_runs, opened_instance, pool_holders, render
 from assets_defs.jobs import backfill_job, journal_job, marts_job
 from assets_defs.journal import open_windows
 from assets_defs.line import Line
@@ -72,7 +70,7 @@ def backfill(
         summary.take(event)
         on_event(event)
 
-    with dg.DagsterInstance.get() as instance:
+    with opened_instance() as instance:
         if runs and (others := pool_holders(instance, source_pool(settings))):
             on_event({"kind": "waiting", "holders": others})
     for rectangle in runs:
@@ -80,7 +78,7 @@ def backfill(
     if not globs and (windows := open_windows(line, settings, span)):
         labels = (window_label(windows[0]), window_label(windows[-1]))
         run_range(line, plant_file, journal_job(settings.name), labels, None, take)
-    with dg.DagsterInstance.get() as instance:
+    with opened_instance() as instance:
         adopt(line, instance, settings, span)
     summary.seconds = time.monotonic() - began
     return summary
@@ -99,5 +97,5 @@ def make_marts(
 def prepare(line: Line) -> None:
     """Renders the instance, makes it this process's, and clears away runs that were killed."""
     os.environ["DAGSTER_HOME"] = str(render(line.plant, line.outside))
-    with dg.DagsterInstance.get() as instance:
+    with opened_instance() as instance:
         fail_dead_runs(instance)

@@ -13,7 +13,7 @@ from pipelines.plant import SourceSettings
 from pipelines.ports import SliceRecord
 from pipelines.timeline import DAY_NS, Interval
 
-EVENTS_AT_ONCE = 500_000
+EVENTS_AT_ONCE = 1_000_000
 """Small groups of a window are worked on together, as long as they hold no more events than this."""
 REACH_NS = 31 * DAY_NS
 """How far outside a window its nearest event is looked for, in what is landed."""

@@ -18,7 +18,7 @@ from dagster._core.execution.api import execute_run
 
 from assets_defs.definitions import build_defs
 from assets_defs.events import emit
-from assets_defs.instance import MAX_RETRIES_TAG, own_tags, pool_holders
+from assets_defs.instance import MAX_RETRIES_TAG, opened_instance, own_tags, pool_holders
 from assets_defs.location import job_origin
 from assets_defs.partitions import RANGE_END, RANGE_START
 from resources.leaving import leave
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     job = defs.resolve_job_def(job_name)
     # A retry by the daemon would do again what whoever started us is about to do.
     tags = {RANGE_START: first, RANGE_END: last, MAX_RETRIES_TAG: "0", **own_tags()}
-    with dg.DagsterInstance.get() as instance:
+    with opened_instance() as instance:
         say_if_waiting(instance, job)
         # Like `execute_in_process`, which would leave out where the UI finds the job.
         run = instance.create_run_for_job(

@@ -7,10 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
-import dagster as dg
-
 from assets_defs.definitions import plant_file
-from assets_defs.instance import fail_dead_runs, render
+from assets_defs.instance import fail_dead_runs, opened_instance, render
 from assets_defs.location import WORKSPACE, carry_switches
 from assets_defs.rectangle_child import FEW_ARENAS
 from pipelines.plant import load_plant
@@ -31,7 +29,7 @@ def main() -> int:
         outside.up()
         home = render(plant, outside)
         os.environ["DAGSTER_HOME"] = str(home)
-        with dg.DagsterInstance.get() as instance:
+        with opened_instance() as instance:
             fail_dead_runs(instance)
             carry_switches(instance, home)
     except FerryError as error:

@@ -8,10 +8,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
 from assets_defs.collecting import collecting
 from assets_defs.following import alone, sync_pass
+from assets_defs.instance import opened_instance
 from assets_defs.materializing import materialize_followed
 from pipelines.ports import Retry, Unreachable
 from pipelines.timeline import Interval
@@ -70,7 +69,7 @@ def read_plcs(line: Line, settings: SourceSettings) -> PlcsRead | None:
     line.discover(settings)
     with alone(line, settings):
         followed = _followed_past(line, settings, last_ns)
-    with dg.DagsterInstance.get() as instance:
+    with opened_instance() as instance:
         materialize_followed(line, instance, settings, followed)
     span = Interval(first_ns, followed.up_to_ns)
     recount = line.verify(settings, span, deep=True)

@@ -42,16 +42,15 @@ def report(session: Session, source_name: str | None, start_ns: int | None, end_
 
 def make_report(session: Session, line: Line, settings: SourceSettings, asked: Interval) -> Path:
     """Writes the report and tells Dagster of it."""
-    import dagster as dg
-
     from assets_defs.backfill import prepare
+    from assets_defs.instance import opened_instance
     from assets_defs.marts_line import write_report
     from assets_defs.telling import tell_report
 
     with session.screen.busy("writing the quality report"):
         path = write_report(line, settings, asked)
         prepare(line)
-        with dg.DagsterInstance.get() as instance:
+        with opened_instance() as instance:
             tell_report(instance, settings, asked, path)
     return path
 
@@ -111,9 +110,8 @@ def _export_data_sets(
     session: Session, line: Line, settings: SourceSettings, asked: Interval, globs: tuple[str, ...],
     destination: Path | None, nanoseconds: bool,
 ) -> None:  # fmt: skip
-    import dagster as dg
-
     from assets_defs.backfill import prepare
+    from assets_defs.instance import opened_instance
     from assets_defs.marts_line import write_exports
     from assets_defs.telling import tell_exports
     from cli.marts import make_missing
@@ -125,7 +123,7 @@ def _export_data_sets(
         made = write_exports(line, settings, asked, globs, destination, nanoseconds=nanoseconds)
     if destination is None and globs == ("*",):
         prepare(line)
-        with dg.DagsterInstance.get() as instance:
+        with opened_instance() as instance:
             tell_exports(line, instance, settings, asked)
     folder = (destination or session.plant.exports_dir).absolute()
     events = made.rows("samples")

@@ -81,9 +81,8 @@ def restate(session: Session, source_name: str | None, start_ns: int, end_ns: in
 
 
 def _tell(session: Session, line: Line, settings: SourceSettings, reopened: list[tuple[str, Interval]]) -> None:
-    import dagster as dg
-
     from assets_defs.backfill import prepare
+    from assets_defs.instance import opened_instance
     from assets_defs.reach import filling
     from assets_defs.telling import tell_reopened
     from pipelines.timeline import Interval, iso
@@ -95,7 +94,7 @@ def _tell(session: Session, line: Line, settings: SourceSettings, reopened: list
         f"what it held, and it counts as unproved until it is pulled again: {filling(settings, Interval(low, high))}"
     )
     prepare(line)
-    with dg.DagsterInstance.get() as instance:
+    with opened_instance() as instance:
         tell_reopened(line, instance, settings, sorted(pairs, key=lambda pair: (pair[1], pair[0])), why)
 
 

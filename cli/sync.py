@@ -93,11 +93,10 @@ def _follow(session: Session, line: Line, settings: SourceSettings, parent: int 
 
 
 def _materialize(line: Line, settings: SourceSettings, found: PassResult) -> None:
-    import dagster as dg
-
+    from assets_defs.instance import opened_instance
     from assets_defs.materializing import materialize_followed
 
-    with dg.DagsterInstance.get() as instance:
+    with opened_instance() as instance:
         materialize_followed(line, instance, settings, found)
 
 
@@ -163,11 +162,10 @@ def sweep(
     session: Session, source_name: str | None, start_ns: int | None, end_ns: int | None, deep: bool, mend: bool
 ) -> int:
     """Ask the source again about history that is settled, and name or mend what drifted."""
-    import dagster as dg
-
     from assets_defs.backfill import prepare
     from assets_defs.following import alone
     from assets_defs.following import sweep as run_sweep
+    from assets_defs.instance import opened_instance
     from assets_defs.telling import tell_swept
     from cli.servers import start
     from pipelines.timeline import SECOND_NS
@@ -180,7 +178,7 @@ def sweep(
         prepare(line)
         with alone(line, settings, "sweep"), screen.busy(f"sweeping {settings.name}"):
             found = run_sweep(line, settings, seconds, deep=deep, span=asked, mend=mend or None)
-        with dg.DagsterInstance.get() as instance:
+        with opened_instance() as instance:
             tell_swept(line, instance, settings, found)
     drifted = sum(len(points) for points in found.drift.values())
     screen.say(
