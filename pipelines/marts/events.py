@@ -20,7 +20,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from pipelines.landing import DamagedLanding, Piece
+from pipelines.landing import DamagedLanding, Piece, checked
 from pipelines.points import NUMERIC_KINDS, Point
 from pipelines.ports import NoRoom
 from pipelines.timeline import Interval
@@ -29,7 +29,6 @@ from sql import statements, text
 THREADS = 2
 _STATEMENTS = "marts/events.sql"
 _EARLIEST_NS, _LATEST_NS = -(2**63), 2**63 - 1
-_UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
 _WILD = str.maketrans({character: f"[{character}]" for character in "*?["})
 
 
@@ -75,7 +74,7 @@ def load(database: duckdb.DuckDBPyConnection, groups: Sequence[Landed], window: 
     """Makes the tables `points` and `events`: the events inside `window`.
 
     Points are numbered group by group, in the order of ids, so what is ordered by point is ordered by group too.
-    Raises DamagedLanding when a file is missing or is no Parquet.
+    Raises DamagedLanding when a file is missing or not what its manifest says.
     """
     named = statements(_STATEMENTS)
     database.execute(named["points"])
@@ -164,23 +163,12 @@ def _read(
     database: duckdb.DuckDBPyConnection, statement: str, paths: Sequence[Path], part: Interval, more: dict[str, object]
 ) -> None:
     for path in paths:
-        if not path.is_file():
-            raise DamagedLanding(f"{path}: the landed file is gone; the slice must be pulled again")
+        checked(path)
     values = {"paths": [literal(path) for path in paths], "start_ns": part.start_ns, "end_ns": part.end_ns, **more}
     try:
         database.execute(statement, values)
-    except _UNREADABLE as error:
-        for path in paths:
-            _check(database, path)
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
         raise DamagedLanding(f"{', '.join(map(str, paths))}: cannot be read as Parquet: {error}") from error
-
-
-def _check(database: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Raises DamagedLanding when the file cannot be read to its end."""
-    try:
-        database.execute("SELECT max(hash(landed)) FROM read_parquet($path) AS landed", {"path": literal(path)})
-    except _UNREADABLE as error:
-        raise DamagedLanding(f"{path}: cannot be read as Parquet: {error}") from error
 
 
 def _ranked(points: Sequence[Point]) -> list[Point]:

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
+from pipelines.landing import Landing
 from pipelines.points import Point
+from pipelines.ports import SliceId
 from pipelines.samples import NO_CODE, number_ties, ordered, samples_table
+from pipelines.timeline import DAY_NS, Interval
 
 
 def land_events(
@@ -33,6 +36,11 @@ def land_events(
             "detail": pa.array([0] * len(rows), pa.int32()),
         }
     )
-    path = folder / "landed.parquet"
-    pq.write_table(ordered(table), path)
-    return path
+    return landed_file(ordered(table), folder)
+
+
+def landed_file(table: pa.Table, folder: Path) -> Path:
+    """The events as a landed generation, with its manifest, in a folder whose name asks for trouble."""
+    landing, slice_id = Landing(folder / "landed [0]*"), SliceId("s", "g000", Interval(0, DAY_NS))
+    manifest = landing.land(slice_id, slice_id.span, table, pc.unique(table["point"].cast(pa.string())).to_pylist(), {})
+    return landing.path(slice_id, slice_id.span, manifest.generation)

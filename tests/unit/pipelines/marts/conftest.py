@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from pipelines.landing import Piece
 from pipelines.samples import NO_CODE, number_ties, ordered, samples_table
 from pipelines.timeline import Interval, parse
+from tests.property.landed import landed_file
 
 Land = Callable[[Sequence[tuple[str, str, Any, int]], Interval], list[Piece]]
 _NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
@@ -23,7 +22,6 @@ _NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-
 @pytest.fixture
 def land(tmp_path: Path) -> Land:
     """Lands rows of (point id, ISO time, number or state, quality) as one piece; no rows, no piece."""
-    files = itertools.count()
 
     def landed(rows: Sequence[tuple[str, str, Any, int]], span: Interval) -> list[Piece]:
         if not rows:
@@ -44,8 +42,6 @@ def land(tmp_path: Path) -> Land:
                 "detail": pa.array([0] * len(rows), pa.int32()),
             }
         )
-        path = tmp_path / f"landed [{next(files)}]*.parquet"
-        pq.write_table(ordered(table), path)
-        return [Piece(path, span)]
+        return [Piece(landed_file(ordered(table), tmp_path), span)]
 
     return landed

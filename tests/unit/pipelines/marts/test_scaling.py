@@ -9,7 +9,6 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import sqlglot
 from sqlglot import exp
@@ -20,6 +19,7 @@ from pipelines.marts.events import Landed, batches, find_neighbours, load, opene
 from pipelines.points import Point
 from pipelines.samples import samples_table
 from pipelines.timeline import DAY_NS, MINUTE_NS, Interval
+from tests.property.landed import landed_file
 
 WINDOW = Interval(0, DAY_NS)
 FEW = 50_000
@@ -57,8 +57,7 @@ def test_four_times_the_events_take_about_four_times_as_long(kind: str, tmp_path
 
 def _spent_s(kind: str, events: int, folder: Path) -> dict[str, float]:
     """Seconds of every statement over one point with so many events in a day."""
-    path = folder / f"{events}.parquet"
-    pq.write_table(_landed(kind, events), path)
+    path = landed_file(_landed(kind, events), folder)
     point = Point("P", "P", "digital" if kind == "states" else "number")
     landed = [Landed([point], [Piece(path, WINDOW)])]
     edges = {"start_ns": 0, "end_ns": DAY_NS}
