@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
 import pyarrow as pa
 
+from assets_defs.grouping import check_groups
 from pipelines.evidence import Evidence, Scope, Standing, gather, standings
 from pipelines.journal import JournalSource
 from pipelines.landing import Landing
@@ -54,6 +55,8 @@ class Line:
     """The clock that decides what is final, late and settled; a test of a plant in another time gives its own."""
     urgent: bool = False
     """Whether its questions to a source go before those of a backfill that runs beside it."""
+    _grouped: set[str] = field(default_factory=set)
+    """Sources whose groups were found to be those of the ledger."""
 
     @cached_property
     def outside(self) -> Outside:
@@ -82,7 +85,10 @@ class Line:
         self.close()
 
     def groups(self, settings: SourceSettings) -> list[str]:
-        """Labels of the source's point groups."""
+        """Labels of the source's point groups. Raises Stop where the plant file divides it otherwise than before."""
+        if settings.name not in self._grouped:
+            check_groups(settings, self.ledger.grouped(settings.name))
+            self._grouped.add(settings.name)
         return [group_label(index) for index in range(settings.point_groups)]
 
     def windows(self, settings: SourceSettings, span: Interval | None = None) -> list[Interval]:

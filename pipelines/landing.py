@@ -23,6 +23,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.durable import make_folder, sync_folder
 from pipelines.ports import FerryError, NoRoom, SliceId
 from pipelines.samples import SCHEMA
 from pipelines.timeline import Interval, iso, to_datetime
@@ -93,6 +94,7 @@ class Landing:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._made: set[Path] = set()
 
     def land(
         self,
@@ -111,7 +113,9 @@ class Landing:
         path = folder / f"{_stem(slice_id)}.{generation}.parquet"
         temporary = path.with_suffix(".part")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            if folder not in self._made:
+                make_folder(folder, self.root)
+                self._made.add(folder)
             sink = _HashingFile(temporary)
             with contextlib.closing(sink):
                 pq.write_table(
@@ -241,8 +245,4 @@ def _write_durably(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

@@ -12,6 +12,7 @@ from resources import costs, embedded
 from resources.budget import Budget, used_share
 from resources.embedded.stand_in import StandIn
 from resources.iotdb import IoTDBStore
+from resources.iotdb.disk import Disk
 from resources.iotdb.sessions import Sessions
 from resources.pi_web_api import PiWebApiSource
 from resources.plc4x import SpoolReader, SpoolSource
@@ -107,6 +108,7 @@ class Outside:
             staging,
             allow_coarse_clock=settings.allow_coarse_clock,
             retention=self.plant.retention,
+            disk=Disk(self._iotdb.data_dir) if self._iotdb is not None else None,
         )
         store.prepare()
         return store

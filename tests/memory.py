@@ -106,6 +106,8 @@ class MemoryStore:
         self.rows: dict[tuple, dict] = {}
         self.hook, self.clock_ns = hook, clock_ns
         self.forget = 0
+        self.disk: dict[tuple, dict] = {}
+        """What a power cut leaves."""
 
     def prepare(self) -> None:
         return None
@@ -158,6 +160,11 @@ class MemoryStore:
 
     def write_points(self, source: str, points: Sequence[Point]) -> None:
         return None
+
+    def sync(self) -> None:
+        self.hook("sync")
+        self.disk = dict(self.rows)
+        self.hook("synced")
 
     def close(self) -> None:
         return None

@@ -20,6 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.durable import sync_folder
 from pipelines.landing import window_label
 from pipelines.ports import NoRoom
 from pipelines.timeline import DAY_NS, Interval
@@ -86,6 +87,7 @@ def appearing(path: Path, scratch: Path | None = None) -> Iterator[Path]:
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoRoom(f"no room to write {path}: free some space and run the same command again") from error

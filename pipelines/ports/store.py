@@ -41,6 +41,10 @@ class Store(Protocol):
         """Deletes exactly the rows of `events` (SCHEMA: point, time, tie, and which table by `value`). Durable."""
         ...
 
+    def sync(self) -> None:
+        """What was written and deleted before outlives a power cut, where its disk is ours. Raises NoRoom, Retry."""
+        ...
+
     def write_points(self, source: str, points: Sequence[Point]) -> None:
         """Upserts the `points` table: names, units, types, limits."""
         ...

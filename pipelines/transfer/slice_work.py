@@ -199,6 +199,8 @@ class SliceWork:
     async def _commit(
         self, events: pa.Table, manifest: Manifest, proven: Proven, rounded: int, note: str = ""
     ) -> SliceResult:
+        if note != FORGOTTEN:
+            await self.stages.threaded("sync", self.t.store.sync)  # proved is on the disk, also what others wrote
         self.lease.check()
         exclusions = [
             Exclusion(self.slice_id.source, self.slice_id.group, point, self.span, reason)

@@ -62,6 +62,11 @@ class EmbeddedIoTDB:
         """Absolute folder that the server may read and write, for files to LOAD."""
         return self._home / "staging"
 
+    @property
+    def data_dir(self) -> Path:
+        """Absolute folder of all that it keeps; there once it was started."""
+        return self._home / "data"
+
     def ensure(self) -> IoTDBAddress:
         """Have the server up and answering; start what isn't. Attaching to a running one takes milliseconds.
 

@@ -16,6 +16,7 @@ from pipelines.timeline import Interval
 from resources.iotdb.aggregates import aggregate_rows, vanished
 from resources.iotdb.catalogue import point_rows
 from resources.iotdb.deletions import delete_rows
+from resources.iotdb.disk import Disk
 from resources.iotdb.latest import latest_events
 from resources.iotdb.layout import POINTS, SAMPLES, STATES, Table, aggregate_table, database_name
 from resources.iotdb.preparation import (
@@ -37,7 +38,7 @@ class IoTDBStore:
     """Events, points and aggregates of one plant in one IoTDB database. Thread-safe; all calls block.
 
     `node_urls` are host:port of one cluster's nodes; `staging_dir` is a folder that this host and the server both
-    see, or None. `prepare` comes before anything else.
+    see, or None. `disk` is what it writes to, where that is ours. `prepare` comes before anything else.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class IoTDBStore:
         staging_dir: Path | None = None,
         allow_coarse_clock: bool = False,
         retention: Retention | None = None,
+        disk: Disk | None = None,
     ) -> None:
         self.clock_ns = 1
         """Resolution of its timestamps, nanoseconds; the server's own after `prepare`."""
@@ -57,6 +59,7 @@ class IoTDBStore:
         self.writer_reason = ""
         self._sessions = Sessions(node_urls, user, password, database_name(database))
         self._staging = staging_dir
+        self._disk = disk
         self._allow_coarse_clock = allow_coarse_clock
         keep = retention or Retention()
         self._keep_ns = {SAMPLES.name: keep.raw, STATES.name: keep.raw, "agg_1m": keep.minutes}
@@ -118,6 +121,11 @@ class IoTDBStore:
         for table, rows in rows_of(source, events, self.clock_ns):
             delete_rows(self._sessions, table, rows, self.clock_ns)
 
+    def sync(self) -> None:
+        """What was written and deleted before outlives a power cut, where its disk is ours. Raises NoRoom, Retry."""
+        if self._disk is not None:
+            self._disk.sync()
+
     def write_points(self, source: str, points: Sequence[Point]) -> None:
         """Upserts the `points` table: names, units, types, limits (NaN for a limit that is not known).
 
@@ -160,6 +168,8 @@ class IoTDBStore:
     def close(self) -> None:
         """Closes sessions; may be called twice."""
         self._sessions.close()
+        if self._disk is not None:
+            self._disk.close()
 
     def _remembered(self, table: Table, rows: pa.Table, replace: Interval | None) -> tuple[pa.Table, Interval | None]:
         """What of the rows and of the span the table's retention keeps: older ones would be refused, or lost."""

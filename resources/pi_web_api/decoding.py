@@ -21,6 +21,8 @@ from pipelines.samples import EXACT, GOOD, SCHEMA
 from resources.pi_web_api.states import quality_of, reading
 from resources.pi_web_api.wire import Event
 
+_SHOWN = 200
+"""So many characters of a value that cannot be kept stand in the reason; what is not ASCII as escapes."""
 TIME_TYPE = SCHEMA.field("time").type
 ROWS = pa.schema(
     [
@@ -54,12 +56,20 @@ class Page:
 
 
 def decode(streams: Sequence[Given]) -> Page:
-    """The columns of all streams. Raises nothing: a stream with an unreadable time is `bad`."""
+    """The columns of all streams. Raises nothing: a stream with something that cannot be kept is `bad`."""
+    try:
+        return _decoded(streams)
+    except (ValueError, TypeError, OverflowError, LookupError, RecursionError, pa.ArrowException):
+        return _without_bad(streams)
+
+
+def _decoded(streams: Sequence[Given]) -> Page:
+    """Raises what the first thing raises that is not as it should be."""
     events = list(chain.from_iterable([stream.events for stream in streams]))
     lengths = [len(stream.events) for stream in streams]
     times = _times(events)
     if times is None:
-        return _without_bad(streams)
+        raise ValueError("a time that is none")
     values, text, code, quality, detail = _values(events, streams, lengths)
     numbers = np.repeat(np.array([stream.number for stream in streams], dtype=np.int32), lengths)
     rows = pa.table([pa.array(numbers), times, values, text, code, quality, detail], schema=ROWS)
@@ -79,19 +89,32 @@ def _times(events: list[Event]) -> pa.Array | None:
 
 
 def _without_bad(streams: Sequence[Given]) -> Page:
-    """The page with the streams emptied whose times cannot be read. Slow, and rare."""
+    """The page with the streams emptied that cannot be kept whole. Slow, and rare."""
     bad, kept = {}, []
     for place, stream in enumerate(streams):
-        if _times(stream.events) is None:
-            bad[place] = f"unreadable time {_first_unreadable(stream.events)!r}: not ISO 8601 within 1677 to 2262"
+        if why := _trouble(stream):
+            bad[place] = why
             stream = stream._replace(events=[])  # noqa: PLW2901 (its place must stay)
         kept.append(stream)
-    page = decode(kept)
+    page = _decoded(kept)
     return Page(page.rows, page.times, page.ends, bad)
 
 
-def _first_unreadable(events: list[Event]) -> str | None:
-    return next((event.timestamp for event in events if _times([event]) is None), None)
+def _trouble(stream: Given) -> str:
+    """What of the stream cannot be kept, '' where all can: the first event, as it came."""
+    try:
+        _decoded([stream])
+    except Exception:
+        for event in stream.events:
+            if _times([event]) is None:
+                return f"unreadable time {event.timestamp!r}: not ISO 8601 within 1677 to 2262"
+            try:
+                _decoded([stream._replace(events=[event])])
+            except Exception as error:
+                what = error.reason if isinstance(error, UnicodeEncodeError) else str(error) or type(error).__name__
+                return f"its event at {event.timestamp} cannot be kept ({what}): {ascii(event.value)[:_SHOWN]}"
+        return "its events cannot be kept together"
+    return ""
 
 
 def _values(

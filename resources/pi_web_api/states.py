@@ -90,7 +90,7 @@ def _integer(value: int, quality: int) -> Reading:
 
 def _object(value: dict[str, Any], quality: int) -> Reading:
     if "Name" in value and "Value" in value:
-        number = value["Value"] if isinstance(value["Value"], int) else None
+        number = int(value["Value"]) if isinstance(value["Value"], int) else None  # a bool is one too
         name = value["Name"] if isinstance(value["Name"], str) else ""
         return _state(name, number, bool(value.get("IsSystem")), quality)
     if set(value) == {"Errors"}:

@@ -15,6 +15,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 RECORDED_FIELDS = ("Timestamp", "Value", "Good", "Questionable", "Substituted", "Errors")
 T = TypeVar("T")
+_UNREAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""The last where a value is nested some thousand deep."""
 
 
 class Event(Struct, rename="pascal", gc=False):
@@ -100,7 +102,7 @@ def reader(kind: type[T]) -> Callable[[bytes], T]:
     def read(body: bytes) -> T:
         try:
             return fast.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as first:
+        except _UNREAD as first:
             try:
                 return msgspec.convert(json.loads(body), kind)
             except (ValueError, msgspec.ValidationError, RecursionError):
@@ -116,7 +118,7 @@ def read_batch(body: bytes) -> dict[str, SubResponse]:
     """The answers of a batch by the ids that were given; their contents stay as they came. Raises Broken."""
     try:
         return _read_parts.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as first:
+    except _UNREAD as first:
         try:  # bare tokens somewhere: one part after another, so that only the part with them is read slowly
             return {
                 name: SubResponse(part["Status"], part.get("Headers"), msgspec.Raw(json.dumps(part.get("Content"))))

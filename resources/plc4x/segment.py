@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.durable import sync_folder
 from pipelines.ports import SPOOL_SCHEMA
 
 _log = logging.getLogger(__name__)
@@ -153,15 +154,6 @@ def write_whole(path: Path, content: bytes) -> None:
         Path(half).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """The names of its files are on disk when this returns."""
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def _index(path: Path) -> Path:

@@ -19,6 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.durable import make_folder, sync_folder
 from pipelines.ports import NoRoom, Retry
 from pipelines.timeline import Interval
 from resources.plc4x import segment
@@ -55,7 +56,7 @@ class SpoolWriter:
     """The one writer of a spool. Raises Retry when another process has it, NoRoom when the disk is full."""
 
     def __init__(self, folder: Path, segment_bytes: int = _SEGMENT_BYTES) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, folder)
         self.folder, self._segment_bytes = folder, segment_bytes
         self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -103,7 +104,7 @@ class SpoolWriter:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.pwrite(self._file, MAGIC, 0)
         self._size = len(MAGIC)
-        segment.sync_folder(self.folder)
+        sync_folder(self.folder)
 
     def _seal(self) -> None:
         if self._file >= 0:

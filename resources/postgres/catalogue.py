@@ -108,6 +108,11 @@ def version(connection: Connection, source: str) -> int:
     return int(one(connection, _STATEMENTS["version"], {"source": source}))
 
 
+def grouped(connection: Connection, source: str) -> list[tuple[str, str]]:
+    """Some points, and the label of the group that each was proved in."""
+    return [(point, group) for point, group in connection.execute(_STATEMENTS["grouped"], {"source": source})]
+
+
 def age_s(connection: Connection, source: str) -> float | None:
     """Seconds since the source was last asked for its points, by the server's clock; None before the first time."""
     row = connection.execute(_STATEMENTS["age"], {"source": source}).fetchone()

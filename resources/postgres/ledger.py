@@ -64,6 +64,10 @@ class PostgresLedger:
         """The catalogue as it is now, its points in so many groups."""
         return Known(self._connections.run(lambda connection: catalogue.version(connection, source)), groups)
 
+    def grouped(self, source: str) -> list[tuple[str, str]]:
+        """Some points, and the label of the group that each was proved in by the newest backfills."""
+        return self._connections.run(lambda connection: catalogue.grouped(connection, source))
+
     def catalogue_age_s(self, source: str) -> float | None:
         """Seconds since the source was last asked for its points; None before the first time."""
         return self._connections.run(lambda connection: catalogue.age_s(connection, source))

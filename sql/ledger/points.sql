@@ -40,6 +40,18 @@ SELECT n.point, n.kind IS DISTINCT FROM (
 FROM points_now n
 WHERE n.source = %(source)s AND n.seq > %(seq)s AND NOT n.vanished
 
+-- Some points and the group that each was proved in, from the newest slices that backfills have moved.
+-- name: grouped
+SELECT p.point, s.point_group
+FROM (
+    SELECT seq, point_group
+    FROM slices
+    WHERE source = %(source)s AND state = 'verified' AND note = '' AND run_id <> ''
+    ORDER BY seq DESC
+    LIMIT 16
+) s
+CROSS JOIN LATERAL (SELECT point FROM proofs WHERE slice_seq = s.seq LIMIT 32) p
+
 -- name: version
 SELECT coalesce(max(seq), 0) FROM discoveries WHERE source = %(source)s
 

@@ -181,3 +181,20 @@ def test_an_unreachable_source_is_one_clear_error(plant_file: Callable[..., Path
     path = plant_file("http://127.0.0.1:9/piwebapi")
     with open_line(load_plant(path)) as opened, pytest.raises(Unreachable, match=r"127\.0\.0\.1:9"):
         opened.discover(opened.plant.source[0])
+
+
+def test_point_groups_that_changed_are_refused(plant_file: Callable[..., Path], url: str) -> None:
+    """4 → 2 said that nothing was to do, and half of the events were missing in the exports; 4 → 8 doubled rows."""
+    path = plant_file(url, end="2026-01-03", more="[limits]\nslice_events = 20000")
+    with open_line(load_plant(path)) as line:
+        line.run_id = "a run"
+        backfill(line)
+        before = line.plant.source[0].point_groups
+    text = path.read_text(encoding="utf-8")
+    for groups in (1, 2 * before, 7):
+        changed = path.with_name(f"{groups}.toml")
+        changed.write_text(text.replace(f"point_groups = {before}", f"point_groups = {groups}"), encoding="utf-8")
+        with open_line(load_plant(changed)) as line:
+            assert line.plant.source[0].point_groups == groups
+            with pytest.raises(Stop, match=f"Set point_groups = {before} again"):
+                line.groups(line.plant.source[0])

@@ -111,15 +111,18 @@ def assert_proved(plant: Plant) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(plants, st.lists(st.integers(1, 60), max_size=4))
-def test_killed_anywhere_then_once_to_the_end(rows: list[tuple], kills: list[int]) -> None:
+@given(plants, st.lists(st.tuples(st.integers(1, 60), st.booleans()), max_size=4))
+def test_killed_anywhere_then_once_to_the_end(rows: list[tuple], kills: list[tuple[int, bool]]) -> None:
+    """A process, or the machine: of the store is left then what was on its disk."""
     with tempfile.TemporaryDirectory() as folder:
         plant = Plant(Path(folder), rows)
-        for after in kills:
+        for after, power_cut in kills:
             plant.hook(Killer(after))
             with contextlib.suppress(BaseException):  # a kill may surface as the group's cancellation
                 plant.backfill()
             plant.ledger.held.clear()  # the server frees a dead process's locks
+            if power_cut:
+                plant.store.rows = dict(plant.store.disk)
         assert_proved(plant)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -196,3 +197,37 @@ def test_error_bodies(body: bytes, text: str) -> None:
 def test_no_streams() -> None:
     page = decode([])
     assert page.rows.num_rows == 0 and page.ends == () and page.rows.schema.field("point").type == pa.int32()
+
+
+@pytest.mark.parametrize(
+    ("poison", "said"),
+    [
+        ("a\ud800b", r"2026-01-02T03:04:05.1234567Z cannot be kept \(surrogates not allowed\): 'a\\ud800b'"),
+        ({"Name": "a\udfff", "Value": 1}, r"surrogates not allowed.*'Name'"),
+        ({"odd": ["\ud800"]}, "surrogates not allowed"),
+    ],
+)
+def test_what_cannot_be_kept_is_its_points_alone(poison: Any, said: str) -> None:
+    events = [[{"Timestamp": STAMP, "Value": value}] for value in (1.5, poison, "text")]
+    body = json.dumps({"Items": [{"WebId": str(place), "Items": each} for place, each in enumerate(events)]})
+    page = page_of(body.encode(), "string")
+    assert page.ends == (1, 1, 2)
+    assert set(page.bad) == {1}
+    assert re.search(said, page.bad[1]), page.bad[1]
+    assert page.rows["point"].to_pylist() == [0, 2]
+
+
+@pytest.mark.parametrize(("value", "code"), [(True, 1), (False, 0), (1, 1), (0, 0)])
+def test_a_state_numbered_by_a_truth_value(value: Any, code: int) -> None:
+    page = decoded({"Timestamp": STAMP, "Value": {"Name": "a", "Value": value}}, kind="digital")
+    assert page.bad == {}
+    assert page.rows["code"].to_pylist() == [code]
+    assert page.rows["text"].to_pylist() == ["a"]
+
+
+@pytest.mark.parametrize("read", [_read, read_batch])
+def test_a_body_nested_too_deep_is_broken(read: Any) -> None:
+    deep = "[" * 3_000 + "]" * 3_000
+    body = f'{{"Items": [{{"WebId": "a", "Items": [{{"Timestamp": "{STAMP}", "Value": {deep}}}]}}]}}'
+    with pytest.raises(Broken, match="unreadable"):
+        read(body.encode() if read is _read else f'{{"a": {{"Status": {deep}}}}}'.encode())
