@@ -8,7 +8,7 @@ from assets_defs.failures import readable
 from assets_defs.ferry_resource import FerryResource
 from assets_defs.following import Busy, alone, sweep, sync_pass
 from assets_defs.line import Line
-from assets_defs.markdown import table
+from assets_defs.markdown import bullets, table
 from assets_defs.materializing import materialize_followed
 from assets_defs.old_runs import forget_old_runs
 from assets_defs.telling import tell_swept
@@ -174,7 +174,7 @@ def pass_metadata(found: PassResult, now_ns: int) -> dict[str, Any]:
         "waiting_for_iotdb": found.waiting,
         "old_generations_let_go": found.let_go,
         "unproved_points": len(found.unproved),
-        "problems": dg.MetadataValue.md("\n".join(f"- {each}" for each in found.problems) or "none"),
+        "problems": dg.MetadataValue.md(bullets(found.problems) or "none"),
     }
 
 

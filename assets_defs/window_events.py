@@ -15,7 +15,7 @@ from typing import Any, Self
 import dagster as dg
 
 from assets_defs.events import emit
-from assets_defs.markdown import table
+from assets_defs.markdown import bullets, table
 from assets_defs.partitions import key_of, multi_key
 from pipelines.ports import FerryError, Retry
 from pipelines.timeline import Interval
@@ -90,7 +90,7 @@ class WindowEvents:
                     self._key,
                     partition=partition,
                     description=reasons[0],
-                    metadata={"failure": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in reasons))},
+                    metadata={"failure": dg.MetadataValue.md(bullets(reasons))},
                 )
             )
 

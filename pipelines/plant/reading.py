@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pipelines.plant.complaints import complaints
 from pipelines.plant.sections import Plant
 from pipelines.ports import Stop
+from pipelines.ports.secrecy import guard
 
 
 def load_plant(path: Path) -> Plant:
@@ -46,4 +47,5 @@ def secret(variable: str) -> str:
     value = os.environ.get(variable, "")
     if not value:
         raise Stop(f"the environment variable {variable} is not set; it must hold the password, token or DSN")
+    guard(value)
     return value

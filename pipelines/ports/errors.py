@@ -9,9 +9,14 @@
 
 from __future__ import annotations
 
+from pipelines.ports.secrecy import without_secrets
+
 
 class FerryError(Exception):
-    """The root of every error that the product raises on purpose; its text is for a person."""
+    """The root of every error that the product raises on purpose; its text is for a person, and without secrets."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_secrets(message))
 
 
 class Retry(FerryError):

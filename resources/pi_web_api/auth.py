@@ -8,6 +8,7 @@ there to try it against.
 from __future__ import annotations
 
 import importlib
+from base64 import b64encode
 from collections.abc import Generator
 from types import ModuleType
 from typing import cast
@@ -16,6 +17,7 @@ import httpx
 
 from pipelines.plant import Auth, secret
 from pipelines.ports import Stop
+from pipelines.ports.secrecy import guard
 
 
 class Basic(httpx.BasicAuth):
@@ -43,7 +45,9 @@ class Bearer(httpx.Auth):
 def login(auth: Auth) -> httpx.Auth | None:
     """What httpx needs to log in. Raises Stop when a secret or an extra is missing."""
     if auth.kind == "basic":
-        return Basic(auth.username, secret(auth.password_env))
+        password = secret(auth.password_env)
+        guard(b64encode(f"{auth.username}:{password}".encode()).decode())  # as the header has it
+        return Basic(auth.username, password)
     if auth.kind == "bearer":
         return Bearer(secret(auth.token_env))
     if auth.kind == "kerberos":

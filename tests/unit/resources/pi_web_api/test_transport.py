@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from pipelines.plant import Auth, SourceSettings
-from pipelines.ports import Retry, Stop, Unreachable
+from pipelines.ports import FerryError, Retry, Stop, Unreachable
 from resources.budget import Budget
 from resources.pi_web_api import auth as auth_module
 from resources.pi_web_api.auth import login
@@ -380,3 +380,24 @@ def test_full_and_short_web_ids_name_the_same_point() -> None:
     short = "I1DPa70Wf0zBA06CLkV9ovNQgQCAAAAA"
     assert identity(short) == identity("F" + short[1:] + "UElTUlYxXFNJTlVTT0lE")
     assert identity("P1DPUElTUlYxXFNJTlVTT0lE") == "P1DPUElTUlYxXFNJTlVTT0lE"
+
+
+@pytest.mark.parametrize("kind", ["basic", "bearer"])
+@pytest.mark.parametrize("status", [400, 401, 500])
+def test_a_server_that_says_back_the_login_does_not_spread_it(
+    kind: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would stand in manifests, the ledger, Dagster's log and the report."""
+    monkeypatch.setenv("FERRY_TEST_SECRET", "s3cret/w0rd")
+    auth = Auth.model_validate(
+        {"kind": "basic", "username": "op", "password_env": "FERRY_TEST_SECRET"}
+        if kind == "basic"
+        else {"kind": "bearer", "token_env": "FERRY_TEST_SECRET"}
+    )
+    header = "Basic " + base64.b64encode(b"op:s3cret/w0rd").decode() if kind == "basic" else "Bearer s3cret/w0rd"
+    echo = (status, {"json": {"Message": f"Authorization: {header}; ?password=s3cret%2Fw0rd"}})
+    with pytest.raises(FerryError) as caught:
+        asked([echo], login=login(auth))
+    said = str(caught.value)
+    assert "Authorization" in said
+    assert not any(each in said for each in ("s3cret", header.split()[1])), said
