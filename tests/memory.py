@@ -262,6 +262,13 @@ class MemoryLedger:
     def looks(self, source: str, span: Interval) -> list[Looked]:
         return [each for each in self.looked if each.source == source and each.span.overlaps(span)]
 
+    def grouped(self, source: str) -> list[tuple[str, str]]:
+        return [
+            (point, slice_id.group)
+            for slice_id, proofs in self.proof_rows if slice_id.source == source
+            for point in proofs["point"].to_pylist()
+        ]  # fmt: skip
+
     def known(self, source: str, groups: int) -> Known:
         return Known(0, groups)
 

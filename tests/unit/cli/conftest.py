@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import dagster
 import pyarrow as pa
 import pytest
 
 import assets_defs.backfill
+import assets_defs.instance
 import assets_defs.line
 import assets_defs.telling
 from assets_defs.backfill import BackfillSummary
@@ -218,7 +218,7 @@ def ferry(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     monkeypatch.setattr(
         assets_defs.telling, "tell_reopened", lambda line, dagster, settings, pairs, why: made.reopened.extend(pairs)
     )
-    monkeypatch.setattr(dagster.DagsterInstance, "get", contextlib.nullcontext)
+    monkeypatch.setattr(assets_defs.instance, "opened_instance", contextlib.nullcontext)
     return made
 
 
