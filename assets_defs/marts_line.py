@@ -15,7 +15,6 @@ from assets_defs.line import Line
 from pipelines import marts
 from pipelines.ledger import Current, current
 from pipelines.marts.files import appearing, mart_path
-from pipelines.marts.report import ReportContext, render_report
 from pipelines.plant import SourceSettings
 from pipelines.points import Point
 from pipelines.timeline import DAY_NS, Interval, days
@@ -125,6 +124,11 @@ def write_exports(
 
 def write_report(line: Line, settings: SourceSettings, span: Interval, destination: Path | None = None) -> Path:
     """The quality report of the span, one HTML file; those made before are kept in a folder beside it."""
+    from pipelines.marts.report import (  # noqa: PLC0415 - altair takes 0.6 s, and every command loads this module
+        ReportContext,
+        render_report,
+    )
+
     target = destination or line.plant.state_dir / "reports" / f"{settings.name}.html"
     ahead = Interval(span.start_ns - REACH_NS, span.start_ns)
     context = ReportContext(

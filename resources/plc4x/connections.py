@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from pipelines.plant import PLC4PY, Plant, SourceSettings
 from pipelines.ports import PlcConnection, Stop, Tag
 from pipelines.timeline import SECOND_NS
-from resources.opcua.client import Login
-from resources.opcua.client import address_error as opcua_address_error
-from resources.opcua.connection import OpcUaConnection
 from resources.plc4x.addresses import address_error
 from resources.plc4x.jvm import plc4j
 from resources.plc4x.plc4j import Plc4jConnection
@@ -32,11 +29,13 @@ def connections(
     for each in settings.connection:
         mine = [tag for tag in tags if tag.connection == each.name]
         if each.opc_ua:
+            from resources.opcua import client, connection  # noqa: PLC0415 - asyncua takes 0.5 s: only where it is used
+
             longest_ns = max((tag.interval_ns for tag in mine), default=0)
             session_s = max(_SESSION_S, 4 * longest_ns / SECOND_NS)
-            opening = Login.of(plant, each, each.url, each.timeout / SECOND_NS, session_s)
-            found[each.name] = OpcUaConnection(each.name, opening, subscribe=each.subscribe and subscribe)
-            errors = [(tag, opcua_address_error(tag.address)) for tag in mine]
+            opening = client.Login.of(plant, each, each.url, each.timeout / SECOND_NS, session_s)
+            found[each.name] = connection.OpcUaConnection(each.name, opening, subscribe=each.subscribe and subscribe)
+            errors = [(tag, client.address_error(tag.address)) for tag in mine]
         elif each.plc4py:
             url = each.url.removeprefix(PLC4PY)
             found[each.name] = Plc4pyConnection(url, each.timeout / SECOND_NS)
