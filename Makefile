@@ -1,7 +1,7 @@
 # Needs make and Python 3.11+; everything else comes from requirements.lock into .venv.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow ui check bench lock clean
+.PHONY: help demo test test-slow test-long ui check bench lock clean
 
 # A plant's proxy often signs TLS with its own authority: trust what the system trusts.
 export UV_SYSTEM_CERTS ?= 1
@@ -9,6 +9,8 @@ export UV_SYSTEM_CERTS ?= 1
 BIN := .venv/bin
 # Two workers with servers of their own: most tests wait. A file stays with one; those with servers come first.
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+# The slow ones wait for Dagster's daemon most of the time.
+MORE_SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 READY := .venv/.ready
 SPARK := .venv/.spark
 
@@ -32,8 +34,11 @@ $(SPARK): requirements-spark.lock $(READY)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements-spark.lock
 	@touch $@
 
-test-slow: $(SPARK) ## the slow end: kill matrix, browser, Spark
-	$(BIN)/pytest $(SIDE_BY_SIDE) -m slow
+test-slow: $(SPARK) ## the slow end: kill matrix, power cut, daemon, browser, Spark
+	$(BIN)/pytest $(MORE_SIDE_BY_SIDE) -m 'slow and not long'
+
+test-long: $(READY) ## soak, and the journey of an own plant
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m long
 
 ui: $(READY) ## Dagster's UI on the plant of ferry.toml
 	$(BIN)/python -m assets_defs.ui

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ from hypothesis import HealthCheck, settings
 from resources.embedded import EmbeddedIoTDB, EmbeddedPostgres, IoTDBAddress, PostgresAddress
 from resources.iotdb.sessions import Sessions
 from tests.plants import PLANT
+
+# A shell's `&` ignores Ctrl-C, and so do all who are started from there: also commands that a test presses it for.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How fast a machine is, or is not while something else runs on it, is no property of the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -167,6 +167,7 @@ def ferry(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_opc_ua_servers_are_browsed_and_collected_to_the_last_event(write_plant: Any, tmp_path: Path) -> None:
     kiln, oven = free_port(), free_port()
     plant = write_plant(OPC_UA.format(kiln=kiln, oven=oven))

@@ -7,7 +7,7 @@ import pytest
 
 from tests.soak import RATE, plant, soak
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 def test_followed_through_edits_outages_and_kills_nothing_differs() -> None:

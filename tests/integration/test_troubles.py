@@ -43,6 +43,7 @@ def namespaces_are_allowed() -> bool:
     return sys.platform == "linux" and subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not namespaces_are_allowed(), reason="a small disk needs Linux and a mount namespace")
 def test_a_full_disk_is_one_clear_message_and_nothing_is_half_done(
     plant_file: Callable[..., Path], url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -70,6 +71,7 @@ def test_a_full_disk_is_one_clear_message_and_nothing_is_half_done(
     assert found["source_events"] == found["landed_events"] == found["stored_events"] > 10_000
 
 
+@pytest.mark.slow
 def test_no_secret_is_written_down(
     plant_file: Callable[..., Path], url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_dsn: str
 ) -> None:

@@ -169,6 +169,7 @@ def test_the_doctor_asks_the_historian(
     assert found["SQL Server driver"]["detail"].startswith(("mssql-python", "pymssql; "))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_kinds_of_sources_in_one_plant_at_once(write_plant: Any, historian: Historian) -> None:
     with running("--points", "40", "--hours", "48", "--auth", "basic") as url:

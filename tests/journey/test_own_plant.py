@@ -28,7 +28,7 @@ from resources.embedded import IoTDBAddress, PostgresAddress
 from tests.conftest import drop_databases
 from tests.contract.stand_in import running
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1200)]
 
 PLANT = """
 [plant]
