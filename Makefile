@@ -9,8 +9,6 @@ export UV_SYSTEM_CERTS ?= 1
 BIN := .venv/bin
 # Two workers with servers of their own: most tests wait. A file stays with one; those with servers come first.
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
-# The slow ones wait for Dagster's daemon most of the time.
-MORE_SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 READY := .venv/.ready
 SPARK := .venv/.spark
 
@@ -35,9 +33,9 @@ $(SPARK): requirements-spark.lock $(READY)
 	@touch $@
 
 test-slow: $(SPARK) ## the slow end: kill matrix, power cut, daemon, browser, Spark
-	$(BIN)/pytest $(MORE_SIDE_BY_SIDE) -m 'slow and not long'
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m 'slow and not long'
 
-test-long: $(READY) ## soak, and the journey of an own plant
+test-long: $(READY) ## soak, the journey of an own plant, backfills from every page
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m long
 
 ui: $(READY) ## Dagster's UI on the plant of ferry.toml

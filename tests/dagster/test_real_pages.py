@@ -11,7 +11,7 @@ from pipelines.plant import load_plant
 from tests.dagster.real_plant import KEYS, SAMPLES, RealPlant, running_ui
 from tests.dagster.webserver import Webserver
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 TWO_DAYS = [key for key in KEYS if "2026-01-03" not in key]
 MARTS = [("pi1", name) for name in ("aggregates", "quality", "exports")]
 Launch = Callable[[Webserver, Sequence[str]], str]

@@ -13,7 +13,7 @@ from tests.conftest import drop_databases
 from tests.contract.stand_in import running
 from tests.dagster.real_plant import PLANT, RealPlant, running_ui
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(600)]
 SAMPLES, JOURNAL = ("wonderware1", "samples"), ("wonderware1", "journal")
 DAYS = [f"2026-01-0{day}" for day in (1, 2, 3)]
 KEYS = [f"g00{group}|{day}" for group in (0, 1) for day in DAYS]

@@ -100,7 +100,7 @@ class Webserver:
     def backfill_status(self, backfill_id: str) -> str:
         return self.ask(_BACKFILL_STATUS, id=backfill_id)["partitionBackfillOrError"]["status"]
 
-    def wait_for_backfill(self, backfill_id: str, seconds: float = 240) -> str:
+    def wait_for_backfill(self, backfill_id: str, seconds: float = 420) -> str:
         ended = {"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"}
         return wait_for(lambda: self.backfill_status(backfill_id), lambda status: status in ended, seconds)
 

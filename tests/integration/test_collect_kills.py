@@ -113,6 +113,7 @@ def followed_past(line: Line, time_ns: int) -> PassResult:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_kills_lose_nothing_and_hide_nothing(tmp_path: Path) -> None:
     seed = int(os.environ.get("FERRY_SEED", "6"))
