@@ -32,10 +32,10 @@ $(SPARK): requirements-spark.lock $(READY)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements-spark.lock
 	@touch $@
 
-test-slow: $(SPARK) ## the slow end: kill matrix, power cut, daemon, browser, Spark
+test-slow: $(SPARK) ## the slow end: kill matrix, daemon, servers of other settings, Spark
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m 'slow and not long'
 
-test-long: $(READY) ## soak, the journey of an own plant, backfills from every page
+test-long: $(READY) ## soak, journey, every page, power cut, UI
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m long
 
 ui: $(READY) ## Dagster's UI on the plant of ferry.toml

@@ -108,6 +108,7 @@ def test_without_partitions_there_is_one_clear_error(real_plant: RealPlant, webs
     assert {"key": "dagster/will_retry", "value": "true"} not in run["tags"]
 
 
+@pytest.mark.long
 def test_all_partitioned_assets_in_one_backfill(real_plant: RealPlant, webserver: Webserver) -> None:
     keys = [("pi1", name) for name in ("samples", "aggregates", "quality", "exports")]
     backfill = webserver.backfill(SAMPLES, KEYS, assetSelection=[{"path": list(key)} for key in keys])
@@ -149,6 +150,7 @@ def test_a_terminated_run_ends_soon_and_can_go_on(real_plant: RealPlant, webserv
     assert held(webserver) == before
 
 
+@pytest.mark.long
 def test_wrong_credentials_are_said_once_and_not_tried_again(real_plant: RealPlant, webserver: Webserver) -> None:
     real_plant.withdraw(*KEYS[:3])
     with real_plant.fault(kind="401", times=-1):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.dagster.real_plant import KEYS, SAMPLES, RealPlant, RunningUi, working
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize(
