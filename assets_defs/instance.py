@@ -115,10 +115,13 @@ def own_tags() -> dict[str, str]:
 
 
 def mark_process(context: dg.AssetExecutionContext) -> None:
-    """Writes down which process runs this, whoever launched it; a worker's connections are kept from here on."""
-    keep_connections(context.instance)
+    """Writes down which process runs this, whoever launched it; a worker's connections are kept from here on.
+
+    A process that launched its run itself has done both.
+    """
     tags = own_tags()
     if any(context.run.tags.get(name) != value for name, value in tags.items()):
+        keep_connections(context.instance)
         context.instance.add_run_tags(context.run.run_id, tags)
 
 
