@@ -95,7 +95,9 @@ def make_marts(
 
 
 def prepare(line: Line) -> None:
-    """Renders the instance, makes it this process's, and clears away runs that were killed."""
+    """Renders the instance, makes it this process's, clears away runs that were killed, and looks whose store answers:
+    nothing is covered in another one, so that a backfill over it has something to do and says why it cannot."""
+    line.store_trouble()
     os.environ["DAGSTER_HOME"] = str(render(line.plant, line.outside))
     with opened_instance() as instance:
         fail_dead_runs(instance)

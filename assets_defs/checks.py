@@ -14,7 +14,7 @@ from assets_defs.ferry_resource import FerryResource
 from assets_defs.line import Line
 from assets_defs.markdown import table
 from assets_defs.marts_assets import mart_key, tells_time
-from assets_defs.reach import asked_reach, covered_reach, newest_window
+from assets_defs.reach import asked_reach, covered_reach, never_moved, newest_window
 from assets_defs.samples import samples_key, source_pool
 from pipelines.evidence import Standing
 from pipelines.marts import CLOCKS_SCHEMA, QUALITY_SCHEMA, mart_files
@@ -22,6 +22,7 @@ from pipelines.plant import SourceSettings
 from pipelines.points import point_name
 from pipelines.sync.sweeping import DRIFT
 from pipelines.timeline import SECOND_NS, iso
+from pipelines.transfer import LOST
 
 _DRIFT_POINTS = 50
 _DRIFT_ROWS = 200
@@ -94,12 +95,14 @@ def swept_result(line: Line, settings: SourceSettings) -> dg.AssetCheckResult:
     """What sweeps found and nobody has mended yet."""
     reach = covered_reach(line, settings)
     every = line.ledger.exclusions(settings.name, None, reach) if reach else []
-    rows = [(point_name(each.point), each.group, str(each.span)) for each in every if each.reason == DRIFT]
+    rows = [(point_name(each.point), each.group, str(each.span)) for each in every if each.reason in (DRIFT, LOST)]
+    strangers = never_moved(line, settings)
     return dg.AssetCheckResult(
         asset_key=samples_key(settings),
         check_name=SWEPT,
-        passed=not rows,
-        description=f"{len({point for point, _, _ in rows})} points have drifted since they were proved",
+        passed=not rows and not strangers,
+        description=f"{len({point for point, _, _ in rows})} points have drifted since they were proved; IoTDB holds "
+        f"events of {strangers} points that were never moved",
         metadata={"drift": dg.MetadataValue.md(table(["point", "group", "span"], rows[:_DRIFT_ROWS]))},
     )
 
@@ -108,7 +111,7 @@ def _swept(settings: SourceSettings) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=samples_key(settings),
         name=SWEPT,
-        description="No sweep has found settled history that the source no longer tells as it was moved.",
+        description="No sweep has found settled history that the source or IoTDB no longer tells as it was moved.",
     )
     def swept(context: dg.AssetCheckExecutionContext, ferry: FerryResource) -> dg.AssetCheckResult:
         with readable(), ferry.line(context.run.run_id) as line:

@@ -10,10 +10,20 @@ from assets_defs.line import Line
 from assets_defs.spool_room import make_room
 from pipelines.plant import SourceSettings
 from pipelines.ports import Retry, Source, Store, Unreachable
-from pipelines.sync import AwayStore, PassResult, Rhythm, Sweeping, SweepResult, SyncPass
+from pipelines.sync import (
+    AwayStore,
+    CheckResult,
+    PassResult,
+    Rhythm,
+    StoreChecks,
+    Sweeping,
+    SweepResult,
+    SyncPass,
+)
 from pipelines.timeline import Interval
 from pipelines.transfer import SliceResult
 from resources.plc4x import tell_stored
+from resources.store_binding import REBUILD
 
 DISCOVER_EVERY_S = 3_600.0
 """So old the catalogue may get while a source is followed."""
@@ -48,6 +58,7 @@ def sync_pass(
     on_slice: Callable[[SliceResult], None] = lambda _: None,
 ) -> PassResult:
     """One pass: the newest of every group, then gaps and looks for `seconds` at most. Raises Stop, Unreachable."""
+    store = _store(line)
     if not line.catalogue(settings):
         line.discover(settings)
     handover_ns = line.hand_over(settings)
@@ -58,7 +69,7 @@ def sync_pass(
 
     async def work(source: Source) -> PassResult:
         run = SyncPass(
-            line.transfer(settings, source, _store(line)),
+            line.transfer(settings, source, store),
             line.by_group(settings),
             line.windows(settings),
             reach,
@@ -103,13 +114,15 @@ def sweep(
 ) -> SweepResult:
     """Settled history is asked about again for `seconds` at most; `deep`: all of the span once, every event.
 
-    `mend` is the plant file's `restate` unless given. Raises Stop, Unreachable.
+    First the store alone, for half of the time; then the source. `mend` is the plant file's `restate` unless given.
+    Raises Stop, Unreachable.
     """
+    store = check_store(line, settings, seconds / 2, deep=deep, span=span, on_slice=on_slice)
     final = line.wanted(settings, span)
     end_ns = line.now_ns() - settings.lateness
     reach = final and (final if deep else final.intersect(Interval(min(final.start_ns, end_ns - 1), end_ns)))
     if reach is None:
-        return SweepResult()
+        return SweepResult(store=store)
     until_s = time.monotonic() + seconds
 
     async def work(source: Source) -> SweepResult:
@@ -125,7 +138,68 @@ def sweep(
         )
         return await run.run(until_s, all_deep=deep)
 
+    found = line.with_source(settings, work)
+    found.store = store
+    return found
+
+
+def check_store(
+    line: Line,
+    settings: SourceSettings,
+    seconds: float,
+    *,
+    deep: bool = False,
+    span: Interval | None = None,
+    on_slice: Callable[[SliceResult], None] = lambda _: None,
+) -> CheckResult:
+    """IoTDB is compared with the landing for `seconds` at most, and made to hold what was landed; `deep`: all of it,
+    every event. The source is not asked. Raises Stop, Unreachable."""
+    until_s = time.monotonic() + seconds
+
+    async def work(source: Source) -> CheckResult:
+        return await _checks(line, settings, source, span, on_slice).run(until_s, all_deep=deep)
+
     return line.with_source(settings, work)
+
+
+def restore(
+    line: Line, settings: SourceSettings, on_slice: Callable[[SliceResult], None] = lambda _: None
+) -> CheckResult:
+    """What a rebuild withdrew is put into IoTDB from the landing, proved and covered. The source is not asked.
+
+    Raises Stop, Unreachable.
+    """
+    spans = {group: line.ledger.withdrawn(settings.name, group, REBUILD) for group in line.groups(settings)}
+
+    async def work(source: Source) -> CheckResult:
+        return await _checks(line, settings, source, None, on_slice).restore(spans)
+
+    return line.with_source(settings, work)
+
+
+def still_withdrawn(line: Line, settings: SourceSettings) -> list[Interval]:
+    """What a rebuild withdrew and has not covered again, of all groups."""
+    return [part for group in line.groups(settings) for part in line.ledger.withdrawn(settings.name, group, REBUILD)]
+
+
+def _checks(
+    line: Line,
+    settings: SourceSettings,
+    source: Source,
+    span: Interval | None,
+    on_slice: Callable[[SliceResult], None],
+) -> StoreChecks:
+    windows = line.windows(settings)
+    return StoreChecks(
+        line.transfer(settings, source),
+        line.by_group(settings),
+        windows,
+        span or Interval(windows[0].start_ns, windows[-1].end_ns),
+        handover_ns=line.ledger.handover(settings.name),
+        now_ns=line.now_ns,
+        recent_ns=settings.sweep.store,
+        on_slice=on_slice,
+    )
 
 
 def discovery_is_due(line: Line, settings: SourceSettings) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from resources.embedded import Progress
 from resources.iotdb import IoTDBStore
 from resources.outside import Outside
 from resources.postgres import PostgresLedger
+from resources.store_binding import opened, rebound, trouble
 
 T = TypeVar("T")
 PATIENCE_S = 120.0
@@ -68,7 +70,20 @@ class Line:
 
     @cached_property
     def store(self) -> IoTDBStore:
-        return self.outside.store()
+        """The plant's store, seen to be the one that the proofs are about. Raises Stop where it is not."""
+        return opened(self.outside, self.ledger)
+
+    def store_trouble(self) -> tuple[str, str]:
+        """Why the store that answers is not the one that the proofs are about, and why none answers; '' where not."""
+        return trouble(self.outside, self.ledger)
+
+    def rebind_store(self, *, take_over: bool) -> bool:
+        """Binds the ledger to the store that answers where it is another one than before, and whether it is. All
+        coverage is withdrawn then, and marts count as not made. Raises Unreachable, Stop."""
+        self.__dict__["store"], anew = rebound(self.outside, self.ledger, take_over=take_over)
+        if anew:
+            shutil.rmtree(self.plant.state_dir / "marts" / "made", ignore_errors=True)
+        return anew
 
     @cached_property
     def landing(self) -> Landing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from assets_defs.line import Line
 from pipelines.ledger import COUNTS
 from pipelines.plant import SourceSettings
+from pipelines.sync import WHOLE_STORE
 from pipelines.timeline import Interval, clip, iso, merge, missing
 
 
@@ -64,3 +65,9 @@ def newest_window(line: Line, settings: SourceSettings) -> Interval | None:
             if start_ns < end_ns:
                 return Interval(start_ns, end_ns)
     return None
+
+
+def never_moved(line: Line, settings: SourceSettings) -> int:
+    """Points of which the newest sweep found events in IoTDB that nobody has moved."""
+    looks = line.ledger.looks(settings.name, WHOLE_STORE, "store")
+    return next((look.differing for look in reversed(looks) if not look.group), 0)

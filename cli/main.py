@@ -22,6 +22,7 @@ from cli.metrics import metrics
 from cli.outputs import export, report
 from cli.plan import plan
 from cli.points import points
+from cli.rebuild import rebuild
 from cli.restate import restate
 from cli.screen import Screen
 from cli.servers import down, up
@@ -53,7 +54,7 @@ def ferry() -> None:
 
 for _command in (
     demo, up, down, init, doctor, discover, points, plan, backfill, sync, collect, status, verify, sweep, restate,
-    marts, report, export, sql, metrics, simulate,
+    rebuild, marts, report, export, sql, metrics, simulate,
 ):  # fmt: skip
     ferry.add_command(_command)
 

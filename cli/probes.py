@@ -60,6 +60,7 @@ def store_probe(outside: Outside) -> str:
     """Clock and writer, after a row was written and read back. Raises Unreachable, Stop, NoRoom."""
     store = outside.store()
     try:
+        store.prepare()
         clock = {1: "ns", 1_000: "us", 1_000_000: "ms"}.get(store.clock_ns, f"{store.clock_ns} ns")
         return f"clock {clock}, writer {store.writer_name} ({store.writer_reason})"
     finally:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assets_defs.line import Line
-from assets_defs.reach import asked_reach, filling, holes
+from assets_defs.reach import asked_reach, filling, holes, never_moved
 from assets_defs.schedule_states import schedule_states
 from cli.forecast import Pace, pace_of
 from pipelines.evidence import Standing, reason_of
@@ -78,6 +78,8 @@ class SourceStanding:
     schedules: dict[str, str]
     spool_bytes: int | None
     """What the spool of PLCs takes on disk; None for other sources."""
+    never_moved: int
+    """Points of which the newest sweep found events in IoTDB that were never moved."""
 
     @property
     def source(self) -> str:
@@ -118,7 +120,7 @@ class SourceStanding:
     @property
     def proved(self) -> bool:
         """Nothing of what was moved is in doubt; gaps are not."""
-        return not self.unproved and not any(each.standing.quarantined for each in self.groups)
+        return not self.unproved and not self.never_moved and not any(each.standing.quarantined for each in self.groups)
 
     def as_json(self) -> dict[str, Any]:
         """One of `sources` of `ferry status --json`."""
@@ -139,6 +141,7 @@ class SourceStanding:
             "schedules": self.schedules,
             "spool_bytes": self.spool_bytes,
             "left_s": None if self.left_s is None else round(self.left_s, 1),
+            "never_moved_points": self.never_moved,
             "unproved_points": len(self.unproved),
             "unproved": [
                 {"point": self.names.get(point) or point_name(point), "reason": why}
@@ -183,6 +186,7 @@ def standing_of(line: Line, settings: SourceSettings) -> SourceStanding:
         followed_to_ns=followed_to_ns,
         schedules=schedule_states(line.plant, settings),
         spool_bytes=SpoolReader(line.plant.spool_dir(settings.name)).size_bytes() if settings.connection else None,
+        never_moved=never_moved(line, settings),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.options import framed, source
-from cli.outcome import PROVED, UNPROVED
+from cli.outcome import PROVED, UNPROVED, UNREACHABLE
 from cli.screen import Screen
 from cli.session import Session
 
@@ -24,14 +24,25 @@ def status(session: Session, source_name: str | None) -> int:
 
     found = []
     with session.line() as line:
+        stranger, away = line.store_trouble()
         for settings in session.sources(source_name):
             found.append(standing_of(line, settings))
     for index, each in enumerate(found):
         if index:
             session.screen.say()
         _show(session.screen, each)
-    session.screen.emit({"plant": session.plant.plant.name, "sources": [each.as_json() for each in found]})
-    return PROVED if all(each.proved for each in found) else UNPROVED
+    for trouble in filter(None, (stranger, away)):
+        session.screen.say(trouble, style="bold red")
+    session.screen.emit(
+        {
+            "plant": session.plant.plant.name,
+            "store": {"ours": not stranger and not away, "trouble": stranger or away},
+            "sources": [each.as_json() for each in found],
+        }
+    )
+    if stranger or not all(each.proved for each in found):
+        return UNPROVED
+    return UNREACHABLE if away else PROVED
 
 
 def _show(screen: Screen, found: SourceStanding) -> None:
@@ -60,6 +71,11 @@ def _show(screen: Screen, found: SourceStanding) -> None:
         screen.say(f"{since}{duration(found.lag_s)} behind the source's clock")
     if found.spool_bytes is not None:
         screen.say(f"its spool takes {found.spool_bytes / 1e6:,.1f} MB")
+    if found.never_moved:
+        screen.say(
+            f"IoTDB holds events of {found.never_moved:,} points that were never moved; `ferry sweep` names them",
+            style="bold red",
+        )
     if found.schedules:
         screen.say("schedules: " + ", ".join(f"{name} {state}" for name, state in found.schedules.items()))
     if found.events or found.unproved:

@@ -158,16 +158,24 @@ def _as_json(settings: SourceSettings, found: PassResult, now_ns: int) -> dict[s
 @span()
 @click.option("--deep", is_flag=True, help="Every event of the whole span once, also of what is still open.")
 @click.option("--restate", "mend", is_flag=True, help="Pull again what drifted, whatever the plant file's policy is.")
+@click.option("--store-only", is_flag=True, help="Compare IoTDB with the landing; ask no source.")
 def sweep(
-    session: Session, source_name: str | None, start_ns: int | None, end_ns: int | None, deep: bool, mend: bool
+    session: Session,
+    source_name: str | None,
+    start_ns: int | None,
+    end_ns: int | None,
+    deep: bool,
+    mend: bool,
+    store_only: bool,
 ) -> int:
-    """Ask the source again about history that is settled, and name or mend what drifted."""
+    """Ask IoTDB and the source again about history that is settled, and name or mend what differs."""
     from assets_defs.backfill import prepare
-    from assets_defs.following import alone
+    from assets_defs.following import alone, check_store
     from assets_defs.following import sweep as run_sweep
     from assets_defs.instance import opened_instance
     from assets_defs.telling import tell_swept
     from cli.servers import start
+    from pipelines.sync import SweepResult
     from pipelines.timeline import SECOND_NS
 
     settings, screen = session.source(source_name), session.screen
@@ -177,15 +185,26 @@ def sweep(
         start(session, line)
         prepare(line)
         with alone(line, settings, "sweep"), screen.busy(f"sweeping {settings.name}"):
-            found = run_sweep(line, settings, seconds, deep=deep, span=asked, mend=mend or None)
+            if store_only:
+                found = SweepResult(store=check_store(line, settings, seconds, deep=deep, span=asked))
+            else:
+                found = run_sweep(line, settings, seconds, deep=deep, span=asked, mend=mend or None)
         with opened_instance() as instance:
             tell_swept(line, instance, settings, found)
     drifted = sum(len(points) for points in found.drift.values())
+    put_back = sum(len(points) for points in found.store.put_back.values())
     screen.say(
-        f"{settings.name}: {found.counted:,} group-days counted, {found.read_deep:,} read deep, {drifted:,} points "
-        f"had drifted, {found.mended:,} were pulled again"
+        f"IoTDB: {found.store.counted:,} group-days counted, {found.store.read_deep:,} read deep, "
+        f"{put_back:,} points differed from the landing and were put back"
     )
-    for (group, day), points in sorted(found.drift.items(), key=lambda item: item[0][1])[:10]:
+    if not store_only:
+        screen.say(
+            f"{settings.name}: {found.counted:,} group-days counted, {found.read_deep:,} read deep, {drifted:,} points "
+            f"had drifted, {found.mended:,} were pulled again"
+        )
+    for (group, day), points in sorted([*found.store.put_back.items(), *found.drift.items()], key=lambda i: i[0][1])[
+        :10
+    ]:
         screen.note(f"{group} {day}: {', '.join(sorted(points)[:5])}{' …' if len(points) > 5 else ''}", style="yellow")
     for problem in found.problems:
         screen.note(problem, style="yellow")
@@ -199,6 +218,16 @@ def sweep(
             "left": found.left,
             "mended": found.mended,
             "let_go": found.let_go,
+            "store": {
+                "counted": found.store.counted,
+                "read_deep": found.store.read_deep,
+                "left": found.store.left,
+                "put_back": [
+                    {"group": group, "span": str(span), "points": sorted(points)}
+                    for (group, span), points in found.store.put_back.items()
+                ],
+                "never_moved": sorted(found.store.strangers),
+            },
             "drift": [
                 {"group": group, "span": str(day), "points": sorted(points)}
                 for (group, day), points in found.drift.items()

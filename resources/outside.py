@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -19,8 +21,13 @@ from resources.plc4x import SpoolReader, SpoolSource
 from resources.postgres import PostgresLedger
 from resources.wonderware import WonderwareSource
 
+GONE_CURE = "Put it back if you moved it, or let `ferry rebuild` make it anew from the landing"
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+
+class StoreGone(Stop):
+    """The data of an embedded IoTDB that held something is not there any more."""
 
 
 class Outside:
@@ -45,9 +52,13 @@ class Outside:
         )  # fmt: skip
         self._servers = [server for server in ours if server is not None]
         self._budgets: dict[str, list[Budget]] = {}
+        self.may_found_store = False
+        """Whether an embedded IoTDB may begin empty although the ledger says that it held something."""
 
     def up(self) -> None:
         """Starts what is not up yet, all at once. Raises Unreachable, NoRoom naming the server and its log."""
+        if self._iotdb is not None:
+            self._check_founded(self._iotdb)
         with ThreadPoolExecutor(max(len(self._servers), 1)) as pool:
             for started in [pool.submit(_ensured, server) for server in self._servers]:
                 started.result()
@@ -72,7 +83,7 @@ class Outside:
         """The embedded IoTDB's login. Raises Stop where the store is an external one."""
         if self._iotdb is None:
             raise Stop("this plant's IoTDB is an external one; its login is in the plant file")
-        return _ensured(self._iotdb)
+        return self._iotdb_up(self._iotdb)
 
     def url(self, settings: SourceSettings) -> str:
         """Where a source is, its url or address: of its stand-in where it has one."""
@@ -93,14 +104,14 @@ class Outside:
         ledger.migrate()
         return ledger
 
-    def store(self) -> IoTDBStore:
-        """The store, prepared."""
+    def store(self, vouch: Callable[[], None] = lambda: None) -> IoTDBStore:
+        """The store, not prepared yet; `vouch` raises when it is not ours any more. Raises Stop where ours is gone."""
         nodes, user, password = self._iotdb_login()
         settings = self.plant.store
         staging: Path | None = Path(settings.staging) if settings.staging else None
         if self._iotdb is not None:
             staging = self._iotdb.staging_dir
-        store = IoTDBStore(
+        return IoTDBStore(
             nodes,
             user,
             password,
@@ -109,9 +120,8 @@ class Outside:
             allow_coarse_clock=settings.allow_coarse_clock,
             retention=self.plant.retention,
             disk=Disk(self._iotdb.data_dir) if self._iotdb is not None else None,
+            vouch=vouch,
         )
-        store.prepare()
-        return store
 
     def queries(self) -> Sessions:
         """Sessions with the store's database as it is, for reading: nothing is created, prepared or written."""
@@ -120,12 +130,39 @@ class Outside:
     def _iotdb_login(self) -> tuple[list[str], str, str]:
         """Nodes, user and password; the embedded server is started for it."""
         if self._iotdb is not None:
-            address = _ensured(self._iotdb)
+            address = self._iotdb_up(self._iotdb)
             return [f"{address.host}:{address.port}"], address.user, address.password
         settings = self.plant.store
         nodes = [settings.iotdb] if isinstance(settings.iotdb, str) else list(settings.iotdb)
         password = secret(settings.password_env) if settings.password_env else "root"
         return nodes, settings.username, password
+
+    def _iotdb_up(self, server: embedded.EmbeddedIoTDB) -> embedded.IoTDBAddress:
+        self._check_founded(server)
+        return _ensured(server)
+
+    def store_is_elsewhere(self) -> bool:
+        """Whether an embedded IoTDB never was in this state folder: of a plant that has moved nothing yet, or of
+        somebody who only looks at another's ledger."""
+        return self._iotdb is not None and not self._iotdb.founded and not self._was_here()
+
+    def _was_here(self) -> bool:
+        return (self.plant.state_dir / "iotdb").exists() or self.plant.landing_dir.exists()
+
+    def _check_founded(self, server: embedded.EmbeddedIoTDB) -> None:
+        """An empty IoTDB is not made by itself over a ledger that says that it held something. Raises Stop."""
+        ledger_is_there = self._postgres is None or self._postgres.founded
+        if server.founded or self.may_found_store or not ledger_is_there:
+            return
+        ledger = self.ledger()
+        try:
+            if ledger.bound().was_open:
+                gone = f"the data of this plant's IoTDB is gone: {server.data_dir} is not there. {GONE_CURE}"
+                with suppress(Stop):  # a login that may only read the ledger
+                    ledger.record_opening("refused", None, gone)
+                raise StoreGone(gone)
+        finally:
+            ledger.close()
 
     def source(self, settings: SourceSettings, *, urgent: bool = False) -> Source:
         """A client of one source; a stand-in is started for it when it has one. All of its clients on this machine

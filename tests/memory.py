@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +14,7 @@ from pipelines import samples
 from pipelines.ledger import COUNTS
 from pipelines.points import Point
 from pipelines.ports import (
+    PROOF_SCHEMA,
     Changes,
     Exclusion,
     Known,
@@ -142,6 +144,17 @@ class MemoryStore:
         table = samples.tally(self._table(source, points, span))
         return table.set_column(9, samples.TALLY_SCHEMA.field("digest"), pa.nulls(len(table), pa.int64()))
 
+    def held(self, source: str) -> pa.Table:
+        keys = [key for key in self.rows if key[0] == source]
+        table = pa.table(
+            {
+                "point": pa.array([key[1] for key in keys], pa.string()),
+                "ns": pa.array([key[2] for key in keys], pa.int64()),
+            }
+        )
+        found = table.group_by("point").aggregate([("ns", "count"), ("ns", "min"), ("ns", "max")])
+        return found.rename_columns(["point", "events", "first_ns", "last_ns"])
+
     def read(self, source: str, points: Sequence[str], span: Interval) -> Iterator[pa.Table]:
         self.hook("store read")
         yield self._table(source, points, span)
@@ -186,6 +199,9 @@ class MemoryLedger:
         self.looked: list[Looked] = []
         self.handed: dict[str, int] = {}
         self.watched: dict[tuple[str, str], Watch] = {}
+        self.seq = 0
+        self.points: list[Point] = []
+        self.proofs_by_seq: dict[int, pa.Table] = {}
         self._alone = threading.RLock()  # slices commit from several threads
 
     @contextlib.contextmanager
@@ -217,7 +233,12 @@ class MemoryLedger:
                 self._append(record)
         self.hook("recorded")
 
+    def _number(self) -> int:
+        self.seq += 1
+        return self.seq
+
     def _append(self, new: SliceRecord) -> None:
+        new = replace(new, seq=self._number())
         if new.state in COUNTS and new.generation:
             self.standing = [
                 r for r in self.standing
@@ -257,10 +278,15 @@ class MemoryLedger:
 
     def record_looks(self, looks: Sequence[Looked]) -> None:
         self.hook("looked")
-        self.looked += looks
+        self.looked += [replace(each, seq=self._number()) for each in looks]
 
-    def looks(self, source: str, span: Interval) -> list[Looked]:
-        return [each for each in self.looked if each.source == source and each.span.overlaps(span)]
+    def looks(self, source: str, span: Interval, side: str = "source") -> list[Looked]:
+        return [
+            each for each in self.looked if each.source == source and each.side == side and each.span.overlaps(span)
+        ]
+
+    def proofs_of(self, record: SliceRecord) -> pa.Table:
+        return self.proofs_by_seq.get(record.seq, PROOF_SCHEMA.empty_table())
 
     def grouped(self, source: str) -> list[tuple[str, str]]:
         return [
@@ -268,6 +294,9 @@ class MemoryLedger:
             for slice_id, proofs in self.proof_rows if slice_id.source == source
             for point in proofs["point"].to_pylist()
         ]  # fmt: skip
+
+    def known_points(self, source: str) -> list[Point]:
+        return self.points
 
     def known(self, source: str, groups: int) -> Known:
         return Known(0, groups)
@@ -284,6 +313,7 @@ class MemoryLedger:
         self.hook("commit")
         with self._alone:
             self._append(record)
+            self.proofs_by_seq[self.seq] = proofs if keep_proofs else proofs.slice(0, 0)
             s = record.slice
             kept_rows = proofs if keep_proofs else proofs.filter(pc.equal(proofs["proof"], "none"))
             self.proof_rows.append((s, kept_rows))

@@ -75,6 +75,8 @@ class Sweep(Section):
     """How long one sweep may take."""
     restate: Literal["auto", "ask"] = "ask"
     """Whether drift is mended at once, or named and left to `ferry backfill`."""
+    store: Duration = 7 * DAY_NS
+    """What is not older is compared with IoTDB in every sweep; older history the more seldom the older it is."""
 
 
 class Channel(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from pipelines.points import Point
 from pipelines.timeline import Interval
 
 Proof = Literal["counted", "deep", "none"]
+Side = Literal["source", "store"]
 State = Literal["planned", "pulled", "landed", "written", "verified", "settled", "retry_at", "quarantined"]
 
 
@@ -70,9 +71,9 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """The source was asked again about a covered span at `asked_ns` (the plant's clock), and how many points differed.
+    """A side was asked again about a covered span at `asked_ns` (the plant's clock), and how many points differed.
 
-    `deep`: every event was read again, not just counted.
+    `deep`: every event was read again, not just counted. `seq` is the ledger's, like a slice record's.
     """
 
     source: str
@@ -81,6 +82,8 @@ class Looked:
     asked_ns: int
     deep: bool = False
     differing: int = 0
+    side: Side = "source"
+    seq: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +204,10 @@ class LedgerStore(Protocol):
         """
         ...
 
+    def proofs_of(self, record: SliceRecord) -> pa.Table:
+        """The proofs that were committed with a slice of the history, also where they stand no longer: PROOF_SCHEMA."""
+        ...
+
     def hand_over(self, source: str, at_ns: int) -> int:
         """The instant from which on sync looks after the source: `at_ns` the first time, for ever after the same."""
         ...
@@ -213,8 +220,9 @@ class LedgerStore(Protocol):
         """Records that covered spans were asked about again."""
         ...
 
-    def looks(self, source: str, span: Interval) -> list[Looked]:
-        """What overlaps the span, oldest first: of every (group, span) the newest look, and the newest deep one."""
+    def looks(self, source: str, span: Interval, side: Side = "source") -> list[Looked]:
+        """What overlaps the span, oldest first: of every (group, span) the newest look at that side, and the newest
+        deep one."""
         ...
 
     def watches(self, source: str) -> list[Watch]:

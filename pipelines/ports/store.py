@@ -33,6 +33,10 @@ class Store(Protocol):
         """
         ...
 
+    def held(self, source: str) -> pa.Table:
+        """All points that it holds events of, whoever wrote them: point, events, first_ns, last_ns."""
+        ...
+
     def read(self, source: str, points: Sequence[str], span: Interval) -> Iterator[pa.Table]:
         """Every event it holds, ordered, in SCHEMA; each point whole in one table."""
         ...

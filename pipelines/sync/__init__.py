@@ -2,9 +2,22 @@
 
 from pipelines.sync.agenda import Rhythm
 from pipelines.sync.away import AwayStore
+from pipelines.sync.checking import WHOLE_STORE, CheckResult, StoreChecks
 from pipelines.sync.passes import SyncPass
 from pipelines.sync.results import PassResult
 from pipelines.sync.sweeping import DRIFT, Sweeping, SweepResult
 from pipelines.sync.watching import TOLD
 
-__all__ = ["DRIFT", "TOLD", "AwayStore", "PassResult", "Rhythm", "SweepResult", "Sweeping", "SyncPass"]
+__all__ = [
+    "DRIFT",
+    "TOLD",
+    "WHOLE_STORE",
+    "AwayStore",
+    "CheckResult",
+    "PassResult",
+    "Rhythm",
+    "StoreChecks",
+    "SweepResult",
+    "Sweeping",
+    "SyncPass",
+]

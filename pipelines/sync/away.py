@@ -32,6 +32,9 @@ class AwayStore:
     def tally(self, source: str, points: Sequence[str], span: Interval) -> pa.Table:
         self._away()
 
+    def held(self, source: str) -> pa.Table:
+        self._away()
+
     def read(self, source: str, points: Sequence[str], span: Interval) -> Iterator[pa.Table]:
         self._away()
 

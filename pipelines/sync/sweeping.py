@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from pipelines.points import Point
 from pipelines.ports import Exclusion, Looked, Retry, Split, Stop, Unreachable
+from pipelines.sync.checking import CheckResult
 from pipelines.sync.ground import Ground
 from pipelines.sync.results import Troubles
 from pipelines.timeline import DAY_NS, Interval, clip, split_at, split_evenly, subtract
@@ -38,11 +39,13 @@ class SweepResult:
     let_go: int = 0
     """Old generations of settled days that were removed from the landing."""
     troubles: Troubles = field(default_factory=Troubles)
+    store: CheckResult = field(default_factory=CheckResult)
+    """Of the check of the store that came before."""
 
     @property
     def problems(self) -> list[str]:
         """What went wrong, a line a reason."""
-        return self.troubles.lines()
+        return [*self.store.problems, *self.troubles.lines()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipelines.landing import Landing
+from pipelines.ledger import Current
 from pipelines.points import Point
 from pipelines.ports import Known, Lease, LedgerStore, SliceId, SliceRecord, Source, Store
 from pipelines.timeline import Interval
+from pipelines.transfer.checking import StoreCheck
 from pipelines.transfer.refreshing import SliceRefresh
 from pipelines.transfer.results import Bounds, SliceResult
 from pipelines.transfer.slice_work import SliceWork
@@ -88,3 +90,14 @@ class Transfer:
         """
         work = SliceRefresh(self, slice_id, window, points, lease, provisional=provisional)
         return await work.refresh(doubted, deep=deep, mend=mend, one_piece=one_piece)
+
+    async def check(
+        self, piece: Current, window: Interval, points: Sequence[Point], lease: Lease, *, deep: bool
+    ) -> SliceResult:
+        """Compares a generation that counts with the store, without the source; `deep`: every event is read back.
+
+        `differing` of the result are the points in which the store differed; it is then made as landed. Where the
+        landing is damaged and the store is as it was proved, it is landed anew. Raises DamagedLanding, Retry, Stop.
+        """
+        slice_id = replace(piece.record.slice, span=piece.span)
+        return await StoreCheck(self, slice_id, window, points, lease).check(piece, deep=deep)

@@ -67,6 +67,11 @@ class EmbeddedIoTDB:
         """Absolute folder of all that it keeps; there once it was started."""
         return self._home / "data"
 
+    @property
+    def founded(self) -> bool:
+        """Whether it was started before and its data is there."""
+        return self._has_history()
+
     def ensure(self) -> IoTDBAddress:
         """Have the server up and answering; start what isn't. Attaching to a running one takes milliseconds.
 

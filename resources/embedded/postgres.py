@@ -64,6 +64,11 @@ class EmbeddedPostgres:
         # The marker is `-D`'s value; the server's own children show other command lines.
         self._server = Child("postgres", self._home / "postgres.pid", self._log, str(self._data))
 
+    @property
+    def founded(self) -> bool:
+        """Whether it was started before and its data is there."""
+        return (self._data / "PG_VERSION").exists()
+
     def ensure(self) -> PostgresAddress:
         """Have the server up and answering, with its databases. Attaching to a running one takes milliseconds.
 

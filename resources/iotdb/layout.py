@@ -91,6 +91,8 @@ POINTS = _table(
     span="DOUBLE",
     source_key="STRING",
 )
+IDENTITY = _table("ferry_store", "about", ledger="STRING", token="STRING", plant="STRING")  # noqa: S106 - no password
+"""One row, at time 0: by it the store is known again (resources/iotdb/identity.py)."""
 PROBE = _table("ferry_probe", "source point tie", value="DOUBLE")
 """Where the writers are tried out at start; holds no rows in between."""
 

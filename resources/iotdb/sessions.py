@@ -37,6 +37,8 @@ class Sessions:
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._idle: list[Session] = []
+        self.broken = 0
+        """How many connections were lost so far: what answers after that may be another server."""
 
     @property
     def where(self) -> str:
@@ -163,6 +165,7 @@ class Sessions:
     def _forget(self, session: Session) -> None:
         """Drops a session that was cut, and the idle ones: whatever cut it has cut them as well."""
         session.close()
+        self.broken += 1
         self.close()
 
     def _open(self, database: str | None) -> Session:

@@ -25,6 +25,11 @@ def create_database(database: str) -> str:
     return f"CREATE DATABASE IF NOT EXISTS {identifier(database)}"
 
 
+def show_databases() -> str:
+    """Their names."""
+    return "SHOW DATABASES"
+
+
 def create_table(database: str, table: Table) -> str:
     """Creates it unless it is there."""
     columns = ", ".join(f"{identifier(c.name)} {c.type} {c.category}" for c in table.columns)

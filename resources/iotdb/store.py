@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,8 +17,9 @@ from resources.iotdb.aggregates import aggregate_rows, vanished
 from resources.iotdb.catalogue import point_rows
 from resources.iotdb.deletions import delete_rows
 from resources.iotdb.disk import Disk
+from resources.iotdb.identity import Identity, holds_events, read_identity, write_identity
 from resources.iotdb.latest import latest_events
-from resources.iotdb.layout import POINTS, SAMPLES, STATES, Table, aggregate_table, database_name
+from resources.iotdb.layout import IDENTITY, POINTS, SAMPLES, STATES, Table, aggregate_table, database_name
 from resources.iotdb.preparation import (
     Writer,
     create_database,
@@ -31,14 +32,15 @@ from resources.iotdb.rows import rows_of
 from resources.iotdb.scans import stored_events
 from resources.iotdb.sessions import Sessions
 from resources.iotdb.tablets import TabletWriter
-from resources.iotdb.tallies import stored_tally
+from resources.iotdb.tallies import held_points, stored_tally
 
 
 class IoTDBStore:
     """Events, points and aggregates of one plant in one IoTDB database. Thread-safe; all calls block.
 
     `node_urls` are host:port of one cluster's nodes; `staging_dir` is a folder that this host and the server both
-    see, or None. `disk` is what it writes to, where that is ours. `prepare` comes before anything else.
+    see, or None. `disk` is what it writes to, where that is ours. `vouch` is asked whether it is still the same store
+    once a connection broke. `prepare` comes before anything else.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class IoTDBStore:
         allow_coarse_clock: bool = False,
         retention: Retention | None = None,
         disk: Disk | None = None,
+        vouch: Callable[[], None] = lambda: None,
     ) -> None:
         self.clock_ns = 1
         """Resolution of its timestamps, nanoseconds; the server's own after `prepare`."""
@@ -60,6 +63,8 @@ class IoTDBStore:
         self._sessions = Sessions(node_urls, user, password, database_name(database))
         self._staging = staging_dir
         self._disk = disk
+        self._vouch = vouch
+        self._vouched = 0
         self._allow_coarse_clock = allow_coarse_clock
         keep = retention or Retention()
         self._keep_ns = {SAMPLES.name: keep.raw, STATES.name: keep.raw, "agg_1m": keep.minutes}
@@ -77,12 +82,32 @@ class IoTDBStore:
                 return
             self.clock_ns = read_clock(self._sessions, self._allow_coarse_clock)
             create_database(self._sessions)
-            for table in (SAMPLES, STATES, POINTS):
+            for table in (SAMPLES, STATES, POINTS, IDENTITY):
                 create_table(self._sessions, table)
                 keep_for(self._sessions, table, self._keep_ns.get(table.name))
             writer, self.writer_reason = probed_writer(self._sessions, self._staging)
             self.writer_name = writer.name
             self._writer = writer
+
+    @property
+    def where(self) -> str:
+        """What a message calls it: its nodes and its database."""
+        return self._sessions.where
+
+    def identity(self) -> Identity | None:
+        """Which store it is, None where nobody has said yet. Needs no `prepare`, and changes nothing."""
+        return read_identity(self._sessions)
+
+    def holds_events(self) -> bool:
+        """Whether there is an event of any source. Needs no `prepare`, and changes nothing."""
+        return holds_events(self._sessions)
+
+    def identify(self, identity: Identity) -> None:
+        """Makes it that store, once for all who read it; outlives a power cut where its disk is ours."""
+        self._prepared()
+        write_identity(self._sessions, identity)
+        if self._disk is not None:
+            self._disk.sync()
 
     def write(self, source: str, samples: pa.Table) -> None:
         """Upserts ordered events in SCHEMA; they survive kill -9 on return.
@@ -101,6 +126,13 @@ class IoTDBStore:
         Points with no events have no row. Raises Retry, Stop.
         """
         return stored_tally(self._sessions, source, points, span, self.clock_ns)
+
+    def held(self, source: str) -> pa.Table:
+        """All points that it holds events of, whoever wrote them: point string, events, first_ns, last_ns int64.
+
+        Raises Retry, Stop.
+        """
+        return held_points(self._sessions, source, self.clock_ns)
 
     def read(self, source: str, points: Sequence[str], span: Interval) -> Iterator[pa.Table]:
         """Every event it holds, ordered, in SCHEMA; each point whole in one table. Raises Retry, Stop."""
@@ -122,7 +154,12 @@ class IoTDBStore:
             delete_rows(self._sessions, table, rows, self.clock_ns)
 
     def sync(self) -> None:
-        """What was written and deleted before outlives a power cut, where its disk is ours. Raises NoRoom, Retry."""
+        """What was written and deleted before outlives a power cut, where its disk is ours. Raises NoRoom, Retry; and
+        Stop when connections broke and it is another store that answers since."""
+        if self._sessions.broken != self._vouched:
+            broken = self._sessions.broken
+            self._vouch()
+            self._vouched = broken
         if self._disk is not None:
             self._disk.sync()
 

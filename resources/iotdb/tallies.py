@@ -13,7 +13,7 @@ from resources.iotdb.extents import planned
 from resources.iotdb.faults import TooMuch
 from resources.iotdb.layout import SAMPLES, STATES, Table
 from resources.iotdb.sessions import Sessions
-from resources.iotdb.statements import chunks, select, within
+from resources.iotdb.statements import chunks, of_points, select, within
 
 _FINITE = "abs(value) <= 1.7976931348623157E308"  # false for NaN and infinities
 # CASE is more than a filter here: an aggregate that chunk statistics could answer would repeat what the writer of the
@@ -34,6 +34,24 @@ def stored_tally(sessions: Sessions, source: str, points: Sequence[str], span: I
     for some in chunks(points):
         parts.extend(_tallies(sessions, source, some, span, clock_ns))
     return _summed(pa.concat_tables(parts))
+
+
+def held_points(sessions: Sessions, source: str, clock_ns: int) -> pa.Table:
+    """point string, events, first_ns, last_ns int64 of all points of the source that it holds events of.
+
+    Raises Unreachable, Retry, Stop.
+    """
+    columns = 'point, count(*) AS events, min(time) AS "first", max(time) AS "last"'
+    parts = []
+    for table, _ in _SIDES:
+        found = sessions.query(
+            select(sessions.database, table, columns, of_points(source, None), group="point"), "counting all it holds"
+        )
+        times = {f"{name}_ns": pc.multiply(found[name].cast(pa.int64()), clock_ns) for name in ("first", "last")}
+        parts.append(pa.table({"point": found["point"].cast(pa.string()), "events": found["events"], **times}))
+    summed = pa.concat_tables(parts).group_by("point")
+    grouped = summed.aggregate([("events", "sum"), ("first_ns", "min"), ("last_ns", "max")])
+    return grouped.rename_columns(["point", "events", "first_ns", "last_ns"])
 
 
 def _tallies(

@@ -80,7 +80,7 @@ def _except_late(connection: Connection, source: str, groups: int) -> None:
         late.setdefault(group_label(group_of(point, groups)), []).append((point, since))
     for group, points in sorted(late.items()):  # everybody locks groups in this order
         lock_group(connection, source, group)
-        standing = covered(connection, source, group)
+        standing = covered(connection, source, group, whatever_store=True)
         spans: dict[int | None, list[Interval]] = {None: standing}
         for since in {since for _, since in points} - {None}:
             rows = connection.execute(_STATEMENTS["made_since"], {"source": source, "group": group, "seq": since})

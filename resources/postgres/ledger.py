@@ -14,12 +14,13 @@ from typing import TypeVar
 import pyarrow as pa
 
 from pipelines.points import Point
-from pipelines.ports import Exclusion, Known, Lease, Looked, SliceId, SliceRecord, Watch
+from pipelines.ports import Exclusion, Known, Lease, Looked, Side, SliceId, SliceRecord, Watch
 from pipelines.timeline import Interval
-from resources.postgres import catalogue, journal, migrations, proofs, recounts, slices, watches
+from resources.postgres import catalogue, journal, migrations, proofs, recounts, slices, stores, watches
 from resources.postgres.connections import Connection, Connections, Work
 from resources.postgres.exclusions import add, exclusions_open
 from resources.postgres.leases import PostgresLease
+from resources.postgres.stores import Bound, OpeningState
 from resources.postgres.texts import legible
 
 T = TypeVar("T")
@@ -146,11 +147,7 @@ class PostgresLedger:
 
         def work(connection: Connection) -> None:
             slices.lock_group(connection, slice_id.source, slice_id.group)
-            row = {**values, "covers": False, "generation": "", "run_id": legible(run_id), "reason": legible(reason)}
-            seq = slices.one(connection, slices.COVERAGE["append"], row)
-            if older := slices.standing(connection, values):
-                connection.execute(slices.COVERAGE["supersede"], {"older": older, "seq": seq})
-            connection.execute(slices.COVERAGE["checkpoint"], {**values, "rows": slices.CHECKPOINT_ROWS})
+            slices.withdraw(connection, values, reason, run_id)
 
         self._run_in(slice_id, work)
 
@@ -185,6 +182,10 @@ class PostgresLedger:
         """
         return self._connections.run(lambda connection: proofs.current(connection, source, group, span))
 
+    def proofs_of(self, record: SliceRecord) -> pa.Table:
+        """The proofs that were committed with a slice of the history, also where they stand no longer: PROOF_SCHEMA."""
+        return self._connections.run(lambda connection: proofs.of_slice(connection, record.seq))
+
     def accept_loss(self, source: str, group: str, span: Interval, by: str) -> None:
         """Records that a person accepts that the source now holds less over the span."""
         row = {**slices.span_row(source, group, span), "by": legible(by)}
@@ -209,9 +210,9 @@ class PostgresLedger:
         if looks:
             self._connections.run(lambda connection: recounts.append(connection, looks))
 
-    def looks(self, source: str, span: Interval) -> list[Looked]:
-        """Of every (group, span) that overlaps `span` the newest look of either kind, oldest first."""
-        return self._connections.run(lambda connection: recounts.newest(connection, source, span))
+    def looks(self, source: str, span: Interval, side: Side = "source") -> list[Looked]:
+        """Of every (group, span) that overlaps `span` the newest look of either kind at the side, oldest first."""
+        return self._connections.run(lambda connection: recounts.newest(connection, source, span, side))
 
     def watches(self, source: str) -> list[Watch]:
         """How far the change feed of each group was read."""
@@ -233,6 +234,31 @@ class PostgresLedger:
                 Interval(*row) for row in connection.execute(slices.STATEMENTS["expired"], {"source": source})
             ]
         )
+
+    def bound(self) -> Bound:
+        """Which store the proofs are about."""
+        return self._connections.run(stores.bound)
+
+    def record_opening(self, state: OpeningState, token: str | None, note: str = "") -> None:
+        """Records that the store gets a token, has it (`open`), or that what answered is not our store (`refused`):
+        nothing counts as covered then, until ours is open again."""
+        self._connections.run(lambda connection: stores.append(connection, state, token, note))
+
+    def opened_at(self, token: str) -> str | None:
+        """When the store was given the token, ISO 8601; None for one that was never given."""
+        return self._connections.run(lambda connection: stores.seen(connection, token))
+
+    def covers_events(self) -> bool:
+        """Whether something is proved of which a store must hold events."""
+        return self._connections.run(stores.covers_events)
+
+    def withdraw_all(self, reason: str) -> None:
+        """Withdraws all coverage of all sources, in one transaction."""
+        self._connections.run(lambda connection: stores.withdraw_all(connection, reason))
+
+    def withdrawn(self, source: str, group: str, reason: str) -> list[Interval]:
+        """What was withdrawn for that reason, and neither covered nor withdrawn for another one since."""
+        return self._connections.run(lambda connection: stores.withdrawn(connection, source, group, reason))
 
     def save_journal(self, source: str, entries: pa.Table) -> int:
         """Adds what is new of the entries (JOURNAL_SCHEMA); how many of them now stand here as they were told."""

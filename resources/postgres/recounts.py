@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import sql
-from pipelines.ports import Looked
+from pipelines.ports import Looked, Side
 from pipelines.timeline import Interval
 from resources.postgres.connections import Connection
 
@@ -37,18 +37,17 @@ def append(connection: Connection, looks: Sequence[Looked]) -> None:
             "asked_ns": each.asked_ns,
             "deep": each.deep,
             "differing": each.differing,
+            "side": each.side,
         }
         for each in looks
     ]
     connection.cursor().executemany(_STATEMENTS["append"], rows)
 
 
-def newest(connection: Connection, source: str, span: Interval) -> list[Looked]:
-    """Of every (group, span) that overlaps `span` the newest look of either kind, oldest first."""
-    values = {"source": source, "start_ns": span.start_ns, "end_ns": span.end_ns}
+def newest(connection: Connection, source: str, span: Interval, side: Side) -> list[Looked]:
+    """Of every (group, span) that overlaps `span` the newest look of either kind at the side, oldest first."""
+    values = {"source": source, "start_ns": span.start_ns, "end_ns": span.end_ns, "side": side}
     return [
-        Looked(of_source, group, Interval(start_ns, end_ns), asked_ns, deep, differing)
-        for of_source, group, start_ns, end_ns, asked_ns, deep, differing in connection.execute(
-            _STATEMENTS["newest"], values
-        )
+        Looked(of_source, group, Interval(start_ns, end_ns), *rest)
+        for of_source, group, start_ns, end_ns, *rest in connection.execute(_STATEMENTS["newest"], values)
     ]

@@ -49,6 +49,16 @@ def commit(
     replace(connection, seq, record.slice, proven, given)
 
 
+def withdraw(connection: Connection, values: dict[str, Any], reason: str, run_id: str = "") -> None:
+    """Withdraws the coverage of a span (`span_row`), and ends every proof that touches it, in the caller's transaction
+    and under its lock on the group."""
+    row = {**values, "covers": False, "generation": "", "run_id": legible(run_id), "reason": legible(reason)}
+    seq = one(connection, COVERAGE["append"], row)
+    if older := standing(connection, values):
+        connection.execute(COVERAGE["supersede"], {"older": older, "seq": seq})
+    connection.execute(COVERAGE["checkpoint"], {**values, "rows": CHECKPOINT_ROWS})
+
+
 def checked(record: SliceRecord, table: pa.Table, given: Sequence[Exclusion]) -> pa.Table:
     """The proofs in PROOF_SCHEMA. Raises ValueError for another schema and exceptions of another group."""
     for exclusion in given:
@@ -62,9 +72,11 @@ def standing(connection: Connection, of_slice: dict[str, Any]) -> list[int]:
     return [seq for (seq,) in connection.execute(COVERAGE["standing"], of_slice)]
 
 
-def covered(connection: Connection, source: str, group: str) -> list[Interval]:
-    """Merged intervals covered and not withdrawn since."""
-    rows = connection.execute(COVERAGE["covered"], {"source": source, "group": group})
+def covered(connection: Connection, source: str, group: str, *, whatever_store: bool = False) -> list[Interval]:
+    """Merged intervals covered and not withdrawn since: nothing while another store than ours answers, but
+    `whatever_store`."""
+    statement = COVERAGE["covered_by_rows" if whatever_store else "covered"]
+    rows = connection.execute(statement, {"source": source, "group": group})
     return [Interval(*row) for row in rows]
 
 

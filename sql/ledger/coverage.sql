@@ -6,6 +6,10 @@ RETURNING seq
 -- name: covered
 SELECT lower(span), upper(span) FROM unnest(covered(%(source)s, %(group)s)) AS span ORDER BY 1
 
+-- Whichever store answers just now.
+-- name: covered_by_rows
+SELECT lower(span), upper(span) FROM unnest(covered_by_rows(%(source)s, %(group)s)) AS span ORDER BY 1
+
 -- A checkpoint once enough rows have gathered since the last; as its size grows with the number of intervals, so
 -- does the wait for the next, and the table stays in proportion to the history.
 -- name: checkpoint
@@ -22,7 +26,7 @@ WITH newest AS (
         AND seq > coalesce((SELECT upto_seq FROM newest), 0)
 )
 INSERT INTO coverage_checkpoints (source, point_group, upto_seq, intervals)
-SELECT %(source)s, %(group)s, upto_seq, covered(%(source)s, %(group)s)
+SELECT %(source)s, %(group)s, upto_seq, covered_by_rows(%(source)s, %(group)s)
 FROM since
 WHERE rows >= greatest(
     %(rows)s, coalesce((SELECT count(*) FROM newest, unnest(newest.intervals)), 0) / 16)

@@ -15,7 +15,7 @@ from tests.unit.cli.conftest import PLANT
 
 COMMANDS = [
     "demo", "up", "down", "init", "doctor", "discover", "points", "plan", "backfill", "sync", "status", "verify",
-    "sweep", "restate", "report", "export", "metrics", "simulate",
+    "sweep", "restate", "rebuild", "report", "export", "metrics", "simulate",
 ]  # fmt: skip
 SPAN = ["--start", "2026-01-01T00:00:00Z", "--end", "2026-01-02T00:00:00Z"]
 NEEDED = {"restate": SPAN, "simulate": ["pi_web_api", "--port", "0"]}
