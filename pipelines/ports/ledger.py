@@ -241,6 +241,15 @@ class LedgerStore(Protocol):
         """Whether an acceptance covers the slice and is newer than its last verification."""
         ...
 
+    def since_acceptance(self, slice_id: SliceId) -> list[SliceRecord]:
+        """What was verified over any of the slice since a person last accepted a loss there, oldest first; also what
+        later rows replace."""
+        ...
+
+    def proofs_of(self, record: SliceRecord) -> pa.Table:
+        """The proofs that were kept with one row of the history, whether they still stand: PROOF_SCHEMA."""
+        ...
+
     def close(self) -> None:
         """Closes connections; may be called twice."""
         ...

@@ -47,3 +47,8 @@ def current(connection: Connection, source: str, group: str | None, span: Interv
     """The proofs that still stand, of slices inside the span, in CURRENT_SCHEMA."""
     values = {"source": source, "group": group, "start_ns": span.start_ns, "end_ns": span.end_ns}
     return copy_out(connection, _STATEMENTS["current"], values, CURRENT_SCHEMA)
+
+
+def of_slice(connection: Connection, seq: int) -> pa.Table:
+    """The proofs of one slice, in PROOF_SCHEMA."""
+    return copy_out(connection, _STATEMENTS["of_slice"], {"seq": seq}, PROOF_SCHEMA)

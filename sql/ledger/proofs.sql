@@ -12,3 +12,10 @@ COPY (
         AND span <@ int8range(%(start_ns)s, %(end_ns)s)
     ORDER BY slice_seq
 ) TO STDOUT (FORMAT csv)
+
+-- name: of_slice
+COPY (
+    SELECT point, proof, origin, source_events, events, stored_events, good, first_ns, last_ns, total, digest
+    FROM proofs
+    WHERE slice_seq = %(seq)s
+) TO STDOUT (FORMAT csv)
