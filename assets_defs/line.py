@@ -153,7 +153,7 @@ class Line:
         To be had before the points are loaded: who is discovered between is then noticed.
         """
         limits = self.plant.limits
-        bounds = Bounds(limits.slice_events, limits.believe_shrink, limits.deep_share)
+        bounds = Bounds(limits.slice_events, limits.believe_shrink, limits.deep_share, limits.believe_change)
         expired = self.expired(settings)
         open_from_ns = self.now_ns() - settings.lateness
         known = self.ledger.known(settings.name, settings.point_groups)

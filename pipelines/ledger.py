@@ -52,6 +52,23 @@ def current(history: Iterable[SliceRecord], span: Interval) -> list[Current]:
     return sorted(newest_first(counting, span), key=lambda each: each.span)
 
 
+def first_settled(history: Iterable[SliceRecord], span: Interval) -> list[Current]:
+    """Of every instant of the span, in time order, the first generation that was verified for good, and not while it
+    was still open: later ones would be provisional then."""
+    found: list[Current] = []
+    for record in history:
+        if record.state not in COUNTS or not record.generation:
+            continue
+        if record.note == PROVISIONAL:
+            found = [
+                Current(each.record, part) for each in found for part in subtract([each.span], [record.slice.span])
+            ]
+        else:
+            kept = subtract(clip([record.slice.span], span), [each.span for each in found])
+            found += [Current(record, part) for part in kept]
+    return sorted(found, key=lambda each: each.span)
+
+
 def resumable(history: Iterable[SliceRecord], gap: Interval) -> list[SliceRecord]:
     """Slices that a killed run landed and nobody verified since: they go on from disk, without the source."""
     return [

@@ -21,7 +21,7 @@ EPSILON = 2.0**-53
 Row = dict[str, Any]
 _NOTHING: Row = {
     "events": 0, "numbers": 0, "finite": 0, "good": 0, "first_ns": 0, "last_ns": 0,
-    "total": 0.0, "magnitude": 0.0, "digest": 0,
+    "total": 0.0, "magnitude": 0.0, "number_digest": 0, "digest": 0,
 }  # fmt: skip
 
 
@@ -65,27 +65,31 @@ def usable_totals(events: pa.Table) -> dict[str, tuple[float, float] | None]:
 
 
 def needs_deep(landed: Mapping[str, Row], share: float, salt: str) -> set[str]:
-    """Points that counting cannot prove: with states or non-finite values, and a seeded share of the rest."""
+    """Points that counting cannot prove: with states, or numbers that the digest of numbers cannot tell, such as
+    non-finite ones; and a seeded share of the rest."""
     threshold = int(share * 2**32)
     return {
         point
         for point, row in landed.items()
-        if row["numbers"] != row["events"] or row["finite"] != row["numbers"] or _draw(point, salt) < threshold
+        if row["numbers"] != row["events"] or row["number_digest"] is None or _draw(point, salt) < threshold
     }
 
 
 def against_store(landed: Mapping[str, Row], stored: Mapping[str, Row], points: Iterable[str]) -> list[Drift]:
-    """Landing and store must agree in events, numbers, good, first and last time, and the sum of finite values."""
+    """Landing and store must agree in events, numbers, good, first and last time, and a digest: of all that was read
+    back, or the one of the numbers that the store computed."""
     found = []
     for point in points:
         mine, its = landed.get(point, _NOTHING), stored.get(point, _NOTHING)
-        what = next((key for key in ("events", "numbers", "good") if mine[key] != its[key]), None)
+        what = next((key for key in ("events", "numbers") if mine[key] != its[key]), None)
         if what is None and mine["events"]:
-            what = next((key for key in ("first_ns", "last_ns") if mine[key] != its[key]), None)
+            told = [key for key in ("good", "first_ns", "last_ns") if its[key] is not None]
+            what = next((key for key in told if mine[key] != its[key]), None)
         if what is None and mine["finite"] == mine["numbers"]:
             what = None if _same_sum(mine["total"], its["total"], mine["magnitude"], mine["finite"]) else "total"
-        if what is None and its["digest"] is not None and mine["events"] and mine["digest"] != its["digest"]:
-            what = "digest"
+        if what is None and mine["events"]:
+            digest = "number_digest" if its["digest"] is None else "digest"
+            what = None if its[digest] is not None and mine[digest] == its[digest] else "digest"
         if what is not None:
             found.append(Drift(point, None, mine["events"], its["events"], what))
     return found
@@ -152,6 +156,11 @@ def extras(stored: pa.Table, landed: pa.Table) -> pa.Table:
     theirs, ours = _keyed(stored), _keyed(landed).select(keys)
     found = theirs.join(ours, keys=keys, join_type="left anti")
     return stored.take(found["row"]).combine_chunks()
+
+
+def landed_rows(events: pa.Table) -> dict[str, Row]:
+    """The landing's side of a comparison with the store: tallies with both digests, by point."""
+    return rows_of(tally(events, number_digest=True))
 
 
 def deep_rows(tables: Iterable[pa.Table]) -> dict[str, Row]:
@@ -224,6 +233,7 @@ def _sum_rows(one: Row, two: Row) -> Row:
     digest = (one["digest"] + two["digest"] + 2**63) % 2**64 - 2**63
     return {
         **summed,
+        "number_digest": None,
         "point": one["point"],
         "digest": digest,
         "first_ns": min(one["first_ns"], two["first_ns"]),

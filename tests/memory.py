@@ -141,8 +141,9 @@ class MemoryStore:
 
     def tally(self, source: str, points: Sequence[str], span: Interval) -> pa.Table:
         self.hook("store tally")
-        table = samples.tally(self._table(source, points, span))
-        return table.set_column(9, samples.TALLY_SCHEMA.field("digest"), pa.nulls(len(table), pa.int64()))
+        table = samples.tally(self._table(source, points, span), number_digest=True)
+        place = samples.TALLY_SCHEMA.get_field_index("digest")
+        return table.set_column(place, samples.TALLY_SCHEMA.field(place), pa.nulls(len(table), pa.int64()))
 
     def held(self, source: str) -> pa.Table:
         keys = [key for key in self.rows if key[0] == source]
@@ -313,10 +314,10 @@ class MemoryLedger:
         self.hook("commit")
         with self._alone:
             self._append(record)
-            self.proofs_by_seq[self.seq] = proofs if keep_proofs else proofs.slice(0, 0)
             s = record.slice
             kept_rows = proofs if keep_proofs else proofs.filter(pc.equal(proofs["proof"], "none"))
             self.proof_rows.append((s, kept_rows))
+            self.proofs_by_seq[self.seq] = kept_rows
             kept = []
             for each in self.open:
                 if (each.source, each.group) != (s.source, s.group):
@@ -339,6 +340,12 @@ class MemoryLedger:
 
     def exclusions(self, source: str, group: str | None, span: Interval) -> list[Exclusion]:
         return [e for e in self.open if e.source == source and group in (None, e.group) and e.span.overlaps(span)]
+
+    def since_acceptance(self, slice_id: SliceId) -> list[SliceRecord]:
+        if any(each.group == slice_id.group and each.span.overlaps(slice_id.span) for each in self.accepted):
+            return []
+        history = self.history(slice_id.source, slice_id.group, slice_id.span, replaced=True)
+        return [record for record in history if record.state in COUNTS]
 
     def loss_accepted(self, slice_id: SliceId) -> bool:
         return any(

@@ -59,6 +59,7 @@ class Limits(Section):
     """Target size of a slice in events; memory is about 600 bytes times this times `slices_at_once`."""
     slices_at_once: int = Field(3, ge=1, le=64)
     believe_shrink: float = Field(0.01, ge=0, lt=1)
+    believe_change: float = Field(0.5, gt=0, lt=1)
     deep_share: float = Field(0.01, ge=0, le=1)
 
 

@@ -249,6 +249,11 @@ class LedgerStore(Protocol):
         """Whether an acceptance covers the slice and is newer than its last verification."""
         ...
 
+    def since_acceptance(self, slice_id: SliceId) -> list[SliceRecord]:
+        """What was verified over any of the slice since a person last accepted a loss there, oldest first; also what
+        later rows replace."""
+        ...
+
     def close(self) -> None:
         """Closes connections; may be called twice."""
         ...

@@ -27,8 +27,10 @@ class Store(Protocol):
         ...
 
     def tally(self, source: str, points: Sequence[str], span: Interval) -> pa.Table:
-        """What it holds per point, by its own aggregates: TALLY_SCHEMA, `magnitude` 0 and `digest` null.
+        """What it holds per point, by its own aggregates over the values themselves: TALLY_SCHEMA, `magnitude` 0, and
+        `digest` null; `finite` and `good` may be.
 
+        `number_digest` is null where a number is not finite or there are too many for it; `total` is not finite then.
         Points with no events have no row.
         """
         ...

@@ -1,7 +1,8 @@
 """The tally of events per point: what two sides must agree on, and the order-independent digest.
 
 The digest of a point is the sum modulo 2^64 of a mixed hash of each event's (time, value, text, code, quality,
-detail); it ignores `tie` and order and counts duplicates, and moves with every bit of a float.
+detail); it ignores `tie` and order and counts duplicates, and moves with every bit of a float. A store can't compute
+it; of the events with a number it can compute another (number_digest), which tells them apart without reading them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.samples.events import codes_of, is_number, times_ns
+from pipelines.samples.number_digest import MOST_EVENTS, number_words, tellable
 from pipelines.samples.quality import GOOD_FLOOR
 
 TALLY_SCHEMA = pa.schema(
@@ -22,12 +24,13 @@ TALLY_SCHEMA = pa.schema(
         pa.field("point", pa.string(), nullable=False),
         pa.field("events", pa.int64(), nullable=False),
         pa.field("numbers", pa.int64(), nullable=False),  # of them with a number, finite or not
-        pa.field("finite", pa.int64(), nullable=False),  # of them with a finite number
-        pa.field("good", pa.int64(), nullable=False),  # of all with quality ≥ 192
+        pa.field("finite", pa.int64()),  # of them with a finite number; null where the side cannot tell
+        pa.field("good", pa.int64()),  # of all with quality ≥ 192; null where the side cannot tell
         pa.field("first_ns", pa.int64(), nullable=False),  # 0 where there are no events
         pa.field("last_ns", pa.int64(), nullable=False),
         pa.field("total", pa.float64(), nullable=False),  # sum of finite values
         pa.field("magnitude", pa.float64(), nullable=False),  # sum of their absolutes: the scale of rounding
+        pa.field("number_digest", pa.int64()),  # of all with a number; null where not asked for or not tellable
         pa.field("digest", pa.int64()),  # null where the events were not read
     ]
 )
@@ -40,8 +43,11 @@ _BLOCK_ROWS = 16_384  # hashing goes over the same words a dozen times: blocks o
 _Words = npt.NDArray[np.uint64]
 
 
-def tally(table: pa.Table) -> pa.Table:
-    """Events in SCHEMA → one row per point that has events, in TALLY_SCHEMA, sorted by point."""
+def tally(table: pa.Table, *, number_digest: bool = False) -> pa.Table:
+    """Events in SCHEMA → one row per point that has events, in TALLY_SCHEMA, sorted by point.
+
+    `number_digest` is for what a store is to be compared with, and null without.
+    """
     codes, ids = codes_of(table)
     if not len(codes):
         return TALLY_SCHEMA.empty_table()
@@ -66,18 +72,23 @@ def tally(table: pa.Table) -> pa.Table:
     with np.errstate(over="ignore"):
         np.add.at(digests, owners, np.add.reduceat(hashes, edges))
     events = _counts(np.ones(len(codes), np.bool_), edges, owners, points)
+    numbers = _counts(number, edges, owners, points)
     places = codes.astype(np.intp)
+    told = pa.nulls(points, pa.int64())
+    if number_digest:
+        told = _number_digests(times, values, number, quality, detail, edges, owners, numbers)
     result = pa.table(
         [
             pa.array(ids, pa.string()),
             pa.array(events),
-            pa.array(_counts(number, edges, owners, points)),
+            pa.array(numbers),
             pa.array(_counts(finite, edges, owners, points)),
             pa.array(_counts(quality >= GOOD_FLOOR, edges, owners, points)),
             pa.array(first, pa.int64()),
             pa.array(last, pa.int64()),
             pa.array(np.bincount(places, weights=kept, minlength=points), pa.float64()),
             pa.array(np.bincount(places, weights=np.abs(kept), minlength=points), pa.float64()),
+            told,
             pa.array(digests.view(np.int64), pa.int64()),
         ],
         schema=TALLY_SCHEMA,
@@ -107,10 +118,36 @@ def merged(tallies: Iterable[pa.Table], points: Sequence[str]) -> pa.Table:
     held = columns["events"] > 0
     columns["first_ns"], columns["last_ns"] = np.where(held, first, 0), np.where(held, last, 0)
     names = pa.array(points, pa.string())
-    arrays = [
-        names if column.name == "point" else pa.array(columns[column.name], column.type) for column in TALLY_SCHEMA
-    ]
-    return pa.table(arrays, schema=TALLY_SCHEMA)
+    untold = pa.nulls(len(points), pa.int64())
+    arrays = [pa.array(columns[field.name], field.type) if field.name in columns else untold for field in TALLY_SCHEMA]
+    return pa.table([names, *arrays[1:]], schema=TALLY_SCHEMA)
+
+
+def _number_digests(
+    times: npt.NDArray[np.int64],
+    values: npt.NDArray[np.float64],
+    number: npt.NDArray[np.bool_],
+    quality: npt.NDArray[np.int32],
+    detail: npt.NDArray[np.int32],
+    edges: npt.NDArray[np.intp],
+    owners: npt.NDArray[np.int32],
+    numbers: npt.NDArray[np.int64],
+) -> pa.Array:
+    """The number digest of each point; null where it has a value, or so many, that it cannot tell."""
+    words = np.empty(len(times), np.int64)
+    dumb = np.zeros(len(times), np.bool_)
+    for low in range(0, len(times), _BLOCK_ROWS):
+        rows = slice(low, low + _BLOCK_ROWS)
+        told = tellable(values[rows])
+        dumb[rows] = ~told
+        asked = values[rows] if told.all() else np.where(told, values[rows], 0.0)
+        words[rows] = number_words(times[rows], asked, quality[rows], detail[rows])
+    if not number.all():
+        words[~number] = 0  # states have none; their values are 0.0 here
+    sums = np.zeros(len(numbers), np.int64)
+    np.add.at(sums, owners, np.add.reduceat(words, edges))
+    untold = (_counts(dumb, edges, owners, len(numbers)) > 0) | (numbers > MOST_EVENTS)
+    return pa.array(sums, pa.int64(), mask=untold)
 
 
 def _counts(

@@ -76,7 +76,7 @@ class StoreCheck(SliceWork):
             events = await asyncio.to_thread(self.t.landing.read, of_slice, self.window, generation)
             return _Landed(within(events, self.span), manifest)
         except DamagedLanding:
-            if self.span != of_slice.span or not proved:
+            if self.provisional or self.span != of_slice.span or not proved:
                 raise
             events = await asyncio.to_thread(self._read_back, sorted({*proved, *self.ids}))
             held = reconcile.deep_rows([events])

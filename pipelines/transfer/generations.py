@@ -1,11 +1,9 @@
-"""The generations of a span that count now: their events, and whether a newer pull shrank too much to be believed."""
+"""The generations of a span that count now: their events, and what differs in a newer pull."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,12 +11,8 @@ from pipelines import reconcile
 from pipelines.landing import DamagedLanding, Landing
 from pipelines.ledger import current
 from pipelines.ports import SliceId, SliceRecord, Store
-from pipelines.samples import UNCERTAIN, empty, ordered
-from pipelines.samples.events import codes_of
+from pipelines.samples import empty, ordered
 from pipelines.timeline import Interval
-
-_FEW_EVENTS = 10
-"""So many may go from an open slice without a doubt: edits there are everyday."""
 
 
 def current_events(
@@ -55,59 +49,6 @@ def changed(before: pa.Table, now: pa.Table, points: Collection[str]) -> set[str
         for point in points
         if any(was.get(point, nothing)[key] != has.get(point, nothing)[key] for key in ("events", "digest"))
     }
-
-
-class Loss(NamedTuple):
-    """What a point had and has now, of `what`: events, or usable events (not bad)."""
-
-    before: int
-    now: int
-    what: str
-
-    @property
-    def gone(self) -> int:
-        return self.before - self.now
-
-
-def shrunk(before: pa.Table, now: pa.Table, whole: Collection[str], share: float) -> dict[str, Loss]:
-    """Points of `whole` that lost more than `share` of their events or of their usable ones, or all of them.
-
-    Usable ones, since a point whose type was changed shows what cannot be coerced as a bad state for each value
-    (AVEVA, Data Archive Administration, "Allowable point type coercions").
-    """
-    was, left = _sizes(before), _sizes(now)
-    lost: dict[str, Loss] = {}
-    for point in whole:
-        sizes = zip(("events", "usable events"), was.get(point, (0, 0)), left.get(point, (0, 0)), strict=True)
-        for loss in (Loss(had, has, what) for what, had, has in sizes):
-            if loss.before and (loss.now == 0 or loss.gone > share * loss.before):
-                lost.setdefault(point, loss)
-    return lost
-
-
-def too_much_gone(before: pa.Table, now: pa.Table, points: Collection[str], share: float) -> dict[str, Loss]:
-    """Of an open slice: the points that lost events, when these are too many together to be believed."""
-    lost = shrunk(before, now, points, 0.0)
-    return lost if sum(loss.gone for loss in lost.values()) > max(_FEW_EVENTS, share * len(before)) else {}
-
-
-def late_losses(before: pa.Table, now: pa.Table, points: Collection[str], share: float) -> dict[str, Loss]:
-    """Of a slice that nobody has asked about since its lateness was over: like of an open one, and points whose events
-    are there and none of them usable any more, which a changed type does."""
-    was, left = _sizes(before), _sizes(now)
-    sizes = [(point, was.get(point, (0, 0))[1], *left.get(point, (0, 0))) for point in points]
-    turned = {
-        point: Loss(had, 0, "usable events") for point, had, there, usable in sizes if had and there and not usable
-    }
-    return too_much_gone(before, now, points, share) | turned
-
-
-def _sizes(events: pa.Table) -> dict[str, tuple[int, int]]:
-    """Events and usable events by point."""
-    codes, ids = codes_of(events)
-    usable = np.asarray(events["quality"].combine_chunks()) >= UNCERTAIN
-    every, kept = np.bincount(codes, minlength=len(ids)), np.bincount(codes[usable], minlength=len(ids))
-    return dict(zip(ids, zip(every.tolist(), kept.tolist(), strict=True), strict=True))
 
 
 def of_points(events: pa.Table, points: Collection[str]) -> pa.Table:

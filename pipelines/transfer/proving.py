@@ -43,7 +43,7 @@ def look(
 ) -> Look:
     """Asks the store about the slice. `stored` is what it should hold of the `whole` points; those of `deep` are read
     back event by event, and those that counting cannot prove; all of them where there are few events."""
-    landed = reconcile.deep_rows([stored])
+    landed = reconcile.landed_rows(stored)
     salt = f"{slice_id.source}/{slice_id.group}/{slice_id.span.start_ns}"
     wanted = (reconcile.needs_deep(landed, deep_share, salt) | set(deep)) & set(whole)
     if len(stored) <= _FEW:

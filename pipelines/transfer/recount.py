@@ -10,12 +10,13 @@ from pipelines import reconcile
 from pipelines.landing import DamagedLanding, window_label
 from pipelines.ledger import Current, current, is_open
 from pipelines.points import Point, point_name
-from pipelines.ports import SourceTally
+from pipelines.ports import SliceId, SourceTally
 from pipelines.samples import coarsen
 from pipelines.samples.events import SCHEMA
 from pipelines.timeline import Interval, clip, iso, merge, missing, subtract
 from pipelines.transfer.generations import of_points, within
 from pipelines.transfer.one_slice import Transfer
+from pipelines.transfer.proving import Look, look
 from pipelines.transfer.reading import reread
 
 
@@ -89,8 +90,9 @@ async def recount(
 ) -> Recount:
     """Asks all three sides about the span, but for what the store has forgotten and what was never moved.
 
-    `deep` pulls every event again and compares digests of all three. `open_from_ns`, by group: what is not covered from
-    there on is open. Raises Stop, Retry.
+    Landing and store are compared as after a write (proving.look): what counting cannot prove is read back. `deep`
+    pulls every event again, too, and compares digests of all three: just then points are proved deep. `open_from_ns`,
+    by group: what is not covered from there on is open. Raises Stop, Retry.
     """
     found = Recount(
         expired=clip(transfer.expired, span), points=sum(len(points) for points in points_by_group.values())
@@ -172,23 +174,23 @@ async def _piece(
     events = of_points(events, ids)
     kept, rounded = coarsen(events, transfer.store.clock_ns)
     found.rounded_events += rounded
-    landed = reconcile.deep_rows([kept])
     if deep:
         said = await reread(transfer.source, points, span, transfer.bounds.slice_events, transfer.store.clock_ns)
-        stored = await asyncio.to_thread(lambda: reconcile.deep_rows(transfer.store.read(name, ids, span)))
         found.deep |= set(ids)
     else:
         said = await transfer.source.tally(points, span)
-        stored = reconcile.rows_of(await asyncio.to_thread(transfer.store.tally, name, ids, span))
-    _compare(found, points, window, landed, stored, said, reconcile.usable_totals(events))
+    slice_id = SliceId(name, piece.record.slice.group, span)
+    seen = await asyncio.to_thread(
+        look, transfer.store, slice_id, kept, ids, transfer.bounds.deep_share, ids if deep else ()
+    )
+    _compare(found, points, window, seen, said, reconcile.usable_totals(events))
 
 
 def _compare(
     found: Recount,
     points: Sequence[Point],
     window: Interval,
-    landed: Mapping[str, reconcile.Row],
-    stored: Mapping[str, reconcile.Row],
+    seen: Look,
     said: SourceTally,
     totals: Mapping[str, tuple[float, float] | None],
 ) -> None:
@@ -196,14 +198,10 @@ def _compare(
     label = window_label(window)
     source = reconcile.rows_of(said.table)
     drifted = {
-        each.point: each.what
-        for each in (
-            *reconcile.against_store(landed, stored, ids),
-            *reconcile.against_source(landed, totals, said, ids),
-        )
+        each.point: each.what for each in (*seen.torn, *reconcile.against_source(seen.landed, totals, said, ids))
     }
     for point in ids:
-        counts = [int(side.get(point, {"events": 0})["events"]) for side in (source, landed, stored)]
+        counts = [int(side.get(point, {"events": 0})["events"]) for side in (source, seen.landed, seen.stored)]
         found.source_events += counts[0]
         found.landed_events += counts[1]
         found.stored_events += counts[2]

@@ -15,6 +15,7 @@ class Bounds:
     slice_events: int = 400_000
     believe_shrink: float = 0.01
     deep_share: float = 0.01
+    believe_change: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

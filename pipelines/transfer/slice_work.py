@@ -23,17 +23,8 @@ from pipelines.points import Point, group_label, group_of
 from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord, SourceTally, State
 from pipelines.samples import coarsen, empty, ordered
 from pipelines.timeline import Interval
-from pipelines.transfer.generations import (
-    Loss,
-    changed,
-    current_events,
-    joined,
-    late_losses,
-    of_points,
-    shrunk,
-    too_much_gone,
-    within,
-)
+from pipelines.transfer.believing import Loss, doubted, late_losses, too_much_gone
+from pipelines.transfer.generations import changed, current_events, joined, of_points, within
 from pipelines.transfer.proving import Look, Proven, look, only_landed, prove
 from pipelines.transfer.reading import pull
 from pipelines.transfer.results import SliceResult
@@ -253,7 +244,7 @@ class SliceWork:
     async def _shrunk(
         self, events: pa.Table, whole: Collection[str], before: pa.Table | None = None
     ) -> dict[str, Loss]:
-        """Points that lost more than they may lose; {} when it is believed."""
+        """Points that lost or changed more than is believed of them; {} when it is believed."""
         history = await self._history()
         pieces = current(history, self.span)
         if not pieces:
@@ -262,9 +253,15 @@ class SliceWork:
             return {}
         if before is None:
             before, _ = await asyncio.to_thread(self._current_events, history)
-        settled = late_losses if any(piece.provisional for piece in pieces) else shrunk
-        rule = too_much_gone if self.t.is_open(self.span) else settled
-        return await asyncio.to_thread(rule, before, events, whole, self.t.bounds.believe_shrink)
+        bounds = self.t.bounds
+        if self.t.is_open(self.span) or any(piece.provisional for piece in pieces):
+            rule = too_much_gone if self.t.is_open(self.span) else late_losses
+            return await asyncio.to_thread(rule, before, events, whole, bounds.believe_shrink)
+        ask = partial(
+            doubted, self.t.landing, self.t.ledger, self.slice_id, self.window, events, before, whole,
+            believe_shrink=bounds.believe_shrink, believe_change=bounds.believe_change,
+        )  # fmt: skip
+        return await asyncio.to_thread(ask)
 
     def _current_events(self, history: list[SliceRecord]) -> tuple[pa.Table, dict[str, str]]:
         return current_events(self.t.landing, self.t.store, self.slice_id, self.window, self.ids, history)
@@ -272,8 +269,9 @@ class SliceWork:
     async def _quarantine(self, manifest: Manifest, lost: Mapping[str, Loss]) -> SliceResult:
         point, most = max(lost.items(), key=lambda item: item[1].gone)
         note = (
-            f"{len(lost)} points shrank, most {point} from {most.before:,} to {most.now:,} {most.what}; nothing was "
-            "changed in IoTDB. If the source is right: ferry restate --accept-loss over this span, then backfill"
+            f"{len(lost)} points shrank or changed, most {point} from {most.before:,} to {most.now:,} {most.what}; "
+            "nothing was changed in IoTDB. If the source is right: ferry restate --accept-loss over this span, then "
+            "backfill"
         )
         await asyncio.to_thread(
             self.t.ledger.record,

@@ -121,10 +121,7 @@ class IoTDBStore:
         writer.settle()
 
     def tally(self, source: str, points: Sequence[str], span: Interval) -> pa.Table:
-        """What it holds per point, by IoTDB's own aggregates: TALLY_SCHEMA, `magnitude` 0 and `digest` null.
-
-        Points with no events have no row. Raises Retry, Stop.
-        """
+        """What it holds per point, by IoTDB's own aggregates: see ports.Store. Raises Retry, Stop."""
         return stored_tally(self._sessions, source, points, span, self.clock_ns)
 
     def held(self, source: str) -> pa.Table:

@@ -197,6 +197,15 @@ class PostgresLedger:
             self._connections.run(lambda c: slices.one(c, slices.STATEMENTS["accepted"], slices.slice_row(slice_id)))
         )
 
+    def since_acceptance(self, slice_id: SliceId) -> list[SliceRecord]:
+        """What was verified over any of the slice since a loss was last accepted there, oldest first."""
+        values = slices.slice_row(slice_id)
+
+        def work(connection: Connection) -> list[SliceRecord]:
+            return [slices.record(row) for row in connection.execute(slices.STATEMENTS["since_acceptance"], values)]
+
+        return self._connections.run(work)
+
     def hand_over(self, source: str, at_ns: int) -> int:
         """Sets from when on sync looks after the source, once; returns the instant that counts."""
         return self._connections.run(lambda connection: recounts.hand_over(connection, source, at_ns))

@@ -47,6 +47,20 @@ WHERE a.source = %(source)s AND a.point_group = %(group)s
             AND s.span && int8range(%(start_ns)s, %(end_ns)s)
     ), 0)
 
+-- Compared with, when history shrinks or changes: what was verified since somebody accepted a loss there.
+-- name: since_acceptance
+SELECT source, point_group, start_ns, end_ns, state, generation, run_id, events, points, rounded, note, retry_at_ns,
+    seq, (extract(epoch FROM recorded_at) * 1000000000)::bigint
+FROM slices
+WHERE source = %(source)s AND point_group = %(group)s AND proves
+    AND span && int8range(%(start_ns)s, %(end_ns)s)
+    AND seq > coalesce((
+        SELECT max(a.seq)
+        FROM acceptances a
+        WHERE a.source = %(source)s AND a.point_group = %(group)s AND a.span && int8range(%(start_ns)s, %(end_ns)s)
+    ), 0)
+ORDER BY seq
+
 -- name: expire
 INSERT INTO expiries (source, start_ns, end_ns, reason)
 VALUES (%(source)s, %(start_ns)s, %(end_ns)s, %(reason)s)

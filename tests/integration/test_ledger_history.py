@@ -184,6 +184,21 @@ def test_a_loss_is_accepted_until_the_next_verification(ledger: PostgresLedger, 
     assert not ledger.loss_accepted(asked)
 
 
+def test_what_was_verified_since_a_loss_was_accepted(ledger: PostgresLedger, source: str) -> None:
+    for start, end, note in ((0, 10, ""), (0, 10, ""), (2, 4, "provisional"), (20, 30, "")):
+        ledger.commit(replace(verified(source, start, end), note=note), proof_table({"a": end}))
+    ledger.record([SliceRecord(slice_id(source, 0, 10), "landed", "g9")])
+    found = ledger.since_acceptance(slice_id(source, 0, 20))
+    assert [(each.slice.span, each.note) for each in found] == [
+        (Interval(0, 10), ""), (Interval(0, 10), ""), (Interval(2, 4), "provisional"),
+    ]  # fmt: skip
+    assert ledger.proofs_of(found[0])["events"].to_pylist() == [10]
+    ledger.accept_loss(source, "g000", Interval(5, 6), "somebody")
+    assert ledger.since_acceptance(slice_id(source, 0, 20)) == []
+    ledger.commit(verified(source, 8, 12), proof_table({"a": 3}))
+    assert [each.slice.span for each in ledger.since_acceptance(slice_id(source, 0, 20))] == [Interval(8, 12)]
+
+
 def test_expiries_are_merged(ledger: PostgresLedger, source: str) -> None:
     assert ledger.expired(source) == []
     for start, end in ((0, 5), (5, 9), (20, 30)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from fractions import Fraction
 
 import pyarrow as pa
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines import samples
 from pipelines.samples.events import codes_of
+from pipelines.samples.number_digest import PRIME
 
 number = st.floats(allow_nan=True, allow_infinity=True)
 state = st.tuples(st.text(max_size=6), st.integers(-1, 300))
@@ -76,6 +78,52 @@ def test_any_change_of_an_event_changes_the_digest(rows: list[tuple], data: st.D
     other = [*rows[:index], after, *rows[index + 1 :]]
     first, second = samples.tally(table_of(rows)), samples.tally(table_of(other))
     assert first.select(["point", "digest"]) != second.select(["point", "digest"])
+
+
+@given(events, st.integers(0, 2**32))
+def test_the_digest_of_numbers_is_what_whole_numbers_give(rows: list[tuple], seed: int) -> None:
+    """The definition of docs/decisions/0001 in Python's integers, whose remainders are not C's."""
+
+    def rest(number: int) -> int:
+        return abs(number) % PRIME * (-1 if number < 0 else 1)
+
+    wanted: dict[str, int | None] = {}
+    for point, time, value, quality, detail in rows:
+        wanted.setdefault(point, 0)
+        if isinstance(value, tuple) or wanted[point] is None:
+            continue
+        size = abs(value)
+        if not (2.0**-76 <= size <= 2.0**800) and (size or math.copysign(1, value) < 0):
+            wanted[point] = None
+            continue
+        scaled = rest(int(Fraction(value) * 2**128))
+        word = rest(scaled + quality * 1_048_583 + detail * 2_097_169 + rest(time))
+        wanted[point] += rest(word**3)
+    order = list(range(len(rows)))
+    random.Random(seed).shuffle(order)
+    found = samples.tally(table_of(rows).take(pa.array(order, pa.int64())), number_digest=True)
+    assert dict(zip(found["point"].to_pylist(), found["number_digest"].to_pylist(), strict=True)) == wanted
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6).filter(lambda value: abs(value) > 1e-20), min_size=2, max_size=40),
+    st.data(),
+    st.integers(0, 2**62),
+)
+def test_one_changed_number_is_seen_without_reading_and_two_swapped_ones(
+    values: list[float], data: st.DataObject, start_ns: int
+) -> None:
+    at = data.draw(st.integers(0, len(values) - 2))
+    nearest, swapped = values.copy(), values.copy()
+    nearest[at] = math.nextafter(values[at], math.inf)
+    swapped[at : at + 2] = swapped[at + 1], swapped[at]
+
+    def digest(given: list[float]) -> int:
+        rows = [("a", start_ns + place * 100, value, 192, 0) for place, value in enumerate(given)]
+        return samples.tally(table_of(rows), number_digest=True)["number_digest"][0].as_py()
+
+    assert digest(values) != digest(nearest)
+    assert (digest(values) == digest(swapped)) == (values == swapped)
 
 
 @given(events)

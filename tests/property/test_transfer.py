@@ -19,7 +19,7 @@ from pipelines.planning import Density
 from pipelines.points import Point
 from pipelines.ports import SliceId
 from pipelines.timeline import MINUTE_NS, Interval
-from pipelines.transfer import Bounds, PairResult, RectangleRun, Transfer, recount
+from pipelines.transfer import Bounds, PairResult, RectangleRun, Transfer, proving, recount
 from tests.memory import MemoryLedger, MemorySource, MemoryStore
 
 WINDOW = Interval(0, 60 * MINUTE_NS)
@@ -256,3 +256,25 @@ def test_a_damaged_landing_is_pulled_again(tmp_path: Path) -> None:
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
     assert_proved(plant)
+
+
+@pytest.mark.parametrize("few", [20_000, 0], ids=["read back, as there are few events", "counted where that is enough"])
+@pytest.mark.parametrize(
+    "forged",
+    [{"text": "OFF"}, {"code": 7}, {"quality": 0}, {"value": 1e6 + 8}, {"detail": 1}],
+    ids=lambda forged: next(iter(forged)),
+)
+def test_what_is_forged_in_the_store_is_found_by_counting_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forged: dict, few: int
+) -> None:
+    monkeypatch.setattr(proving, "_FEW", few)
+    rows: list[tuple] = [("a", at, 1e6) for at in range(3)] + [("b", at, ("ON", 1)) for at in range(3)]
+    plant = Plant(tmp_path, rows)
+    assert_proved(plant)
+    point = "b" if {"text", "code"} & forged.keys() else "a"
+    key = next(key for key in plant.store.rows if key[1] == point)
+    plant.store.rows[key] = plant.store.rows[key] | forged
+    found = asyncio.run(recount(plant.transfer(), {"g000": POINTS}, [WINDOW], WINDOW, deep=False))
+    assert found.unproved.keys() == {point}
+    assert [named for named, _ in found.drift] == [point]
+    assert (found.counted, found.deep) == ({"a", "b", "c"} - {point}, set())
