@@ -69,7 +69,8 @@ def discover(line: Line, settings: SourceSettings, answer: Answer = "", by: str 
         )
     if not answer:
         _ask_about_keys(line, settings, before, found)
-    known = rebound(before.known, found) if answer == "same_server" else before.known
+    other_keys = answer == "same_server" and rekeyed(before.wanted, found)
+    known = rebound(before.known, found) if other_keys else before.known
     merged = merge_catalogue(known, found)
     listed = {point.id for point in merged}
     absent = [point for point in before.wanted if point.id not in listed]

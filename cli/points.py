@@ -107,8 +107,7 @@ def _as_json(point: Point, event: dict[str, Any] | None, share: float, gone_ns: 
     return {
         "name": point.name, "unit": point.unit, "type": point.source_type or point.kind, "kind": point.kind,
         "description": point.description, "last": last, "covered_percent": round(100 * share, 3),
-        "gone_since": None if gone_ns is None else iso(gone_ns),
-    }  # fmt: skip
+    } | ({} if gone_ns is None else {"gone_since": iso(gone_ns)})  # fmt: skip
 
 
 def _value(event: dict[str, Any]) -> float | int | str:
@@ -126,7 +125,7 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
     from cli.progress import percent
 
     last, covered = row["last"], percent(row["covered_percent"] / 100)
-    about = f"gone at the source since {row['gone_since']}" if row["gone_since"] else row["description"]
+    about = f"gone at the source since {row['gone_since']}" if "gone_since" in row else row["description"]
     head = (legible(row["name"], 80), legible(row["unit"], 12), legible(row["type"], 16))
     if last is None:
         return (*head, "–", "", "", covered, legible(about, 52))

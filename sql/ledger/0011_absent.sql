@@ -4,6 +4,7 @@
 ALTER TABLE points ADD COLUMN absent text CHECK (absent IN ('missing', 'gone', 'unselected'));
 -- Who said that points which a discovery missed are gone; '' where nobody was asked.
 ALTER TABLE discoveries ADD COLUMN accepted_by text NOT NULL DEFAULT '';
+CREATE INDEX points_absent ON points (source, seq) WHERE vanished OR absent IS NOT NULL;
 
 -- A B-tree's entry has at most 2,704 bytes, and one long name failed the whole catalogue: texts of a source are indexed by
 -- a hash. The views sort by it first, so that they still read the index in its order.

@@ -77,11 +77,21 @@ FROM points_now
 WHERE source = %(source)s AND (NOT vanished OR %(vanished)s)
 ORDER BY point
 
+-- Of the few that ever were away the newest version, not the whole catalogue: every pass asks.
 -- name: absences
-SELECT body::text, extract(epoch FROM date_trunc('second', recorded_at))::bigint * 1000000000, vanished
-FROM points_now
-WHERE source = %(source)s AND (absent = 'missing' OR (vanished AND absent IS DISTINCT FROM 'unselected'))
-ORDER BY point
+SELECT n.body::text, extract(epoch FROM date_trunc('second', n.recorded_at))::bigint * 1000000000, n.vanished
+FROM (
+    SELECT DISTINCT point FROM points WHERE source = %(source)s AND (vanished OR absent IS NOT NULL)
+) away
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM points p
+    WHERE p.source = %(source)s AND md5(p.point) = md5(away.point) AND p.point = away.point
+    ORDER BY seq DESC
+    LIMIT 1
+) n
+WHERE n.absent = 'missing' OR (n.vanished AND n.absent IS DISTINCT FROM 'unselected')
+ORDER BY n.point
 
 -- Since a person was asked.
 -- name: gone_unasked

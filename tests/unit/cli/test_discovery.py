@@ -189,6 +189,13 @@ def test_another_numbering_of_the_same_points_is_asked_about(ferry: Ferry) -> No
     assert ferry("discover", "--json").json["changed"] == 0
 
 
+def test_a_server_that_is_the_same_anyway_keeps_its_renamed_points(ferry: Ferry) -> None:
+    moved(ferry)
+    ferry.source.points = [replace(POINTS[0], name="A1.NEW"), *POINTS[1:]]
+    assert ferry("discover", "--same-server", "--json").json["newcomers"] == 0
+    assert ferry.ledger.points[0] == replace(POINTS[0], name="A1.NEW")
+
+
 def test_the_probe_says_that_it_is_another_plant(ferry: Ferry) -> None:
     moved(ferry)
     ferry.source.points = [moved_server(point) for point in POINTS]
