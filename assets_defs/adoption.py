@@ -29,7 +29,7 @@ def open_pairs(
     final = line.wanted(settings, span)
     if final is None:
         return []
-    points = line.catalogue(settings)
+    points = line.present(settings)
     asked = {point.id for point in selected(points, globs or ("*",))}
     groups = line.by_group(settings, points)
     exclusions = line.ledger.exclusions(settings.name, None, final)

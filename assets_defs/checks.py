@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from assets_defs.discovery import missing_told
 from assets_defs.failures import readable
 from assets_defs.ferry_resource import FerryResource
 from assets_defs.line import Line
@@ -130,20 +131,22 @@ def _coverage(settings: SourceSettings) -> dg.AssetChecksDefinition:
         with readable(), ferry.line(context.run.run_id) as line:
             span = asked_reach(line, settings)
             standings = line.standings(settings, span) if span else []
+            missing = missing_told(line, settings)
         gaps = [(each.group, iso(gap.start_ns), iso(gap.end_ns)) for each in standings for gap in each.gaps]
         points = sorted({(point_name(one.point), one.reason) for each in standings for one in each.exclusions})
         waiting = [(each.group, str(part)) for each in standings for part in each.quarantined]
         unproved = len({point for point, _ in points})
         events = sum(each.proved_events for each in standings)
         return dg.AssetCheckResult(
-            passed=bool(standings) and not (gaps or points or waiting),
+            passed=bool(standings) and not (gaps or points or waiting or missing),
             severity=dg.AssetCheckSeverity.WARN,
             description=(
                 f"{_share(standings):.2%} of {span} is covered, {events:,} events are proved; {len(gaps)} gaps, "
                 f"{unproved} unproved points, {len(waiting)} spans in quarantine"
                 if events or _share(standings)
                 else "nothing is covered yet"
-            ),
+            )
+            + (f". {missing}" if missing else ""),
             metadata={
                 "share_covered": dg.MetadataValue.float(round(_share(standings), 6)),
                 "proved_events": dg.MetadataValue.int(events),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from assets_defs.discovery import missing_told
 from assets_defs.line import Line
 from assets_defs.spool_room import make_room
 from pipelines.plant import SourceSettings
@@ -70,7 +71,7 @@ def sync_pass(
     async def work(source: Source) -> PassResult:
         run = SyncPass(
             line.transfer(settings, source, store),
-            line.by_group(settings),
+            line.by_group(settings, line.present(settings)),
             line.windows(settings),
             reach,
             Rhythm(settings.sync.lag, settings.sync.overlap, settings.lateness),
@@ -80,6 +81,8 @@ def sync_pass(
             listen=settings.sync.feed,
             on_slice=on_slice,
         )
+        if told := missing_told(line, settings):
+            run.result.troubles.add(told)
         try:
             await make_room(line, settings, source)  # first: the pass may need it
         except OSError as error:
@@ -128,7 +131,7 @@ def sweep(
     async def work(source: Source) -> SweepResult:
         run = Sweeping(
             line.transfer(settings, source),
-            line.by_group(settings),
+            line.by_group(settings, line.present(settings)),
             line.windows(settings),
             reach,
             handover_ns=line.ledger.handover(settings.name),

@@ -16,14 +16,15 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from assets_defs.discovery import Answer, Discovery, discover
 from assets_defs.grouping import check_groups
 from pipelines.evidence import Evidence, Scope, Standing, gather, standings
 from pipelines.journal import JournalSource
 from pipelines.landing import Landing
 from pipelines.planning import Density
 from pipelines.plant import Plant, SourceSettings, expiry_ns
-from pipelines.points import Point, group_label, in_group, merge_catalogue, selected
-from pipelines.ports import Kept, Source, Stop, Store
+from pipelines.points import Point, group_label, in_group, selected
+from pipelines.ports import Absence, Kept, Source, Stop, Store
 from pipelines.timeline import HOUR_NS, Interval, merge, subtract
 from pipelines.transfer import Bounds, PairResult, Recount, RectangleRun, SliceResult, Transfer, recount
 from resources.embedded import Progress
@@ -35,15 +36,6 @@ from resources.store_binding import opened, rebound, trouble
 T = TypeVar("T")
 PATIENCE_S = 120.0
 """A pass of sync that has the lease gives it back long before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Discovery:
-    """What a look at the source's catalogue found."""
-
-    points: int
-    changed: int
-    newcomers: int
 
 
 @dataclass
@@ -124,28 +116,32 @@ class Line:
         return min(settings.end or 2**63 - 1, self.now_ns() - settings.sync.lag)
 
     def catalogue(self, settings: SourceSettings) -> list[Point]:
-        """The source's points as the ledger knows them."""
+        """The source's points as the ledger knows them, also those that are gone there: their history is here."""
+        gone = [each.point for each in self.absences(settings) if each.believed]
+        return sorted([*self.present(settings), *gone], key=lambda point: point.id)
+
+    def present(self, settings: SourceSettings) -> list[Point]:
+        """Those of the catalogue that the source can be asked about."""
         return selected(self.ledger.load_points(settings.name), settings.points, settings.exclude)
 
+    def gone(self, settings: SourceSettings) -> dict[str, int]:
+        """The points that are gone at the source, and since when (ns UTC)."""
+        return {each.point.id: each.since_ns for each in self.absences(settings) if each.believed}
+
+    def absences(self, settings: SourceSettings) -> list[Absence]:
+        """Points that the source no longer lists: those that are gone, and missing ones, which are asked about."""
+        found = self.ledger.absences(settings.name)
+        asked = {point.id for point in selected((a.point for a in found), settings.points, settings.exclude)}
+        return [each for each in found if each.point.id in asked]
+
     def by_group(self, settings: SourceSettings, points: Sequence[Point] | None = None) -> dict[str, list[Point]]:
-        """The catalogue by point group; every group is there, also an empty one."""
+        """The points, of the whole catalogue unless given, by point group; every group is there, also an empty one."""
         known = self.catalogue(settings) if points is None else points
         return {label: in_group(known, label, settings.point_groups) for label in self.groups(settings)}
 
-    def discover(self, settings: SourceSettings) -> Discovery:
+    def discover(self, settings: SourceSettings, answer: Answer = "", by: str = "") -> Discovery:
         """Asks the source for its points and records what changed. Raises Stop, Retry."""
-        found = self.with_source(settings, lambda source: source.discover())
-        known = self.ledger.known_points(settings.name)
-        if known and not found:
-            raise Stop(
-                f"source {settings.name!r} shows no point at all, and had {len(known):,}: a permission or the name of "
-                "the data server is wrong there. Nothing was recorded"
-            )
-        merged = merge_catalogue(known, found)
-        changed = self.ledger.save_points(settings.name, merged, settings.point_groups)
-        self.store.write_points(settings.name, merged)
-        self.hand_over(settings)
-        return Discovery(len(merged), changed, len({point.id for point in merged} - {point.id for point in known}))
+        return discover(self, settings, answer, by)
 
     def transfer(self, settings: SourceSettings, source: Source, store: Store | None = None) -> Transfer:
         """What moves slices of the source; into `store` where it is not the plant's own.
@@ -193,7 +189,7 @@ class Line:
         async def work(source: Source) -> list[PairResult]:
             run = RectangleRun(
                 self.transfer(settings, source),
-                self.by_group(settings),
+                self.by_group(settings, self.present(settings)),
                 slices_at_once=self.plant.limits.slices_at_once,
                 within=self.wanted(settings, within),
                 density=Density.of(history),
@@ -224,13 +220,15 @@ class Line:
         async def work(source: Source) -> Recount:
             transfer = self.transfer(settings, source)
             scope = self.scope(settings, span)
-            return await recount(transfer, groups, scope.windows, span, deep=deep, open_from_ns=scope.open_from_ns)
+            return await recount(
+                transfer, groups, scope.windows, span, deep=deep, open_from_ns=scope.open_from_ns, gone=scope.gone
+            )
 
         return self._named(settings, self.with_source(settings, work))
 
     def _named(self, settings: SourceSettings, found: Recount) -> Recount:
         """With the names of the points that it speaks of."""
-        told = {*found.unproved, *(point for point, _ in found.drift)}
+        told = {*found.unproved, *found.gone, *(point for point, _ in found.drift)}
         if told:
             found.names = {
                 point.id: point.name for point in self.ledger.known_points(settings.name) if point.id in told
@@ -268,7 +266,7 @@ class Line:
         fresh_ns = self.now_ns() - settings.sync.fresh
         return Scope(
             settings.name, span, points, self.windows(settings, span), whole=asked is None,
-            open_from_ns=dict.fromkeys(self.followed_to(settings), fresh_ns),
+            open_from_ns=dict.fromkeys(self.followed_to(settings), fresh_ns), gone=self.gone(settings),
         )  # fmt: skip
 
     def evidence(

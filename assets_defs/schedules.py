@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets_defs.discovery import missing_told, named
 from assets_defs.failures import readable
 from assets_defs.ferry_resource import FerryResource
 from assets_defs.following import Busy, alone, sweep, sync_pass
@@ -117,7 +118,13 @@ def _discover(settings: SourceSettings) -> dg.JobDefinition:
         forget_old_runs(context)
         with readable(), ferry.line(context.run.run_id, urgent=True) as line:
             found = line.discover(settings)
-        context.add_output_metadata({"points": found.points, "changed": found.changed, "newcomers": found.newcomers})
+            told = missing_told(line, settings)
+        counts = {"points": found.points, "changed": found.changed, "newcomers": found.newcomers}
+        context.add_output_metadata({**counts, "missing": len(found.missing)})
+        if found.gone:
+            context.log.info(f"gone at the source: {named(found.gone)}")
+        if told:
+            context.log.warning(told)
 
     return build_job(discover, name, description)
 

@@ -25,7 +25,7 @@ def _proved_until(line: Line, settings: SourceSettings, span: Interval) -> int:
     if span.end_ns <= settings.start:  # nobody asks for it
         return span.end_ns
     span = Interval(max(span.start_ns, settings.start), span.end_ns)
-    live = {point.id for point in line.catalogue(settings)}
+    live = {point.id for point in line.present(settings)}
     wrong = [each.span for each in line.ledger.exclusions(settings.name, None, span) if each.point in live]
     history = line.ledger.history(settings.name, None, span)
     for group in line.groups(settings):

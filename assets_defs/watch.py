@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from assets_defs.checks import FRESH, SWEPT, fresh_result, report_check, swept_result
+from assets_defs.discovery import missing_told
 from assets_defs.ferry_resource import FerryResource
 from assets_defs.jobs import backfill_job
 from assets_defs.line import Line
@@ -76,6 +77,8 @@ def _of_source(
             found[key] = f"{settings.name}: {result.description}"
         if (key in before) == result.passed:
             report_check(context.instance, result)
+    if told := missing_told(line, settings):
+        found[f"{settings.name} missing"] = told
     for job in (name(settings.name) for name in (sync_job, discover_job, sweep_job, backfill_job)):
         for run in context.instance.get_runs(dg.RunsFilter(job_name=job, statuses=_FINISHED), limit=1):
             if run.status is dg.DagsterRunStatus.FAILURE:

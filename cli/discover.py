@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.options import framed, source
+from cli.outcome import PROVED, UNPROVED
 from cli.servers import start
 from cli.session import Session
 
 if TYPE_CHECKING:
+    from assets_defs.discovery import Answer
     from assets_defs.line import Line
     from pipelines.plant import SourceSettings
     from pipelines.points import Point
@@ -24,24 +26,40 @@ if TYPE_CHECKING:
 @click.option("--browse", is_flag=True, help="PLCs: write a tag map of what the OPC UA servers have.")
 @click.option("--out", type=click.Path(path_type=Path), help="With --browse: the file. Default: the source's `tags`.")
 @click.option("--trust", is_flag=True, help="OPC UA: save the certificates that the servers show now as theirs.")
-def discover(session: Session, source_name: str | None, browse: bool, out: Path | None, trust: bool) -> None:
-    """Read the source's point catalogue and record what changed."""
+@click.option("--accept-loss", "answer", flag_value="accept_loss", help="Points that it no longer shows are gone.")
+@click.option(
+    "--same-server", "answer", flag_value="same_server", help="Its points are those of before, by their names."
+)
+def discover(
+    session: Session, source_name: str | None, browse: bool, out: Path | None, trust: bool, answer: Answer | None
+) -> int:
+    """Read the source's point catalogue and record what changed.
+
+    Many points that are gone at once, or have other ids at the source than before, are asked about.
+    """
+    from assets_defs.discovery import missing_told, named
+    from cli.restate import whoever
+
     settings, screen = session.source(source_name), session.screen
     if browse or trust:
+        if answer:
+            raise click.UsageError("--accept-loss and --same-server are not for --browse and --trust")
         from cli import opcua
 
         opcua.trust(session, settings) if trust else opcua.tag_map(session, settings, out)
-        return
+        return PROVED
     with session.line() as line:
         start(session, line)
         with screen.busy(f"asking {settings.name} for its points"):
-            found = line.discover(settings)
-        points = line.catalogue(settings)
+            found = line.discover(settings, answer or "", whoever())
+        points, told = line.present(settings), missing_told(line, settings)
     kinds = Counter(point.kind for point in points)
     screen.say(
         f"Source {settings.name}: {len(points):,} points, {found.changed:,} new or changed, "
         f"{found.newcomers:,} of them never seen before"
     )
+    if found.gone:
+        screen.say(f"Gone at the source: {named(found.gone)}. Their history is kept.", style="yellow")
     if points:
         screen.table("", ("kind", "points"), kinds.most_common())
     else:
@@ -51,7 +69,11 @@ def discover(session: Session, source_name: str | None, browse: bool, out: Path 
             "source": settings.name, "points": len(points), "changed": found.changed, "newcomers": found.newcomers,
             "kinds": dict(kinds),
         }
+        | {what: names for what, names in (("missing", found.missing), ("gone", found.gone)) if names}
     )  # fmt: skip
+    if told:
+        screen.fail(told)
+    return UNPROVED if told else PROVED
 
 
 def known_points(session: Session, line: Line, settings: SourceSettings) -> list[Point]:

@@ -130,7 +130,7 @@ def pace_of(moved: Iterable[SliceRecord], slices_at_once: int) -> Pace | None:
 def forecast(line: Line, settings: SourceSettings, span: Interval, globs: Sequence[str], offline: bool) -> Forecast:
     """What a backfill of the span would do. Raises Unreachable, unless `offline`."""
     name = settings.name
-    points = selected(line.catalogue(settings), globs or ("*",))
+    points = selected(line.present(settings), globs or ("*",))
     moved = line.ledger.moved(name)
     found = Forecast(
         len(points),

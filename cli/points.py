@@ -41,7 +41,8 @@ def points(session: Session, globs: tuple[str, ...], source_name: str | None, li
         shares = _shares(line, settings, shown, span)
         with screen.busy(f"reading the last values of {len(shown):,} points"):
             newest = {event["point"]: event for event in _newest(line, settings, shown)}
-    rows = [_as_json(point, newest.get(point.id), shares[point.id]) for point in shown]
+        gone = line.gone(settings)
+    rows = [_as_json(point, newest.get(point.id), shares[point.id], gone.get(point.id)) for point in shown]
     screen.say(f"Source {settings.name}: {len(wanted):,} points, coverage of {span}", style="bold")
     columns = ("name", "unit", "type", "last value", "quality", "at", "covered", "description")
     screen.table("", columns, [_row(row) for row in rows])
@@ -97,7 +98,7 @@ def _newest(line: Line, settings: SourceSettings, shown: Sequence[Point]) -> lis
     return rows
 
 
-def _as_json(point: Point, event: dict[str, Any] | None, share: float) -> dict[str, Any]:
+def _as_json(point: Point, event: dict[str, Any] | None, share: float, gone_ns: int | None) -> dict[str, Any]:
     from pipelines.timeline import iso
 
     last = None
@@ -106,7 +107,7 @@ def _as_json(point: Point, event: dict[str, Any] | None, share: float) -> dict[s
     return {
         "name": point.name, "unit": point.unit, "type": point.source_type or point.kind, "kind": point.kind,
         "description": point.description, "last": last, "covered_percent": round(100 * share, 3),
-    }  # fmt: skip
+    } | ({} if gone_ns is None else {"gone_since": iso(gone_ns)})  # fmt: skip
 
 
 def _value(event: dict[str, Any]) -> float | int | str:
@@ -124,12 +125,13 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
     from cli.progress import percent
 
     last, covered = row["last"], percent(row["covered_percent"] / 100)
+    about = f"gone at the source since {row['gone_since']}" if "gone_since" in row else row["description"]
     head = (legible(row["name"], 80), legible(row["unit"], 12), legible(row["type"], 16))
     if last is None:
-        return (*head, "–", "", "", covered, legible(row["description"]))
+        return (*head, "–", "", "", covered, legible(about, 52))
     value = last["value"]
     text = f"{value:.10g}" if isinstance(value, float) else legible(str(value)) or '""'
-    return (*head, text, _quality(last["quality"]), last["time"], covered, legible(row["description"]))
+    return (*head, text, _quality(last["quality"]), last["time"], covered, legible(about, 52))
 
 
 def _quality(quality: int) -> str:

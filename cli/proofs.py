@@ -19,8 +19,11 @@ _ORIGINS = {"independent": "by an independent count", "re-read": "by reading aga
 def show_counts(screen: Screen, source: str, span: Interval, found: Recount, origins: dict[str, int]) -> None:
     """The totals, and whether they agree."""
     screen.say(f"Source {source}, {span}", style="bold")
-    agree = found.source_events == found.landed_events == found.stored_events + found.landed_only
+    told = found.source_events + found.gone_events
+    agree = told == found.landed_events == found.stored_events + found.landed_only
     screen.say(f"  source held   {found.source_events:>16,} events of {found.points:,} points")
+    if found.gone:
+        screen.say(f"  gone there    {found.gone_events:>16,} events of {len(found.gone):,} of these points")
     screen.say(f"  landed        {found.landed_events:>16,} events")
     screen.say(f"  stored        {found.stored_events:>16,} events", style=None if agree else "bold red")
     for part in found.expired:
@@ -37,7 +40,9 @@ def show_counts(screen: Screen, source: str, span: Interval, found: Recount, ori
 
 
 def show_doubts(screen: Screen, found: Recount) -> None:
-    """Drift by point and window, and why points are unproved; the first of each, then how many more."""
+    """Drift by point and window, why points are unproved, and which are gone; the first of each, and how many more."""
+    from pipelines.timeline import iso
+
     if found.drift:
         rows = [
             (found.name_of(point), window, counts["source"], counts["landed"], counts["stored"])
@@ -48,6 +53,9 @@ def show_doubts(screen: Screen, found: Recount) -> None:
         screen.table("Drift, in events", columns, rows[:DRIFT_SHOWN])
         _more(screen, len(rows) - DRIFT_SHOWN, "--json has all of them")
     show_reasons(screen, {found.name_of(point): why for point, why in found.unproved.items()})
+    for point, since_ns in sorted(found.gone.items())[:REASONS_SHOWN]:
+        screen.say(f"{found.name_of(point)} is gone at the source since {iso(since_ns)}")
+    _more(screen, len(found.gone) - REASONS_SHOWN, "--json has all of them")
     for damage in found.damaged:
         screen.say(f"damaged landing: {damage}", style="red")
 

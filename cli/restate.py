@@ -90,7 +90,7 @@ def _tell(session: Session, line: Line, settings: SourceSettings, reopened: list
     low, high = min(each.start_ns for _, each in reopened), max(each.end_ns for _, each in reopened)
     pairs = {(group, window) for group, part in reopened for window in line.windows(settings, part)}
     why = (
-        f"reopened by ferry restate, {iso(low)} to {iso(high)}, by {_user()}@{socket.gethostname()}: IoTDB still holds "
+        f"reopened by ferry restate, {iso(low)} to {iso(high)}, by {whoever()}: IoTDB still holds "
         f"what it held, and it counts as unproved until it is pulled again: {filling(settings, Interval(low, high))}"
     )
     prepare(line)
@@ -119,7 +119,7 @@ def reopen(
         # The newest word on the span: a landed generation of before is not resumed any more.
         line.ledger.record([SliceRecord(slice_id, "planned", note="restated")])
         if accept_loss:
-            line.ledger.accept_loss(settings.name, group, part, f"{_user()}@{socket.gethostname()}")
+            line.ledger.accept_loss(settings.name, group, part, whoever())
     return part
 
 
@@ -143,8 +143,10 @@ def whole_slices(history: list[SliceRecord], part: Interval, window: Interval) -
         part = wider
 
 
-def _user() -> str:
+def whoever() -> str:
+    """Who gives the command, and where."""
     try:
-        return getpass.getuser()
+        user = getpass.getuser()
     except (KeyError, OSError):  # a container's number without a name
-        return "unknown"
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

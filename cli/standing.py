@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from assets_defs.discovery import missing_told
 from assets_defs.line import Line
 from assets_defs.reach import asked_reach, filling, holes, never_moved
 from assets_defs.schedule_states import schedule_states
@@ -15,7 +16,7 @@ from pipelines.evidence import Standing, reason_of
 from pipelines.ledger import newest_first
 from pipelines.plant import SourceSettings
 from pipelines.points import point_name
-from pipelines.ports import SliceRecord, Stop
+from pipelines.ports import Absence, SliceRecord, Stop
 from pipelines.timeline import SECOND_NS, Interval, iso
 from resources.plc4x import SpoolReader
 
@@ -80,6 +81,10 @@ class SourceStanding:
     """What the spool of PLCs takes on disk; None for other sources."""
     never_moved: int
     """Points of which the newest sweep found events in IoTDB that were never moved."""
+    absences: list[Absence]
+    """Points of the catalogue that the source no longer lists: missing ones, and those that are gone."""
+    missing_told: str
+    """Of the missing ones, for a person."""
 
     @property
     def source(self) -> str:
@@ -119,8 +124,9 @@ class SourceStanding:
 
     @property
     def proved(self) -> bool:
-        """Nothing of what was moved is in doubt; gaps are not."""
-        return not self.unproved and not self.never_moved and not any(each.standing.quarantined for each in self.groups)
+        """Nothing of what was moved is in doubt, and nobody is asked; gaps are no doubt."""
+        waiting = self.missing_told or any(each.standing.quarantined for each in self.groups)
+        return not self.unproved and not self.never_moved and not waiting
 
     def as_json(self) -> dict[str, Any]:
         """One of `sources` of `ferry status --json`."""
@@ -147,12 +153,21 @@ class SourceStanding:
                 {"point": self.names.get(point) or point_name(point), "reason": why}
                 for point, why in sorted(self.unproved.items())
             ],
+            "missing": self._absent(believed=False),
+            "gone": self._absent(believed=True),
             "holes": [
                 {"start": iso(each.start_ns), "end": iso(each.end_ns), "command": filling(self.settings, each)}
                 for each in self.holes
             ],
             "groups": [each.as_json() for each in self.groups],
         }
+
+    def _absent(self, *, believed: bool) -> list[dict[str, str]]:
+        return [
+            {"point": each.point.name, "since": iso(each.since_ns)}
+            for each in self.absences
+            if each.believed == believed
+        ]
 
 
 def standing_of(line: Line, settings: SourceSettings) -> SourceStanding:
@@ -187,6 +202,8 @@ def standing_of(line: Line, settings: SourceSettings) -> SourceStanding:
         schedules=schedule_states(line.plant, settings),
         spool_bytes=SpoolReader(line.plant.spool_dir(settings.name)).size_bytes() if settings.connection else None,
         never_moved=never_moved(line, settings),
+        absences=line.absences(settings),
+        missing_told=missing_told(line, settings),
     )
 
 

@@ -46,6 +46,7 @@ def status(session: Session, source_name: str | None) -> int:
 
 
 def _show(screen: Screen, found: SourceStanding) -> None:
+    from assets_defs.discovery import named
     from cli.progress import duration
     from cli.proofs import show_reasons
     from pipelines.points import point_name
@@ -66,6 +67,10 @@ def _show(screen: Screen, found: SourceStanding) -> None:
         screen.say("how long the rest takes is not measured yet; `ferry plan` says what a backfill would do")
     if found.catalogue_age_s is not None:
         screen.say(f"its points were asked for {duration(found.catalogue_age_s)} ago; `ferry discover` asks again")
+    if gone := [each.point.name for each in found.absences if each.believed]:
+        screen.say(f"{len(gone):,} points are gone at the source, and their history is kept: {named(gone)}")
+    if found.missing_told:
+        screen.say(found.missing_told, style="bold red")
     if found.lag_s is not None:
         since = "" if found.followed_to_ns is None else f"followed up to {iso(found.followed_to_ns)}: "
         screen.say(f"{since}{duration(found.lag_s)} behind the source's clock")

@@ -100,5 +100,48 @@ def merge_catalogue(known: Iterable[Point], found: Iterable[Point]) -> list[Poin
     return merged
 
 
+def may_vanish(points: int, share: float) -> int:
+    """How many of so many points may go at once and be believed gone: a share of them or one, never all."""
+    return min(max(int(points * share), 1), max(points - 1, 0))
+
+
+def rekeyed(known: Iterable[Point], found: Iterable[Point]) -> list[tuple[Point, Point]]:
+    """The known points that are found under another source key with the same name and type: (known, found).
+
+    Many such pairs are another numbering of the same points, as a server has that was restored or moved. Not one whose
+    key is found under another name, while the key that has its name now is new: that point was renamed, and replaced.
+    """
+    before, now = _by_name(known), _by_name(found)
+    old, keys = {point.source_key for point in before.values()}, {point.source_key for point in now.values()}
+    pairs = ((point, now[name]) for name, point in before.items() if name in now)
+    return [
+        (point, other)
+        for point, other in pairs
+        if other.source_key != point.source_key
+        and other.kind == point.kind
+        and (point.source_key not in keys or other.source_key in old)
+    ]
+
+
+def rebound(known: Iterable[Point], found: Iterable[Point]) -> list[Point]:
+    """The known points with the source keys that their names have among the found ones, and without a key where their
+    name is not found: what the keys said before counts no more. Of points of one name the last one has it."""
+    before = list(known)
+    keys = {name: point.source_key for name, point in _by_name(found).items()}
+    owners = {point.name: point.id for point in before}
+    return [
+        replace(point, source_key=keys.get(point.name, "") if owners[point.name] == point.id else "")
+        for point in before
+    ]
+
+
+def _by_name(points: Iterable[Point]) -> dict[str, Point]:
+    """The points whose name no other one has."""
+    named: dict[str, list[Point]] = {}
+    for point in points:
+        named.setdefault(point.name, []).append(point)
+    return {name: each[0] for name, each in named.items() if len(each) == 1}
+
+
 def _matches(name: str, glob: str) -> bool:
     return fnmatch.fnmatchcase(name.casefold(), glob.casefold())

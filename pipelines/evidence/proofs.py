@@ -20,7 +20,7 @@ class Evidence:
     """The standings of all groups, and from the proofs point by point what `verify --json` shows.
 
     `loose` are points whose own kept proofs do not fill what is covered: passes proved the rest and have not settled
-    it, or a slice reaches out of the span.
+    it, or a slice reaches out of the span. Not those that are gone: their proofs ended when they went.
     """
 
     standings: list[Standing]
@@ -58,6 +58,7 @@ def gather(ledger: LedgerStore, landing: Landing, scope: Scope) -> Evidence:
         points=len(wanted), source_events=landed, landed_events=landed, stored_events=landed - forgotten,
         rounded_events=sum(each.rounded_events for each in stands), landed_only=forgotten,
         damaged=[damage for each in stands for damage in each.damaged],
+        gone={point: since_ns for point, since_ns in scope.gone.items() if point in wanted},
     )  # fmt: skip
     evidence = Evidence(stands, found)
     _name_unproved(scope, stands, found)
@@ -74,7 +75,7 @@ def gather(ledger: LedgerStore, landing: Landing, scope: Scope) -> Evidence:
     evidence.loose = {
         point
         for stand in stands
-        for point in proved.intersection(scope.points[stand.group])
+        for point in (proved - found.gone.keys()).intersection(scope.points[stand.group])
         if proofs.proved_ns.get(point, 0) < sum(part.length_ns for part in stand.covered)
     }
     found.deep = (proved & proofs.proved_ns.keys()) - proofs.counted - evidence.loose

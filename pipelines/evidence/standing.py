@@ -21,7 +21,8 @@ class Scope:
     """What is asked about: points of a source (ids by group) over a span.
 
     `whole`: whether these are all points of the groups that are named. `open_from_ns`: by group, from when on what is
-    not covered yet is just new; a group that nobody follows has none.
+    not covered yet is just new; a group that nobody follows has none. `gone`: points that the source no longer has, and
+    since when.
     """
 
     source: str
@@ -30,6 +31,7 @@ class Scope:
     windows: Sequence[Interval]
     whole: bool = True
     open_from_ns: Mapping[str, int] = field(default_factory=dict)
+    gone: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def only(self) -> str | None:

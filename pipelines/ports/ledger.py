@@ -70,6 +70,18 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Absence:
+    """A point that the source no longer lists, since `since_ns` (the ledger's clock).
+
+    `believed`: it is gone, and its history is only here. Not believed: it counts as there, and a person is asked.
+    """
+
+    point: Point
+    since_ns: int
+    believed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Looked:
     """A side was asked again about a covered span at `asked_ns` (the plant's clock), and how many points differed.
 
@@ -117,10 +129,21 @@ class LedgerStore(Protocol):
         """Brings the schema to this version; safe when two do it at once."""
         ...
 
-    def save_points(self, source: str, points: Sequence[Point], groups: int) -> int:
+    def save_points(
+        self,
+        source: str,
+        points: Sequence[Point],
+        groups: int,
+        *,
+        missing: Sequence[Point] = (),
+        unselected: Sequence[Point] = (),
+        accepted_by: str = "",
+    ) -> int:
         """Records new, changed and vanished points as catalogue versions; returns how many changed.
 
         A point that is new, back or of another kind is excepted where its group, one of `groups`, was covered without.
+        Of those that are not in `points`, the `missing` ones count as there, the `unselected` ones were not asked for,
+        and all others are gone; `accepted_by` says who was asked about these.
         """
         ...
 
@@ -130,6 +153,14 @@ class LedgerStore(Protocol):
 
     def known_points(self, source: str) -> list[Point]:
         """Like load_points, with the vanished ones: ids are never given twice."""
+        ...
+
+    def absences(self, source: str) -> list[Absence]:
+        """The points that are missing or gone; not those that the plant file no longer selects."""
+        ...
+
+    def gone_unasked(self, source: str) -> int:
+        """How many points were believed gone since a person was last asked about that."""
         ...
 
     def known(self, source: str, groups: int) -> Known:

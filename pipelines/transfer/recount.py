@@ -44,6 +44,10 @@ class Recount:
     """By group, what has just happened at a source that is followed; the next pass moves it."""
     names: dict[str, str] = field(default_factory=dict)
     """Of points that are named here by their ids: what the source calls them."""
+    gone: dict[str, int] = field(default_factory=dict)
+    """Points that are gone at the source, and since when (ns UTC): it was not asked about them."""
+    gone_events: int = 0
+    """Landed ones of theirs, which no event of the source stands against."""
 
     def differs(self, point: str, window: str, source: int, landed: int, stored: int) -> None:
         """Notes that a point differs in one slice of a window."""
@@ -53,26 +57,31 @@ class Recount:
         row["stored"] += stored
 
     def as_json(self, source: str) -> dict[str, object]:
-        """The object of `ferry verify --json` (design.md, Commands); with `not_moved` where something was not."""
+        """The object of `ferry verify --json` (design.md, Commands), and `not_moved` and `gone` if there are."""
         not_moved = [
             {"group": group, "start": iso(each.start_ns), "end": iso(each.end_ns)}
             for group, spans in sorted(self.not_moved.items())
             for each in merge(spans)
         ]
-        return {
-            "source": source,
-            "points": self.points,
-            "source_events": self.source_events,
-            "landed_events": self.landed_events,
-            "stored_events": self.stored_events,
-            "rounded_events": self.rounded_events,
-            "unproved_points": len(self.unproved),
-            "proof": {"counted": len(self.counted), "deep": len(self.deep)},
-            "drift": [
-                {"point": self.name_of(point), "window": window, **counts}
-                for (point, window), counts in sorted(self.drift.items())
-            ],
-        } | ({"not_moved": not_moved} if not_moved else {})
+        gone = [{"point": self.name_of(point), "since": iso(since_ns)} for point, since_ns in sorted(self.gone.items())]
+        return (
+            {
+                "source": source,
+                "points": self.points,
+                "source_events": self.source_events,
+                "landed_events": self.landed_events,
+                "stored_events": self.stored_events,
+                "rounded_events": self.rounded_events,
+                "unproved_points": len(self.unproved),
+                "proof": {"counted": len(self.counted), "deep": len(self.deep)},
+                "drift": [
+                    {"point": self.name_of(point), "window": window, **counts}
+                    for (point, window), counts in sorted(self.drift.items())
+                ],
+            }
+            | ({"not_moved": not_moved} if not_moved else {})
+            | ({"gone": gone} if gone else {})
+        )
 
     def name_of(self, point: str) -> str:
         """The name of a point at its source."""
@@ -87,15 +96,20 @@ async def recount(
     *,
     deep: bool,
     open_from_ns: Mapping[str, int] | None = None,
+    gone: Mapping[str, int] | None = None,
 ) -> Recount:
     """Asks all three sides about the span, but for what the store has forgotten and what was never moved.
 
     Landing and store are compared as after a write (proving.look): what counting cannot prove is read back. `deep`
     pulls every event again, too, and compares digests of all three: just then points are proved deep. `open_from_ns`,
-    by group: what is not covered from there on is open. Raises Stop, Retry.
+    by group: what is not covered from there on is open. About points that are `gone` (since when) the source is not
+    asked: landing and store are compared. Raises Stop, Retry.
     """
+    everyone = {point.id for points in points_by_group.values() for point in points}
     found = Recount(
-        expired=clip(transfer.expired, span), points=sum(len(points) for points in points_by_group.values())
+        expired=clip(transfer.expired, span),
+        points=len(everyone),
+        gone={point: since_ns for point, since_ns in (gone or {}).items() if point in everyone},
     )
     for window in windows:
         part = window.intersect(span)
@@ -112,7 +126,6 @@ async def recount(
     for group, spans in found.not_moved.items():
         for point in points_by_group[group]:
             found.unproved.setdefault(point.id, f"{merge(spans)[0]} was not moved yet; ferry backfill moves it")
-    everyone = {point.id for points in points_by_group.values() for point in points}
     proved = everyone - set(found.unproved)
     found.deep &= proved
     found.counted = proved - found.deep
@@ -174,11 +187,12 @@ async def _piece(
     events = of_points(events, ids)
     kept, rounded = coarsen(events, transfer.store.clock_ns)
     found.rounded_events += rounded
+    asked = [point for point in points if point.id not in found.gone]
     if deep:
-        said = await reread(transfer.source, points, span, transfer.bounds.slice_events, transfer.store.clock_ns)
+        said = await reread(transfer.source, asked, span, transfer.bounds.slice_events, transfer.store.clock_ns)
         found.deep |= set(ids)
     else:
-        said = await transfer.source.tally(points, span)
+        said = await transfer.source.tally(asked, span)
     slice_id = SliceId(name, piece.record.slice.group, span)
     seen = await asyncio.to_thread(
         look, transfer.store, slice_id, kept, ids, transfer.bounds.deep_share, ids if deep else ()
@@ -205,10 +219,11 @@ def _compare(
         found.source_events += counts[0]
         found.landed_events += counts[1]
         found.stored_events += counts[2]
+        found.gone_events += counts[1] if point in found.gone else 0
         if point in drifted:
             found.differs(point, label, *counts)
             found.unproved[point] = f"drift in window {label}: {drifted[point]} differs"
         elif point in said.failed:
             found.unproved[point] = said.failed[point]
-        elif point not in source:
+        elif point not in source and point not in found.gone:
             found.unproved.setdefault(point, "the source gave no count for it")

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 import sql
 from pipelines.points import Point, group_label, group_of
-from pipelines.ports import NEWCOMER, Exclusion, Known, SliceId
+from pipelines.ports import NEWCOMER, Absence, Exclusion, Known, SliceId
 from pipelines.timeline import Interval, clip, merge
 from resources.postgres.columns import copy_in
 from resources.postgres.connections import Connection
@@ -47,29 +47,41 @@ def _sendable(value: Any) -> Any:
     return value if not isinstance(value, float) or math.isfinite(value) else str(value)
 
 
-def save(connection: Connection, source: str, points: Sequence[Point], groups: int) -> int:
-    """Appends a version for each new, changed, vanished and returned point; returns how many.
+def save(
+    connection: Connection,
+    source: str,
+    points: Sequence[Point],
+    groups: int,
+    missing: Sequence[Point] = (),
+    unselected: Sequence[Point] = (),
+    accepted_by: str = "",
+) -> int:
+    """Appends a version for each new, changed, vanished, missing and returned point; returns how many.
 
     What slices were made without, or with another kind of, is excepted there. In the caller's transaction. Raises
     ValueError when two points have the same id.
     """
-    if len({point.id for point in points}) != len(points):
+    given = [*points, *missing, *unselected]
+    if len({point.id for point in given}) != len(given):
         raise ValueError(f"the catalogue of {source!r} holds an id twice")
     connection.execute(_STATEMENTS["lock"], {"name": f"points\x1f{source}"})
     connection.execute(_STATEMENTS["stage"])
+    absent = [None] * len(points) + ["missing"] * len(missing) + ["unselected"] * len(unselected)
     rows = pa.table(
         {
-            "point": pa.array([point.id for point in points], pa.string()),
-            "name": pa.array([legible(point.name) for point in points], pa.string()),
-            "kind": pa.array([point.kind for point in points], pa.string()),
-            "body": pa.array([point_json(point) for point in points], pa.string()),
+            "point": pa.array([point.id for point in given], pa.string()),
+            "name": pa.array([legible(point.name) for point in given], pa.string()),
+            "kind": pa.array([point.kind for point in given], pa.string()),
+            "body": pa.array([point_json(point) for point in given], pa.string()),
+            "absent": pa.array(absent, pa.string()),
         }
     )
     copy_in(connection, _STATEMENTS["copy"], rows)
     connection.execute(_STATEMENTS["analyze"])
     _except_late(connection, source, groups)
     changed = connection.execute(_STATEMENTS["append"], {"source": source}).rowcount
-    connection.execute(_STATEMENTS["discovered"], {"source": source, "points": len(points), "changed": changed})
+    look = {"source": source, "points": len(points), "changed": changed, "accepted_by": legible(accepted_by)}
+    connection.execute(_STATEMENTS["discovered"], look)
     return changed
 
 
@@ -123,3 +135,14 @@ def load(connection: Connection, source: str, vanished: bool) -> list[Point]:
     """The newest version of every point, ordered by id; with the vanished ones if asked."""
     rows = connection.execute(_STATEMENTS["load"], {"source": source, "vanished": vanished})
     return [point_from_json(line) for (line,) in rows]
+
+
+def absences(connection: Connection, source: str) -> list[Absence]:
+    """The points that the source no longer lists, ordered by id."""
+    rows = connection.execute(_STATEMENTS["absences"], {"source": source})
+    return [Absence(point_from_json(line), since_ns, believed) for line, since_ns, believed in rows]
+
+
+def gone_unasked(connection: Connection, source: str) -> int:
+    """How many points were believed gone since a person was last asked."""
+    return int(one(connection, _STATEMENTS["gone_unasked"], {"source": source}))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import pyarrow as pa
 
 from pipelines.points import Point
-from pipelines.ports import Exclusion, Known, Lease, Looked, Side, SliceId, SliceRecord, Watch
+from pipelines.ports import Absence, Exclusion, Known, Lease, Looked, Side, SliceId, SliceRecord, Watch
 from pipelines.timeline import Interval
 from resources.postgres import catalogue, journal, migrations, proofs, recounts, slices, stores, watches
 from resources.postgres.connections import Connection, Connections, Work
@@ -45,13 +46,26 @@ class PostgresLedger:
         """Brings the schema to this version; two at once are safe. Raises Stop: newer schema, changed migration."""
         self._connections.run(lambda connection: migrations.migrate(connection, migrations.packaged()))
 
-    def save_points(self, source: str, points: Sequence[Point], groups: int) -> int:
-        """Records new, changed, vanished and returned points as versions; returns how many rows that made.
+    def save_points(
+        self,
+        source: str,
+        points: Sequence[Point],
+        groups: int,
+        *,
+        missing: Sequence[Point] = (),
+        unselected: Sequence[Point] = (),
+        accepted_by: str = "",
+    ) -> int:
+        """Records new, changed, vanished, missing and returned points as versions; returns how many rows that made.
 
         A point that is new, back or of another kind is excepted where its group, one of `groups`, was covered without.
-        Raises ValueError when an id stands in `points` twice.
+        Raises ValueError when an id stands there twice.
         """
-        return self._connections.run(lambda connection: catalogue.save(connection, source, points, groups))
+        save = partial(
+            catalogue.save, source=source, points=points, groups=groups,
+            missing=missing, unselected=unselected, accepted_by=accepted_by,
+        )  # fmt: skip
+        return self._connections.run(save)
 
     def load_points(self, source: str) -> list[Point]:
         """The newest version of every point that was not found vanished, ordered by id."""
@@ -60,6 +74,14 @@ class PostgresLedger:
     def known_points(self, source: str) -> list[Point]:
         """Like load_points, with the vanished ones."""
         return self._connections.run(lambda connection: catalogue.load(connection, source, True))
+
+    def absences(self, source: str) -> list[Absence]:
+        """The points that the source no longer lists, and since when, ordered by id."""
+        return self._connections.run(lambda connection: catalogue.absences(connection, source))
+
+    def gone_unasked(self, source: str) -> int:
+        """How many points were believed gone since a person was last asked."""
+        return self._connections.run(lambda connection: catalogue.gone_unasked(connection, source))
 
     def known(self, source: str, groups: int) -> Known:
         """The catalogue as it is now, its points in so many groups."""

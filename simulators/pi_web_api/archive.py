@@ -80,8 +80,7 @@ def server_points(service: Service, question: Question, web_id: str) -> Answer:
     """GET /dataservers/{webId}/points."""
     service.check_server(web_id)
     matches = _glob(question.text("nameFilter", "*"))
-    catalogue = service.catalogue
-    specs = [spec for number in catalogue.numbers() if matches((spec := catalogue.spec(number)).name)]
+    specs = [spec for spec in service.catalogue.listed() if matches(spec.name)]
     return _page(service, question, specs, f"/dataservers/{web_id}/points", service.max_count(question))
 
 
@@ -93,7 +92,7 @@ def search(service: Service, question: Question) -> Answer:
     conditions = _CONDITION.findall(query)
     if not conditions or _CONDITION.sub("", query).strip():
         raise RefusalError(400, f"The query '{query}' could not be parsed.")
-    specs = [service.catalogue.spec(number) for number in service.catalogue.numbers()]
+    specs = service.catalogue.listed()
     for field, sign, text in conditions:
         matches = _glob(text.strip("\"'"))
         specs = [spec for spec in specs if matches(_searched(spec, field)) == (sign == "=")]

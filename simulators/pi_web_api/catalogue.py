@@ -28,6 +28,7 @@ class Catalogue:
         self._specs: dict[int, Spec] = {}
         self._by_name: dict[str, int] = {}
         self._web_ids: dict[tuple[int, str], str] = {}
+        self._unseen: set[int] = set()  # points that the login may not see
         for number in range(1, points + 1):
             self._put(default_spec(number, seed, every_s))
 
@@ -44,6 +45,33 @@ class Catalogue:
             return self._specs[number]
         except KeyError as error:
             raise UnknownPointError(f"PI Point not found: id {number}.") from error
+
+    def listed(self) -> list[Spec]:
+        """The points that the login may see, by number."""
+        return [self._specs[number] for number in self.numbers() if number not in self._unseen]
+
+    def seen(self, number: int) -> Spec:
+        """The point of that number. Raises UnknownPointError, also where the login may not see it."""
+        if number in self._unseen:
+            raise UnknownPointError(f"PI Point not found: id {number}.")
+        return self.spec(number)
+
+    def conceal(self, name: str) -> Spec:
+        """Takes the point from the login's sight; it goes on as it is. Raises UnknownPointError."""
+        spec = self.find(name)
+        self._unseen.add(spec.number)
+        return spec
+
+    def reveal(self, name: str) -> Spec:
+        """Shows it again. Raises UnknownPointError."""
+        spec = self.find(name)
+        self._unseen.discard(spec.number)
+        return spec
+
+    def move(self, to: str) -> None:
+        """As on another server, of another GUID: it has the same points, and no WebId of before holds."""
+        self.guid = uuid.uuid5(_NAMESPACE, f"{self.server}/{self.seed}/{to}")
+        self._web_ids.clear()
 
     def find(self, name: str | int) -> Spec:
         """The point of that name or number. Raises UnknownPointError."""
@@ -63,7 +91,7 @@ class Catalogue:
         server, _, name = path.lstrip("\\").partition("\\")
         if server.upper() != self.server.upper():
             raise UnknownPointError(f"PI Data Archive '{server}' not found.")
-        return self.find(name)
+        return self.seen(self.find(name).number)
 
     def web_id(self, spec: Spec, kind: str) -> str:
         """The point's WebId of kind Full, IDOnly or PathOnly."""
@@ -83,7 +111,7 @@ class Catalogue:
             return self.by_path(target.path)
         if target.server != self.guid:
             raise UnknownPointError("The PI Data Archive of the specified WebID was not found.")
-        return self.spec(target.number)
+        return self.seen(target.number)
 
     def is_server(self, web_id: str) -> bool:
         """True where the WebId names this Data Archive. Raises webids.WebIdError."""

@@ -4,7 +4,9 @@
 - `GET /_plant/stats`, `DELETE` sets to zero
 - `POST /_plant/edits` a list of edits, or {"seed", "start", "end", "count", "points", "kinds"} for a generated set;
   answers what was done; `GET` lists all edits so far
-- `POST /_plant/points` {"op": "add" | "rename" | "retype" | "delete", "name", "to", …}
+- `POST /_plant/points` {"op": "add" | "rename" | "retype" | "delete" | "conceal" | "reveal", "name", "to", …}; what is
+  concealed the login may not see
+- `POST /_plant/server` {"moved": "…"} the same points on a server of another GUID; registrations for updates are gone
 - `POST /_plant/hide` {"start", "end"}; `DELETE` shows all again
 - `POST /_plant/clock` {"advance_s"} moves the plant's present
 - `GET /_plant/updates` how many streams are registered for updates; `DELETE` drops them all, as a restart does
@@ -47,6 +49,7 @@ class Control:
                 Route("/_plant/stats", _safe(self.stats), methods=["GET", "DELETE"]),
                 Route("/_plant/edits", _safe(self.edits), methods=["GET", "POST"]),
                 Route("/_plant/points", _safe(self.points), methods=["POST"]),
+                Route("/_plant/server", _safe(self.server), methods=["GET", "POST"]),
                 Route("/_plant/hide", _safe(self.hide), methods=["GET", "POST", "DELETE"]),
                 Route("/_plant/clock", _safe(self.clock), methods=["GET", "POST"]),
                 Route("/_plant/updates", _safe(self.updates), methods=["GET", "DELETE"]),
@@ -96,7 +99,7 @@ class Control:
         return JSONResponse({"edits": [edit.told for edit in plant.edits]})
 
     async def points(self, request: Request) -> Response:
-        """Adds, renames, retypes or deletes a point."""
+        """Adds, renames, retypes, deletes, conceals or reveals a point."""
         plant, given = self._gate.service.plant, dict(await request.json())
         catalogue = plant.catalogue
         op, name = given.pop("op", ""), str(given.pop("name", ""))
@@ -112,9 +115,21 @@ class Control:
         elif op == "delete":
             plant.birth(catalogue.find(name).number)
             spec = catalogue.delete(name)
+        elif op == "conceal":
+            spec = catalogue.conceal(name)
+        elif op == "reveal":
+            spec = catalogue.reveal(name)
         else:
-            raise ValueError(f"{op!r}: expected add, rename, retype or delete")
+            raise ValueError(f"{op!r}: expected add, rename, retype, delete, conceal or reveal")
         return JSONResponse({"name": spec.name, "number": spec.number, "points": len(catalogue)})
+
+    async def server(self, request: Request) -> Response:
+        """Tells the server's GUID, or moves its points to another one."""
+        service = self._gate.service
+        if request.method == "POST":
+            service.catalogue.move(str((await request.json())["moved"]))
+            service.signups.clear()
+        return JSONResponse({"guid": str(service.catalogue.guid)})
 
     async def hide(self, request: Request) -> Response:
         """Hides a window of every point, or shows all again."""

@@ -87,7 +87,7 @@ class Signups:
     def current(self, signup: Signup) -> bool:
         """True where the point still exists, under whatever name; if not, its registration ends."""
         try:
-            signup.spec = self._plant.catalogue.spec(signup.spec.number)
+            signup.spec = self._plant.catalogue.seen(signup.spec.number)
         except UnknownPointError:
             del self._by_point[signup.spec.number], self._by_cache[signup.cache]
             return False

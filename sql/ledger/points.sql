@@ -1,10 +1,10 @@
 -- name: stage
 CREATE TEMPORARY TABLE found (
-    point text COLLATE "C" PRIMARY KEY, name text NOT NULL, kind text NOT NULL, body text NOT NULL
+    point text COLLATE "C" NOT NULL, name text NOT NULL, kind text NOT NULL, body text NOT NULL, absent text
 ) ON COMMIT DROP
 
 -- name: copy
-COPY found (point, name, kind, body) FROM STDIN (FORMAT csv)
+COPY found (point, name, kind, body, absent) FROM STDIN (FORMAT csv)
 
 -- name: analyze
 ANALYZE found
@@ -22,7 +22,7 @@ SELECT f.point, CASE
 END
 FROM found f
 LEFT JOIN points_now n ON n.source = %(source)s AND n.point = f.point
-WHERE n.point IS NULL OR n.vanished OR n.kind <> f.kind
+WHERE f.absent IS NULL AND (n.point IS NULL OR n.vanished OR n.kind <> f.kind)
 
 -- name: made_since
 SELECT start_ns, end_ns
@@ -34,7 +34,7 @@ WHERE source = %(source)s AND point_group = %(group)s AND proves AND seq > %(seq
 SELECT n.point, n.kind IS DISTINCT FROM (
     SELECT o.kind
     FROM points o
-    WHERE o.source = n.source AND o.point = n.point AND o.seq <= %(seq)s
+    WHERE o.source = n.source AND md5(o.point) = md5(n.point) AND o.point = n.point AND o.seq <= %(seq)s
     ORDER BY o.seq DESC
     LIMIT 1)
 FROM points_now n
@@ -55,17 +55,18 @@ CROSS JOIN LATERAL (SELECT point FROM proofs WHERE slice_seq = s.seq LIMIT 32) p
 -- name: version
 SELECT coalesce(max(seq), 0) FROM discoveries WHERE source = %(source)s
 
+-- What is neither among the found nor named as absent there is gone.
 -- name: append
 WITH newest AS MATERIALIZED (
-    SELECT point, vanished, name, kind, body FROM points_now WHERE source = %(source)s
+    SELECT point, vanished, name, kind, body, absent FROM points_now WHERE source = %(source)s
 )
-INSERT INTO points (source, point, vanished, name, kind, body)
-SELECT %(source)s, f.point, false, f.name, f.kind, f.body::json
+INSERT INTO points (source, point, vanished, name, kind, body, absent)
+SELECT %(source)s, f.point, coalesce(f.absent = 'unselected', false), f.name, f.kind, f.body::json, f.absent
 FROM found f
 LEFT JOIN newest n USING (point)
-WHERE n.point IS NULL OR n.vanished OR n.body::text <> f.body
+WHERE n.point IS NULL OR n.absent IS DISTINCT FROM f.absent OR (n.vanished AND f.absent IS NULL) OR n.body::text <> f.body
 UNION ALL
-SELECT %(source)s, n.point, true, n.name, n.kind, n.body
+SELECT %(source)s, n.point, true, n.name, n.kind, n.body, 'gone'
 FROM newest n
 LEFT JOIN found f USING (point)
 WHERE f.point IS NULL AND NOT n.vanished
@@ -76,8 +77,32 @@ FROM points_now
 WHERE source = %(source)s AND (NOT vanished OR %(vanished)s)
 ORDER BY point
 
+-- Of the few that ever were away the newest version, not the whole catalogue: every pass asks.
+-- name: absences
+SELECT n.body::text, extract(epoch FROM date_trunc('second', n.recorded_at))::bigint * 1000000000, n.vanished
+FROM (
+    SELECT DISTINCT point FROM points WHERE source = %(source)s AND (vanished OR absent IS NOT NULL)
+) away
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM points p
+    WHERE p.source = %(source)s AND md5(p.point) = md5(away.point) AND p.point = away.point
+    ORDER BY seq DESC
+    LIMIT 1
+) n
+WHERE n.absent = 'missing' OR (n.vanished AND n.absent IS DISTINCT FROM 'unselected')
+ORDER BY n.point
+
+-- Since a person was asked.
+-- name: gone_unasked
+SELECT count(*)
+FROM points_now
+WHERE source = %(source)s AND absent = 'gone'
+    AND seq > coalesce((SELECT max(seq) FROM discoveries WHERE source = %(source)s AND accepted_by <> ''), 0)
+
 -- name: discovered
-INSERT INTO discoveries (source, points, changed) VALUES (%(source)s, %(points)s, %(changed)s)
+INSERT INTO discoveries (source, points, changed, accepted_by)
+VALUES (%(source)s, %(points)s, %(changed)s, %(accepted_by)s)
 
 -- name: age
 SELECT extract(epoch FROM clock_timestamp() - recorded_at)::float8

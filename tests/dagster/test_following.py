@@ -134,7 +134,8 @@ def test_a_source_that_is_away_or_refuses_fails_the_run_with_one_sentence(follow
 def test_discovery_is_a_job(followed: MemoryPlant, instance: Any) -> None:
     followed.source.points = [*POINTS[:-1]]
     assert followed.run(instance, "discover_pi1").success
-    assert len(followed.line.catalogue(followed.settings)) == len(POINTS) - 1
+    assert len(followed.line.present(followed.settings)) == len(POINTS) - 1
+    assert followed.line.gone(followed.settings).keys() == {POINTS[-1].id}
 
 
 def test_a_sweep_names_drift_as_a_failed_check_until_it_is_mended(followed: MemoryPlant, instance: Any) -> None:

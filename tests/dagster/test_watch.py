@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 import assets_defs.watch
+from assets_defs.following import sync_pass
 from assets_defs.watch import changes
 from pipelines.ports import Exclusion, Unreachable
 from pipelines.sync import DRIFT
@@ -69,6 +70,27 @@ def test_a_plant_that_is_well_is_quiet(watch: Watch) -> None:
     assert watch.tick() == watch.tick() == "All is well."
     assert watch.told == []
     assert watch.check("fresh") == []
+
+
+def test_points_that_vanish_together_are_told_and_fail_the_check(watch: Watch) -> None:
+    plant = watch.plant
+    plant.source.points = POINTS[:2]
+    assert plant.run(watch.instance, "discover_pi1").success
+    assert "2 points are no longer listed by source 'pi1'" in watch.tick()
+    assert [len(lines) for lines in watch.told] == [1]
+    line = plant.line
+    found = sync_pass(line, plant.settings, 60.0)
+    assert [problem for problem in found.problems if "no longer listed" in problem]
+    job = plant.defs.resolve_implicit_global_asset_job_def()
+    keys = {dg.AssetCheckKey(SAMPLES, "coverage")}
+    subset = job.get_subset(asset_selection=set(), asset_check_selection=keys)
+    [result] = subset.execute_in_process(instance=watch.instance).get_asset_check_evaluations()
+    assert not result.passed
+    assert "B1, B2" in (result.description or "")
+    plant.source.points = POINTS
+    assert plant.run(watch.instance, "discover_pi1").success
+    assert "no longer listed" not in watch.tick()
+    assert watch.told[-1][0].startswith("over: ")
 
 
 def test_groups_that_are_behind_are_told_once_and_once_when_it_is_over(watch: Watch) -> None:

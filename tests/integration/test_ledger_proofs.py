@@ -9,12 +9,14 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 import pytest
 
-from pipelines.points import Point, group_label, group_of
-from pipelines.ports import NEWCOMER, PROOF_SCHEMA
+from pipelines.journal import JOURNAL_SCHEMA
+from pipelines.points import Point, group_label, group_of, point_id
+from pipelines.ports import NEWCOMER, PROOF_SCHEMA, Exclusion, Watch
 from pipelines.timeline import Interval, merge
 from resources.embedded import PostgresAddress
 from resources.postgres import PostgresLedger
@@ -229,3 +231,61 @@ def test_a_large_catalogue_is_compared_at_once(ledger: PostgresLedger, source: s
     assert ledger.save_points(source, points[1:], 1) == 1
     assert len(ledger.load_points(source)) == 19_999
     assert time.monotonic() - begin < 10
+
+
+def test_what_is_missing_counts_as_there_and_what_is_gone_is_told(ledger: PostgresLedger, source: str) -> None:
+    a, b, c, d = (Point(name, name, "number") for name in "ABCD")
+    ledger.save_points(source, [a, b, c, d], 1)
+    assert ledger.save_points(source, [a], 1, missing=[b], unselected=[d]) == 3
+    assert ledger.load_points(source) == [a, b]
+    told = {each.point.id: (each.believed, each.since_ns) for each in ledger.absences(source)}
+    assert {point: believed for point, (believed, _) in told.items()} == {"B": False, "C": True}
+    assert abs(told["C"][1] / 1e9 - time.time()) < 60
+    assert ledger.save_points(source, [a], 1, missing=[b]) == 0
+    assert {each.point.id: (each.believed, each.since_ns) for each in ledger.absences(source)} == told
+    assert ledger.gone_unasked(source) == 1
+    ledger.save_points(source, [a], 1, accepted_by="me")
+    assert [(each.point, each.believed) for each in ledger.absences(source)] == [(b, True), (c, True)]
+    assert ledger.gone_unasked(source) == 0
+    ledger.save_points(source, [a, b, d], 1)
+    assert [each.point for each in ledger.absences(source)] == [c]
+
+
+def test_a_missing_point_that_shows_again_was_never_away(ledger: PostgresLedger, source: str) -> None:
+    a, b = (Point(name, name, "number") for name in "AB")
+    ledger.save_points(source, [a, b], 1)
+    ledger.commit(verified(source, 0, 10), proof_table({"A": 1, "B": 1}))
+    known = ledger.known(source, 1)
+    ledger.save_points(source, [a], 1, missing=[b])
+    ledger.commit(verified(source, 10, 20), proof_table({"A": 1, "B": 1}), known=known)
+    assert ledger.save_points(source, [a, b], 1) == 1
+    assert excepted(ledger, source) == set()
+    assert ledger.absences(source) == []
+
+
+def test_no_text_of_a_source_is_too_long_for_an_index(ledger: PostgresLedger, source: str) -> None:
+    """A B-tree's entry has at most 2,704 bytes: one name of 1,000 characters failed the whole catalogue."""
+    names = ["".join(map(chr, rng.integers(0x4E00, 0x9FFF, 1_000))) for rng in map(np.random.default_rng, range(3))]
+    long = [Point(point_id(name), name, "number") for name in names]
+    a = Point("A", "A", "number")
+    assert ledger.save_points(source, [a, *long], 1) == 4
+    assert ledger.save_points(source, [a, *long], 1) == 0
+    assert ledger.load_points(source) == sorted([a, *long], key=lambda point: point.id)
+    everyone = proof_table({point.id: 1 for point in [a, *long]})
+    ledger.commit(verified(source, 0, 10), everyone)
+    ledger.exclude([Exclusion(source, "g000", long[0].id, Interval(0, 10), long[0].name)])
+    ledger.commit(verified(source, 0, 10), proof_table({point.id: 2 for point in long[:2]}))
+    proofs = ledger.proofs(source, ALL)
+    assert dict(zip(proofs["point"].to_pylist(), proofs["events"].to_pylist(), strict=True)) == {
+        "A": 1, long[0].id: 2, long[1].id: 2, long[2].id: 1,
+    }  # fmt: skip
+    assert ledger.exclusions(source, None, ALL) == []
+    watch = Watch(source, "g000", 1, 2, {point.id: point.name for point in long})
+    ledger.save_watch(watch)
+    assert ledger.watches(source) == [watch]
+    row = {"time_ns": 5, "kind": "k", "is_alarm": True, "priority": 1, "severity": 1, "object": "o", "variable": "v"}
+    texts = dict.fromkeys(("area", "by_user", "value", "previous", "comment"), names[2])
+    entries = pa.Table.from_pylist([{**row, **texts, "id": name} for name in names], schema=JOURNAL_SCHEMA)
+    assert ledger.save_journal(source, entries) == 3
+    assert ledger.save_journal(source, entries) == 3
+    assert ledger.journal_entries(source, ALL) == 3

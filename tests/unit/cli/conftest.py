@@ -22,12 +22,13 @@ from cli.main import run
 from pipelines import samples
 from pipelines.plant import Plant, SourceSettings
 from pipelines.points import Point, selected
-from pipelines.ports import PROOF_SCHEMA, Exclusion, SliceId, SliceRecord
+from pipelines.ports import PROOF_SCHEMA, Absence, Exclusion, SliceId, SliceRecord
 from pipelines.timeline import HOUR_NS, Interval, parse
 from resources.costs import Cost, requests_per_event
 from tests.memory import MemoryLedger, MemorySource, MemoryStore
 
 START = parse("2026-01-01")
+GONE_NS = parse("2026-02-01")
 DAY = Interval(START, START + 24 * HOUR_NS)
 POINTS = [Point(name, name, "number", source_key=name) for name in ("A1", "A2", "B1")]
 
@@ -56,18 +57,41 @@ class CatalogueLedger(MemoryLedger):
     def __init__(self) -> None:
         super().__init__()
         self.points: list[Point] = []
+        self.away: dict[str, tuple[Absence, str]] = {}
+        """By id, and who accepted it: '' for nobody, "plant file" for what it no longer selects."""
         self.clock_ns = 0
 
     def known_points(self, source: str) -> list[Point]:
-        return self.points
+        vanished = [each.point for each, _ in self.away.values() if each.believed]
+        return sorted([*self.points, *vanished], key=lambda point: point.id)
 
     def load_points(self, source: str) -> list[Point]:
         return self.points
 
-    def save_points(self, source: str, points: Sequence[Point], groups: int) -> int:
+    def save_points(
+        self, source: str, points: Sequence[Point], groups: int, *, missing: Sequence[Point] = (),
+        unselected: Sequence[Point] = (), accepted_by: str = "",
+    ) -> int:  # fmt: skip
         changed = sum(point not in self.points for point in points)
-        self.points = list(points)
+        there = {point.id for point in (*points, *missing)}
+        left, deselected = set(self.away) - {point.id for point in points}, {point.id for point in unselected}
+        self.away = {point: each for point, each in self.away.items() if point in left}
+        if accepted_by:
+            self.away = {point: (each, by or accepted_by) for point, (each, by) in self.away.items()}
+        for point in [*self.points, *missing]:
+            if point.id not in there:
+                by = "plant file" if point.id in deselected else accepted_by
+                self.away[point.id] = Absence(point, GONE_NS, True), by
+        for point in missing:
+            self.away.setdefault(point.id, (Absence(point, GONE_NS, False), ""))
+        self.points = sorted([*points, *missing], key=lambda point: point.id)
         return changed
+
+    def absences(self, source: str) -> list[Absence]:
+        return [each for each, by in self.away.values() if by != "plant file"]
+
+    def gone_unasked(self, source: str) -> int:
+        return sum(each.believed and not by for each, by in self.away.values())
 
     def catalogue_age_s(self, source: str) -> float | None:
         return 90.0 if self.points else None
