@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from assets_defs.clock_facts import record_expiry, withdraw_future
 from assets_defs.line import Line
 from assets_defs.spool_room import make_room
 from pipelines.plant import SourceSettings
-from pipelines.ports import Retry, Source, Store, Unreachable
+from pipelines.ports import Retry, Source, Stop, Store, Unreachable
 from pipelines.sync import AwayStore, PassResult, Rhythm, Sweeping, SweepResult, SyncPass
-from pipelines.timeline import Interval
+from pipelines.timeline import Interval, iso
 from pipelines.transfer import SliceResult
 from resources.plc4x import tell_stored
 
@@ -51,19 +52,24 @@ def sync_pass(
     if not line.catalogue(settings):
         line.discover(settings)
     handover_ns = line.hand_over(settings)
-    reach = line.wanted(settings, Interval(handover_ns, 2**63 - 1))
-    if reach is None:
-        return PassResult(up_to_ns=handover_ns)
     until_s = time.monotonic() + seconds
 
     async def work(source: Source) -> PassResult:
+        reach = line.wanted(settings, Interval(handover_ns, 2**63 - 1))
+        if reach is None:
+            return PassResult(up_to_ns=_begun(line, settings, handover_ns))
+        line.claim()
+        store = _store(line)
+        if not isinstance(store, AwayStore):
+            record_expiry(line, settings)
+        withdraw_future(line, settings)
         run = SyncPass(
-            line.transfer(settings, source, _store(line)),
+            line.transfer(settings, source, store),
             line.by_group(settings),
             line.windows(settings),
             reach,
             Rhythm(settings.sync.lag, settings.sync.overlap, settings.lateness),
-            now_ns=line.now_ns,
+            now_ns=lambda: line.time_at(settings),
             final_ns=lambda: line.final_ns(settings),
             slices_at_once=line.plant.limits.slices_at_once,
             listen=settings.sync.feed,
@@ -81,6 +87,16 @@ def sync_pass(
     if found.waiting:
         line.reconnect()  # so that the next pass starts a server of ours that has died
     return found
+
+
+def _begun(line: Line, settings: SourceSettings, handover_ns: int) -> int:
+    """The handover. Raises Stop where a clock that ran ahead has set it: nothing would be followed until it comes."""
+    if handover_ns - line.time_at(settings) > line.plant.limits.clock_apart:
+        raise Stop(
+            f"sync of source {settings.name!r} was begun by a clock that ran ahead: it has all from "
+            f"{iso(handover_ns)} on, which is yet to come, and nothing before. What happens until then is a backfill's"
+        )
+    return handover_ns
 
 
 def _store(line: Line) -> Store:
@@ -105,14 +121,16 @@ def sweep(
 
     `mend` is the plant file's `restate` unless given. Raises Stop, Unreachable.
     """
-    final = line.wanted(settings, span)
-    end_ns = line.now_ns() - settings.lateness
-    reach = final and (final if deep else final.intersect(Interval(min(final.start_ns, end_ns - 1), end_ns)))
-    if reach is None:
-        return SweepResult()
     until_s = time.monotonic() + seconds
 
     async def work(source: Source) -> SweepResult:
+        final = line.wanted(settings, span)
+        end_ns = line.time_at(settings) - settings.lateness
+        reach = final and (final if deep else final.intersect(Interval(min(final.start_ns, end_ns - 1), end_ns)))
+        if reach is None:
+            return SweepResult()
+        line.claim()
+        record_expiry(line, settings)
         run = Sweeping(
             line.transfer(settings, source),
             line.by_group(settings),
@@ -120,7 +138,7 @@ def sweep(
             reach,
             handover_ns=line.ledger.handover(settings.name),
             mend=settings.sweep.restate == "auto" if mend is None else mend,
-            now_ns=line.now_ns,
+            now_ns=lambda: line.time_at(settings),
             on_slice=on_slice,
         )
         return await run.run(until_s, all_deep=deep)

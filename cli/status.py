@@ -12,6 +12,7 @@ from cli.screen import Screen
 from cli.session import Session
 
 if TYPE_CHECKING:
+    from assets_defs.line import Line
     from cli.standing import GroupStanding, SourceStanding
 
 
@@ -24,19 +25,41 @@ def status(session: Session, source_name: str | None) -> int:
 
     found = []
     with session.line() as line:
+        landing = _landing_doubt(line)
         for settings in session.sources(source_name):
             found.append(standing_of(line, settings))
     for index, each in enumerate(found):
         if index:
             session.screen.say()
         _show(session.screen, each)
-    session.screen.emit({"plant": session.plant.plant.name, "sources": [each.as_json() for each in found]})
+    if landing:
+        session.screen.say(landing, style="yellow")
+    session.screen.emit(
+        {
+            "plant": session.plant.plant.name,
+            "landing_doubt": landing or None,
+            "sources": [each.as_json() for each in found],
+        }
+    )
     return PROVED if all(each.proved for each in found) else UNPROVED
+
+
+def _landing_doubt(line: Line) -> str:
+    """What is wrong with the landing that the plant file names; '' where nothing is. What the ledger says is shown."""
+    from assets_defs.landing_identity import check_landing
+    from pipelines.ports import Stop
+
+    try:
+        check_landing(line.ledger, line.plant.landing_dir)
+    except Stop as error:
+        return str(error)
+    return ""
 
 
 def _show(screen: Screen, found: SourceStanding) -> None:
     from cli.progress import duration
     from cli.proofs import show_reasons
+    from pipelines.clocks import AHEAD
     from pipelines.points import point_name
     from pipelines.timeline import iso
 
@@ -58,6 +81,8 @@ def _show(screen: Screen, found: SourceStanding) -> None:
     if found.lag_s is not None:
         since = "" if found.followed_to_ns is None else f"followed up to {iso(found.followed_to_ns)}: "
         screen.say(f"{since}{duration(found.lag_s)} behind the source's clock")
+    for group, to_ns in found.ahead.items():
+        screen.say(f"{group} is covered up to {iso(to_ns)}, which has not come yet: {AHEAD}", style="bold red")
     if found.spool_bytes is not None:
         screen.say(f"its spool takes {found.spool_bytes / 1e6:,.1f} MB")
     if found.schedules:

@@ -27,7 +27,7 @@ from pipelines.ports.plc import (
     clock_tags,
     told,
 )
-from pipelines.ports.source import ChangeFeed, Changes, Kept, Origin, Pulled, Source, SourceTally
+from pipelines.ports.source import ChangeFeed, Changes, Clocked, Kept, Origin, Pulled, Source, SourceTally
 from pipelines.ports.store import Store
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "SPOOL_SCHEMA",
     "ChangeFeed",
     "Changes",
+    "Clocked",
     "Exclusion",
     "FerryError",
     "Kept",

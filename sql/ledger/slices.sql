@@ -46,12 +46,3 @@ WHERE a.source = %(source)s AND a.point_group = %(group)s
         WHERE s.source = %(source)s AND s.point_group = %(group)s AND s.state = 'verified'
             AND s.span && int8range(%(start_ns)s, %(end_ns)s)
     ), 0)
-
--- name: expire
-INSERT INTO expiries (source, start_ns, end_ns, reason)
-VALUES (%(source)s, %(start_ns)s, %(end_ns)s, %(reason)s)
-
--- name: expired
-SELECT lower(span), upper(span)
-FROM unnest((SELECT range_agg(span) FROM expiries WHERE source = %(source)s)) AS span
-ORDER BY 1
