@@ -55,10 +55,10 @@ def sync_pass(
     until_s = time.monotonic() + seconds
 
     async def work(source: Source) -> PassResult:
+        line.claim()
         reach = line.wanted(settings, Interval(handover_ns, 2**63 - 1))
         if reach is None:
             return PassResult(up_to_ns=_begun(line, settings, handover_ns))
-        line.claim()
         store = _store(line)
         if not isinstance(store, AwayStore):
             record_expiry(line, settings)
@@ -124,12 +124,12 @@ def sweep(
     until_s = time.monotonic() + seconds
 
     async def work(source: Source) -> SweepResult:
+        line.claim()
         final = line.wanted(settings, span)
         end_ns = line.time_at(settings) - settings.lateness
         reach = final and (final if deep else final.intersect(Interval(min(final.start_ns, end_ns - 1), end_ns)))
         if reach is None:
             return SweepResult()
-        line.claim()
         record_expiry(line, settings)
         run = Sweeping(
             line.transfer(settings, source),
