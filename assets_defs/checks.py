@@ -17,6 +17,7 @@ from assets_defs.markdown import table
 from assets_defs.marts_assets import mart_key, tells_time
 from assets_defs.reach import asked_reach, covered_reach, never_moved, newest_window
 from assets_defs.samples import samples_key, source_pool
+from pipelines.clocks import AHEAD
 from pipelines.evidence import Standing
 from pipelines.marts import CLOCKS_SCHEMA, QUALITY_SCHEMA, mart_files
 from pipelines.plant import SourceSettings
@@ -57,9 +58,9 @@ def report_check(instance: dg.DagsterInstance, result: dg.AssetCheckResult) -> N
 
 def fresh_result(line: Line, settings: SourceSettings) -> dg.AssetCheckResult:
     """How far every group that is followed is behind now."""
-    now_ns = line.now_ns()
-    lags_s = {group: (now_ns - to_ns) / SECOND_NS for group, to_ns in line.followed_to(settings).items()}
-    stale = {group: lag_s for group, lag_s in lags_s.items() if lag_s > settings.sync.fresh / SECOND_NS}
+    known = {group: line.behind_s(to_ns) for group, to_ns in line.followed_to(settings).items()}
+    lags_s = {group: float("inf") if each is None else each for group, each in known.items()}
+    stale = {group: each for group, each in lags_s.items() if each > settings.sync.fresh / SECOND_NS}
     worst = max(stale, key=lambda group: stale[group], default="")
     return dg.AssetCheckResult(
         asset_key=samples_key(settings),
@@ -67,13 +68,15 @@ def fresh_result(line: Line, settings: SourceSettings) -> dg.AssetCheckResult:
         passed=not stale,
         severity=dg.AssetCheckSeverity.WARN,
         description=(
-            f"{len(stale)} of {len(lags_s)} groups are behind, most {worst} by {stale[worst] / 60:,.0f} min"
+            f"{worst} is proved up to a time that has not come yet: {AHEAD}"
+            if stale and known[worst] is None
+            else f"{len(stale)} of {len(lags_s)} groups are behind, most {worst} by {stale[worst] / 60:,.0f} min"
             if stale
             else "every group that is followed is fresh" if lags_s else "nobody follows it yet"
         ),
         metadata={
             "behind_s": dg.MetadataValue.md(
-                table(["group", "behind, s"], [(group, f"{lag_s:,.0f}") for group, lag_s in sorted(lags_s.items())])
+                table(["group", "behind, s"], [(group, f"{each:,.0f}") for group, each in sorted(lags_s.items())])
             )
         },
     )  # fmt: skip

@@ -15,6 +15,7 @@ from pipelines.landing import window_label
 from pipelines.plant import SourceSettings
 from pipelines.points import group_label
 from pipelines.ports import FerryError, Retry
+from resources.foreign import meaning_of
 
 
 def keys_or_failure(context: dg.AssetExecutionContext, settings: SourceSettings, *, grouped: bool = True) -> list[str]:
@@ -71,8 +72,18 @@ def readable() -> Iterator[None]:
     """Turns the product's errors into one readable Failure; only transient ones may be tried again."""
     try:
         yield
-    except FerryError as error:
-        emit({"kind": "error", "class": type(error).__name__, "message": str(error)})
+    except dg.Failure:
+        raise
+    except Exception as error:
+        meant = meaning_of(error)
+        if meant is None:
+            raise
+        tell_error(meant)
         raise dg.Failure(
-            str(error), metadata={"error": type(error).__name__}, allow_retries=isinstance(error, Retry)
+            str(meant), metadata={"error": type(meant).__name__}, allow_retries=isinstance(meant, Retry)
         ) from error
+
+
+def tell_error(error: FerryError) -> None:
+    """Tells whoever started this process what its run ended with."""
+    emit({"kind": "error", "class": type(error).__name__, "message": str(error)})

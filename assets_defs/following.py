@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from assets_defs.clock_facts import record_expiry, withdraw_future
 from assets_defs.discovery import missing_told
 from assets_defs.line import Line
 from assets_defs.spool_room import make_room
 from pipelines.plant import SourceSettings
-from pipelines.ports import Retry, Source, Store, Unreachable
+from pipelines.ports import Retry, Source, Stop, Store, Unreachable
 from pipelines.sync import (
     AwayStore,
     CheckResult,
@@ -21,7 +22,7 @@ from pipelines.sync import (
     SweepResult,
     SyncPass,
 )
-from pipelines.timeline import Interval
+from pipelines.timeline import Interval, iso
 from pipelines.transfer import SliceResult
 from resources.plc4x import tell_stored
 from resources.store_binding import REBUILD
@@ -63,19 +64,23 @@ def sync_pass(
     if not line.catalogue(settings):
         line.discover(settings)
     handover_ns = line.hand_over(settings)
-    reach = line.wanted(settings, Interval(handover_ns, 2**63 - 1))
-    if reach is None:
-        return PassResult(up_to_ns=handover_ns)
     until_s = time.monotonic() + seconds
 
     async def work(source: Source) -> PassResult:
+        line.claim()
+        reach = line.wanted(settings, Interval(handover_ns, 2**63 - 1))
+        if reach is None:
+            return PassResult(up_to_ns=_begun(line, settings, handover_ns))
+        if not isinstance(store, AwayStore):
+            record_expiry(line, settings)
+        withdraw_future(line, settings)
         run = SyncPass(
             line.transfer(settings, source, store),
             line.by_group(settings, line.present(settings)),
             line.windows(settings),
             reach,
             Rhythm(settings.sync.lag, settings.sync.overlap, settings.lateness),
-            now_ns=line.now_ns,
+            now_ns=lambda: line.time_at(settings),
             final_ns=lambda: line.final_ns(settings),
             slices_at_once=line.plant.limits.slices_at_once,
             listen=settings.sync.feed,
@@ -95,6 +100,16 @@ def sync_pass(
     if found.waiting:
         line.reconnect()  # so that the next pass starts a server of ours that has died
     return found
+
+
+def _begun(line: Line, settings: SourceSettings, handover_ns: int) -> int:
+    """The handover. Raises Stop where a clock that ran ahead has set it: nothing would be followed until it comes."""
+    if handover_ns - line.time_at(settings) > line.plant.limits.clock_apart:
+        raise Stop(
+            f"sync of source {settings.name!r} was begun by a clock that ran ahead: it has all from "
+            f"{iso(handover_ns)} on, which is yet to come, and nothing before. What happens until then is a backfill's"
+        )
+    return handover_ns
 
 
 def _store(line: Line) -> Store:
@@ -121,14 +136,16 @@ def sweep(
     Raises Stop, Unreachable.
     """
     store = check_store(line, settings, seconds / 2, deep=deep, span=span, on_slice=on_slice)
-    final = line.wanted(settings, span)
-    end_ns = line.now_ns() - settings.lateness
-    reach = final and (final if deep else final.intersect(Interval(min(final.start_ns, end_ns - 1), end_ns)))
-    if reach is None:
-        return SweepResult(store=store)
     until_s = time.monotonic() + seconds
 
     async def work(source: Source) -> SweepResult:
+        line.claim()
+        final = line.wanted(settings, span)
+        end_ns = line.time_at(settings) - settings.lateness
+        reach = final and (final if deep else final.intersect(Interval(min(final.start_ns, end_ns - 1), end_ns)))
+        if reach is None:
+            return SweepResult()
+        record_expiry(line, settings)
         run = Sweeping(
             line.transfer(settings, source),
             line.by_group(settings, line.present(settings)),
@@ -136,7 +153,7 @@ def sweep(
             reach,
             handover_ns=line.ledger.handover(settings.name),
             mend=settings.sweep.restate == "auto" if mend is None else mend,
-            now_ns=line.now_ns,
+            now_ns=lambda: line.time_at(settings),
             on_slice=on_slice,
         )
         return await run.run(until_s, all_deep=deep)
@@ -162,7 +179,7 @@ def check_store(
     async def work(source: Source) -> CheckResult:
         return await _checks(line, settings, source, span, on_slice).run(until_s, all_deep=deep)
 
-    return line.with_source(settings, work)
+    return line.beside_source(settings, work)
 
 
 def restore(
@@ -177,7 +194,7 @@ def restore(
     async def work(source: Source) -> CheckResult:
         return await _checks(line, settings, source, None, on_slice).restore(spans)
 
-    return line.with_source(settings, work)
+    return line.beside_source(settings, work)
 
 
 def still_withdrawn(line: Line, settings: SourceSettings) -> list[Interval]:

@@ -17,6 +17,7 @@ import sqlalchemy.exc
 from sqlalchemy.pool import QueuePool
 
 from assets_defs.location import render_workspace
+from assets_defs.waiting import wait_with_words
 from pipelines.plant import Plant
 from resources.outside import Outside
 
@@ -84,7 +85,8 @@ def render(plant: Plant, outside: Outside) -> Path:
 
 @contextlib.contextmanager
 def opened_instance() -> Iterator[dg.DagsterInstance]:
-    """The instance of DAGSTER_HOME, with connections that are kept."""
+    """The instance of DAGSTER_HOME, with connections that are kept, and that do not wait for ever."""
+    wait_with_words()
     with dg.DagsterInstance.get() as instance:
         keep_connections(instance)
         yield instance

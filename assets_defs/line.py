@@ -16,16 +16,19 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from assets_defs.clock_facts import record_expiry
 from assets_defs.discovery import Answer, Discovery, discover
 from assets_defs.grouping import check_groups
+from assets_defs.landing_identity import check_landing, claim_landing
+from pipelines import clocks
 from pipelines.evidence import Evidence, Scope, Standing, gather, standings
 from pipelines.journal import JournalSource
 from pipelines.landing import Landing
 from pipelines.planning import Density
 from pipelines.plant import Plant, SourceSettings, expiry_ns
 from pipelines.points import Point, group_label, in_group, selected
-from pipelines.ports import Absence, Kept, Source, Stop, Store
-from pipelines.timeline import HOUR_NS, Interval, merge, subtract
+from pipelines.ports import Absence, Clocked, Kept, Source, Stop, Store
+from pipelines.timeline import HOUR_NS, Interval, merge
 from pipelines.transfer import Bounds, PairResult, Recount, RectangleRun, SliceResult, Transfer, recount
 from resources.embedded import Progress
 from resources.iotdb import IoTDBStore
@@ -34,6 +37,7 @@ from resources.postgres import PostgresLedger
 from resources.store_binding import opened, rebound, trouble
 
 T = TypeVar("T")
+_HOST_NS = time.time_ns
 PATIENCE_S = 120.0
 """A pass of sync that has the lease gives it back long before."""
 
@@ -45,10 +49,12 @@ class Line:
     plant: Plant
     progress: Progress | None = None
     run_id: str = ""
-    now_ns: Callable[[], int] = time.time_ns
+    now_ns: Callable[[], int] = _HOST_NS
     """The clock that decides what is final, late and settled; a test of a plant in another time gives its own."""
     urgent: bool = False
     """Whether its questions to a source go before those of a backfill that runs beside it."""
+    _ahead_ns: dict[str, int] = field(default_factory=dict)
+    """By source, how far this host's clock was found to be ahead of its own."""
     _grouped: set[str] = field(default_factory=set)
     """Sources whose groups were found to be those of the ledger."""
 
@@ -79,6 +85,8 @@ class Line:
 
     @cached_property
     def landing(self) -> Landing:
+        """The landing that the ledger is about. Raises Stop where the plant file names another folder."""
+        check_landing(self.ledger, self.plant.landing_dir)
         return Landing(self.plant.landing_dir)
 
     def close(self) -> None:
@@ -86,6 +94,10 @@ class Line:
         for name in ("ledger", "store"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
+
+    def claim(self) -> None:
+        """What is landed from here on is landed where the ledger knows it. Raises Stop where that is another folder."""
+        claim_landing(self.ledger, self.plant.landing_dir)
 
     def reconnect(self) -> None:
         """Forgets its connections: the next use makes new ones, and starts an embedded server that has died."""
@@ -113,7 +125,15 @@ class Line:
 
     def final_ns(self, settings: SourceSettings) -> int:
         """Up to when the source is final enough to be moved now, and the plant file asks for it."""
-        return min(settings.end or 2**63 - 1, self.now_ns() - settings.sync.lag)
+        return min(settings.end or 2**63 - 1, self.time_at(settings) - settings.sync.lag)
+
+    def time_at(self, settings: SourceSettings) -> int:
+        """Now, as far as this host and the source have both come: what is later at either is open."""
+        return self.now_ns() - self._ahead_ns.get(settings.name, 0)
+
+    def behind_s(self, up_to_ns: int) -> float | None:
+        """Seconds from a watermark to now; None where it lies in the future, so that a clock was wrong."""
+        return clocks.lag_s(self.now_ns(), up_to_ns, self.plant.limits.clock_apart)
 
     def catalogue(self, settings: SourceSettings) -> list[Point]:
         """The source's points as the ledger knows them, also those that are gone there: their history is here."""
@@ -141,6 +161,7 @@ class Line:
 
     def discover(self, settings: SourceSettings, answer: Answer = "", by: str = "") -> Discovery:
         """Asks the source for its points and records what changed. Raises Stop, Retry."""
+        self.claim()
         return discover(self, settings, answer, by)
 
     def transfer(self, settings: SourceSettings, source: Source, store: Store | None = None) -> Transfer:
@@ -150,23 +171,25 @@ class Line:
         """
         limits = self.plant.limits
         bounds = Bounds(limits.slice_events, limits.believe_shrink, limits.deep_share, limits.believe_change)
-        expired = self.expired(settings)
-        open_from_ns = self.now_ns() - settings.lateness
+        expired = self.unkept(settings)
+        open_from_ns = self.time_at(settings) - settings.lateness
         known = self.ledger.known(settings.name, settings.point_groups)
         into = store or self.store
         return Transfer(source, into, self.ledger, self.landing, bounds, self.run_id, expired, open_from_ns, known)
 
     def expired(self, settings: SourceSettings) -> list[Interval]:
-        """What IoTDB has forgotten of the source by the plant's retention; what is new of it becomes a fact."""
-        known = self.ledger.expired(settings.name)
+        """What IoTDB has forgotten of the source, as the ledger has it. Records nothing."""
+        return self.ledger.expired(settings.name)
+
+    def too_old(self, settings: SourceSettings) -> list[Interval]:
+        """What is not written any more, because the plant's retention would have IoTDB refuse or forget it."""
         keep_ns = self.plant.retention.raw
-        edge_ns = expiry_ns(self.now_ns(), keep_ns) if keep_ns is not None else settings.start
-        if edge_ns <= settings.start:
-            return known
-        fresh = subtract([Interval(settings.start, edge_ns)], known)
-        for part in fresh:
-            self.ledger.expire(settings.name, part, "older than the plant file's retention.raw")
-        return merge([*known, *fresh])
+        edge_ns = expiry_ns(self.time_at(settings), keep_ns) if keep_ns is not None else settings.start
+        return [Interval(settings.start, edge_ns)] if edge_ns > settings.start else []
+
+    def unkept(self, settings: SourceSettings) -> list[Interval]:
+        """What IoTDB has forgotten, or would: such slices are landed only."""
+        return merge([*self.expired(settings), *self.too_old(settings)])
 
     def run_pairs(
         self,
@@ -187,6 +210,8 @@ class Line:
         history = self.ledger.history(settings.name, None, span)
 
         async def work(source: Source) -> list[PairResult]:
+            self.claim()
+            record_expiry(self, settings)
             run = RectangleRun(
                 self.transfer(settings, source),
                 self.by_group(settings, self.present(settings)),
@@ -252,7 +277,8 @@ class Line:
 
     def standings(self, settings: SourceSettings, span: Interval) -> list[Standing]:
         """Where every group stands over the span. Asks the ledger, and the landing where something cuts a slice."""
-        return standings(self.ledger, self.landing, self.scope(settings, span))
+        looked_at = Landing(self.plant.landing_dir)  # whoever may only read the ledger has a state_dir of their own
+        return standings(self.ledger, looked_at, self.scope(settings, span))
 
     def scope(
         self, settings: SourceSettings, span: Interval, asked: Collection[str] | None = None, group: str | None = None
@@ -263,7 +289,7 @@ class Line:
             for label, points in self.by_group(settings).items()
             if group in (None, label)
         }
-        fresh_ns = self.now_ns() - settings.sync.fresh
+        fresh_ns = self.time_at(settings) - settings.sync.fresh
         return Scope(
             settings.name, span, points, self.windows(settings, span), whole=asked is None,
             open_from_ns=dict.fromkeys(self.followed_to(settings), fresh_ns), gone=self.gone(settings),
@@ -301,23 +327,44 @@ class Line:
 
         async def begins(source: Source) -> int:
             if not isinstance(source, Kept):
-                return self.now_ns()
+                return self.time_at(settings)
             first_ns = await source.first_ns()
-            began_ns = min(self.now_ns(), self.now_ns() if first_ns is None else first_ns)
+            now_ns = self.time_at(settings)
+            began_ns = min(now_ns, now_ns if first_ns is None else first_ns)
             return max(began_ns - settings.lateness, settings.start)
 
         return self.ledger.hand_over(settings.name, self.with_source(settings, begins) // HOUR_NS * HOUR_NS)
 
     def with_source(self, settings: SourceSettings, work: Callable[[Source], Awaitable[T]]) -> T:
         """Does `work` with a client of the source, which is closed in the end."""
-        return asyncio.run(self._with_source(settings, work))
+        return asyncio.run(self._with_source(settings, work, asked=True))
 
-    async def _with_source(self, settings: SourceSettings, work: Callable[[Source], Awaitable[T]]) -> T:
+    def beside_source(self, settings: SourceSettings, work: Callable[[Source], Awaitable[T]]) -> T:
+        """Does `work` that is about the source and asks it nothing: it may be switched off."""
+        return asyncio.run(self._with_source(settings, work, asked=False))
+
+    async def _with_source(self, settings: SourceSettings, work: Callable[[Source], Awaitable[T]], *, asked: bool) -> T:
         source = self.outside.source(settings, urgent=self.urgent)
         try:
+            if asked:
+                await self._compare_clocks(settings, source)
             return await work(source)
         finally:
             await source.close()
+
+    async def _compare_clocks(self, settings: SourceSettings, source: Source) -> None:
+        """Finds out what time it surely is at the source. Raises Stop where clocks are too far apart."""
+        ahead: dict[str, int] = {}
+        same: frozenset[str] = frozenset()
+        if isinstance(source, Clocked) and (told := await clocks.ahead_ns(source.time_ns, self.now_ns)) is not None:
+            ahead[f"source {settings.name}"] = told
+            self._ahead_ns[settings.name] = max(-told, 0)
+        if self.now_ns is _HOST_NS:  # else it is a plant in another time, and the ledger is in ours
+            ledger = self.ledger
+            asked_ns, told = self.now_ns(), await asyncio.to_thread(ledger.now_ns)
+            ahead[ledger.clock_name] = clocks.at_least_ns(told, asked_ns, self.now_ns())
+            same = frozenset({ledger.clock_name} if ledger.on_this_host else ())
+        clocks.check_clocks(self.now_ns(), ahead, self.plant.limits.clock_apart, same=same)
 
 
 @contextlib.contextmanager

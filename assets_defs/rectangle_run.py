@@ -18,9 +18,11 @@ from dagster._core.execution.api import execute_run
 
 from assets_defs.definitions import build_defs
 from assets_defs.events import emit
+from assets_defs.failures import tell_error
 from assets_defs.instance import MAX_RETRIES_TAG, opened_instance, own_tags, pool_holders
 from assets_defs.location import job_origin
 from assets_defs.partitions import RANGE_END, RANGE_START
+from resources.foreign import meaning_of
 from resources.leaving import leave
 
 LIFELINE = "FERRY_LIFELINE_FD"
@@ -56,6 +58,16 @@ def main(arguments: list[str]) -> int:
         end_as_canceled(instance, run.run_id)
         result = execute_run(InMemoryJob(job), run, instance)
     return 0 if result.success else 1
+
+
+def telling(arguments: list[str]) -> int:
+    """Like `main`; what Dagster itself dies of, as of a full disk under its log, is told to whoever started us."""
+    try:
+        return main(arguments)
+    except Exception as error:
+        if (meant := meaning_of(error)) is not None:
+            tell_error(meant)
+        raise
 
 
 def say_if_waiting(instance: dg.DagsterInstance, job: dg.JobDefinition) -> None:
@@ -101,4 +113,4 @@ def end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    leave(main(sys.argv[1:]))
+    leave(telling(sys.argv[1:]))

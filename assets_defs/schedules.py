@@ -13,6 +13,7 @@ from assets_defs.markdown import bullets, table
 from assets_defs.materializing import materialize_followed
 from assets_defs.old_runs import forget_old_runs
 from assets_defs.telling import tell_swept
+from pipelines.clocks import AHEAD
 from pipelines.landing import window_label
 from pipelines.plant import SourceSettings
 from pipelines.sync import PassResult, SweepResult
@@ -162,17 +163,17 @@ def follow_once(context: dg.OpExecutionContext, line: Line, settings: SourceSett
     except Busy as error:
         context.log.info(str(error))
         return
-    context.add_output_metadata(pass_metadata(found, line.now_ns()))
+    context.add_output_metadata(pass_metadata(found, line.behind_s(found.up_to_ns)))
     for problem in found.problems:
         context.log.warning(problem)
     materialize_followed(line, context.instance, settings, found)
 
 
-def pass_metadata(found: PassResult, now_ns: int) -> dict[str, Any]:
+def pass_metadata(found: PassResult, behind_s: float | None) -> dict[str, Any]:
     """What a person reads of a pass in the UI."""
     return {
         "up_to": iso(found.up_to_ns // SECOND_NS * SECOND_NS),
-        "lag_s": round((now_ns - found.up_to_ns) / SECOND_NS, 1),
+        "lag_s": f"not known: {AHEAD}" if behind_s is None else round(behind_s, 1),
         "events": found.events,
         "events_per_s": round(found.events / max(found.seconds, 1e-9), 1),
         "looks": found.looks,

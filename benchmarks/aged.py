@@ -16,12 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import psycopg
-
 from pipelines.ledger import current
 from pipelines.timeline import DAY_NS, HOUR_NS, SECOND_NS, Interval
 from resources.embedded import EmbeddedPostgres
 from resources.postgres import PostgresLedger
+from resources.postgres.connections import Connection
 from resources.postgres.migrations import migrate, packaged
 
 _ROWS = """
@@ -40,7 +39,7 @@ _SORTS_OUT = 7
 def aged(dsn: str, ledger: PostgresLedger, days: int, groups: int, every_s: int) -> float:
     """Passes, the hours that replace them, and the days, but for the last, which is open; seconds of the migration that
     sorts out what still counts."""
-    with psycopg.connect(dsn) as connection:
+    with Connection.connect(dsn) as connection:
         migrate(connection, [each for each in packaged() if each.version < _SORTS_OUT])
         for span_ns, until in ((every_s * SECOND_NS, days), (HOUR_NS, days), (DAY_NS, days - 1)):
             connection.execute(_ROWS, {"every": span_ns, "end": until * DAY_NS, "groups": groups})

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import psutil
 
-from assets_defs.line import open_line
+from assets_defs.landing_identity import check_landing
+from assets_defs.line import Line, open_line
 from assets_defs.reach import filling, holes
 from cli import outcome
-from cli.probes import catalogue_probe, postgres_probe, source_probe, store_probe
+from cli.probes import ahead_s, catalogue_probe, postgres_probe, source_probe, store_probe
 from cli.session import user_name
 from pipelines.plant import Plant, SourceSettings
+from pipelines.timeline import SECOND_NS
 from resources.embedded import EmbeddedPostgres, ServerStatus
 from resources.embedded import ports as tcp_ports
 from resources.embedded.jars import LOCK_FILE, default_cache, read_lock
@@ -32,6 +34,8 @@ _ROOM_BYTES = 2 << 30
 _ROOM_LEAST_BYTES = 512 << 20
 _MEMORY_BESIDE_HEAP_BYTES = 1536 << 20
 """What PostgreSQL, IoTDB outside of its heap, Dagster and a ferry process take together."""
+_SKEW_S = 30.0
+"""So far apart clocks are worth a word."""
 _CATALOGUE = ": catalogue"
 _EXTRAS = {"kerberos": "httpx_gssapi", "ntlm": "httpx_ntlm"}
 
@@ -248,6 +252,8 @@ def _ledger(plant: Plant, outside: Outside) -> Iterator[Finding]:
     """Whether it answers, and what it says lies between a backfill's end and where sync began: nobody moves that."""
     yield Finding("ledger", postgres_probe(outside.dsn("ledger")))
     with open_line(plant) as line:
+        yield _clock("ledger", ahead_s(line.ledger.now_ns), plant)
+        yield from _guarded("landing", lambda: _landing(line))
         for settings in plant.source:
             for hole in holes(line, settings):
                 yield Finding(
@@ -257,8 +263,16 @@ def _ledger(plant: Plant, outside: Outside) -> Iterator[Finding]:
                 )  # fmt: skip
 
 
+def _landing(line: Line) -> Iterator[Finding]:
+    check_landing(line.ledger, line.plant.landing_dir)
+    yield Finding("landing", f"{line.plant.landing_dir} is the one that the ledger is about")
+
+
 def _store(outside: Outside) -> Iterator[Finding]:
-    yield Finding("store", store_probe(outside))
+    said, skew_s = store_probe(outside)
+    yield Finding("store", said)
+    if skew_s is not None:
+        yield _clock("store", skew_s, outside.plant)
 
 
 def _source(outside: Outside, settings: SourceSettings, up: dict[str, str]) -> Iterator[Finding]:
@@ -276,14 +290,21 @@ def _source(outside: Outside, settings: SourceSettings, up: dict[str, str]) -> I
         yield Finding(f"{name}: TLS", "the password goes readable by anybody on the way", advice, outcome.MISUSE)
     found = f"{name}{_CATALOGUE}"
     yield from _guarded(found, lambda: _catalogue(found, outside, settings, url))
-    if skew_s is None:
-        return
+    if skew_s is not None:
+        yield _clock(name, skew_s, outside.plant)
+
+
+def _clock(name: str, skew_s: float, plant: Plant) -> Finding:
+    """A clock beside this machine's; `skew_s` is how far it is ahead."""
     detail = f"{abs(skew_s):.1f} s {'ahead of' if skew_s > 0 else 'behind'} this machine"
-    if abs(skew_s) > 30:
-        yield Finding(f"{name}: clock", detail, "let both follow one time server (NTP): what is final is judged by it",
-                      outcome.UNPROVED)  # fmt: skip
-    else:
-        yield Finding(f"{name}: clock", detail)
+    advice = "let both follow one time server (NTP): what is final is judged by it"
+    apart_s = plant.limits.clock_apart / SECOND_NS
+    if abs(skew_s) > apart_s:
+        allowed = f"nothing is moved while they are more than {apart_s:,.0f} s apart ([limits] clock_apart)"
+        return Finding(f"{name}: clock", f"{detail}: {allowed}", advice, outcome.MISUSE)
+    if abs(skew_s) > _SKEW_S:
+        return Finding(f"{name}: clock", detail, advice, outcome.UNPROVED)
+    return Finding(f"{name}: clock", detail)
 
 
 def _catalogue(name: str, outside: Outside, settings: SourceSettings, url: str) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 
@@ -18,7 +19,7 @@ _GAUGES = {
     "covered_ratio": "Covered part of what the plant file asks for",
     "gaps": "Gaps in what the plant file asks for",
     "gap_seconds": "Length of these gaps together",
-    "lag_seconds": "From what is proved of every group to now",
+    "lag_seconds": "From what is proved of every group to now; +Inf where a clock ran ahead",
     "unproved_points": "Points with an open exception",
     "quarantined_spans": "Spans that wait for a person",
     "catalogue_age_seconds": "Since the source was asked for its points",
@@ -60,7 +61,7 @@ class Figures:
             "covered_ratio": found.share,
             "gaps": sum(len(each.standing.gaps) for each in groups),
             "gap_seconds": sum(each.gap_ns for each in groups) / SECOND_NS,
-            "lag_seconds": found.lag_s,
+            "lag_seconds": math.inf if found.ahead else found.lag_s,
             "unproved_points": len(found.unproved),
             "quarantined_spans": sum(len(each.standing.quarantined) for each in groups),
             "catalogue_age_seconds": found.catalogue_age_s,
@@ -72,7 +73,7 @@ class Figures:
             if value is not None:
                 self._gauges[name].labels(found.source).set(value)
         for group, lag_s in found.group_lag_s.items():
-            self._group_lag.labels(found.source, group).set(lag_s)
+            self._group_lag.labels(found.source, group).set(math.inf if lag_s is None else lag_s)
         for cause, number in causes(one for each in groups for one in each.standing.exclusions).items():
             self._exceptions.labels(found.source, cause).set(number)
         states: Counter[str] = Counter()

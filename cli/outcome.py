@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import sys
 import traceback
@@ -18,7 +17,6 @@ NO_ROOM = 4
 INTERRUPTED = 130
 
 STOPPED = "stopped. Nothing is lost and nothing counts that was not proved: the same command goes on from there"
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOMEM})
 _URL_LOGIN = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 _HIDDEN = "•••"
 _PORTS, _SERVERS = "pipelines.ports", "resources.embedded.errors"
@@ -36,9 +34,7 @@ def code_of(error: BaseException) -> int:
         return MISUSE
     if isinstance(error, PermissionError):  # another user's files: somebody must run it as that user, or give rights
         return MISUSE
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _FULL):
-        return NO_ROOM
-    return _code_of_ours(error)
+    return _code_of_ours(_meant(error))
 
 
 def message_of(error: BaseException) -> str:
@@ -50,14 +46,10 @@ def message_of(error: BaseException) -> str:
             message = STOPPED
         case click.ClickException():
             message = error.format_message()
-        case MemoryError():
-            message = "out of memory: lower slice_events or slices_at_once under [limits] in the plant file"
         case PermissionError():
             message = f"{error.filename or 'a file'}: {error.strerror or 'permission denied'}; it is another user's"
-        case OSError(errno=number) if number in _FULL:
-            where = f"{error.filename}: " if error.filename else ""
-            message = f"{where}{error.strerror}: free some space and run the same command again"
         case _:
+            error = _meant(error)
             foreign = f"unexpected {type(error).__name__}: {error} (FERRY_DEBUG=1 shows where)"
             message = str(error) if _is_ours(error) else foreign
     return message
@@ -73,6 +65,15 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
     for word in sorted({each for each in secrets if len(each) >= _SECRET_LENGTH_MIN}, key=len, reverse=True):
         text = text.replace(word, _HIDDEN)
     return _URL_LOGIN.sub(_HIDDEN, text)
+
+
+def _meant(error: BaseException) -> BaseException:
+    """The error of ours that a library's error is, or is made of: a full disk, a server that is away."""
+    if _is_ours(error):
+        return error
+    from resources.foreign import meaning_of
+
+    return meaning_of(error) or error
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from pipelines.clocks import at_least_ns
 from pipelines.plant import SourceSettings, load_tags
 from pipelines.points import Point
 from pipelines.ports import FerryError, Stop, Unreachable
@@ -56,13 +57,25 @@ def postgres_probe(dsn: str) -> str:
     return f"{version} at {connections.address}, database {database}"
 
 
-def store_probe(outside: Outside) -> str:
-    """Clock and writer, after a row was written and read back. Raises Unreachable, Stop, NoRoom."""
+def ahead_s(ask: Callable[[], int]) -> float:
+    """How far a clock (ns UTC) is ahead of ours, at the least; see pipelines.clocks. Raises what `ask` raises."""
+    asked_ns = time.time_ns()
+    told_ns = ask()
+    return at_least_ns(told_ns, asked_ns, time.time_ns()) / SECOND_NS
+
+
+def store_probe(outside: Outside) -> tuple[str, float | None]:
+    """Resolution and writer, after a row was written and read back; its clock minus ours, seconds, if it tells.
+
+    Raises Unreachable, Stop, NoRoom.
+    """
     store = outside.store()
     try:
         store.prepare()
         clock = {1: "ns", 1_000: "us", 1_000_000: "ms"}.get(store.clock_ns, f"{store.clock_ns} ns")
-        return f"clock {clock}, writer {store.writer_name} ({store.writer_reason})"
+        told = store.now_ns()
+        skew_s = None if told is None else ahead_s(lambda: store.now_ns() or told)
+        return f"clock {clock}, writer {store.writer_name} ({store.writer_reason})", skew_s
     finally:
         store.close()
 

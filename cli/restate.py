@@ -39,7 +39,7 @@ def restate(session: Session, source_name: str | None, start_ns: int, end_ns: in
     reopened: list[tuple[str, Interval]] = []
     busy: list[str] = []
     with session.line() as line:
-        expired = clip(line.expired(settings), asked)
+        expired = clip(line.unkept(settings), asked)
         for kept in subtract([asked], expired):
             for window in line.windows(settings, kept):
                 for group in line.groups(settings):

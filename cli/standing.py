@@ -72,8 +72,10 @@ class SourceStanding:
     at_work: bool
     lag_s: float | None
     catalogue_age_s: float | None
-    group_lag_s: dict[str, float]
-    """Of every group that is followed."""
+    group_lag_s: dict[str, float | None]
+    """Of every group that is followed; None where that is proved up to a time that has not come yet."""
+    ahead: dict[str, int]
+    """By group, up to when coverage reaches that has not come yet: a clock ran ahead when it was recorded."""
     followed_to_ns: int | None
     """All since the handover is covered up to here; None where nobody follows the source."""
     schedules: dict[str, str]
@@ -126,7 +128,7 @@ class SourceStanding:
     def proved(self) -> bool:
         """Nothing of what was moved is in doubt, and nobody is asked; gaps are no doubt."""
         waiting = self.missing_told or any(each.standing.quarantined for each in self.groups)
-        return not self.unproved and not self.never_moved and not waiting
+        return not (self.unproved or self.never_moved or self.ahead or waiting)
 
     def as_json(self) -> dict[str, Any]:
         """One of `sources` of `ferry status --json`."""
@@ -143,6 +145,7 @@ class SourceStanding:
             "active": self.at_work,
             "catalogue_age_s": None if self.catalogue_age_s is None else round(self.catalogue_age_s, 1),
             "lag_s": None if self.lag_s is None else round(self.lag_s, 1),
+            "ahead": [{"group": group, "up_to": iso(to_ns)} for group, to_ns in sorted(self.ahead.items())],
             "followed_to": None if self.followed_to_ns is None else iso(self.followed_to_ns),
             "schedules": self.schedules,
             "spool_bytes": self.spool_bytes,
@@ -196,8 +199,14 @@ def standing_of(line: Line, settings: SourceSettings) -> SourceStanding:
         pace=pace_of(line.ledger.moved(settings.name), line.plant.limits.slices_at_once),
         at_work=time.time_ns() - newest_ns < _AT_WORK_NS and any(each.standing.gaps for each in groups),
         catalogue_age_s=line.ledger.catalogue_age_s(settings.name),
-        lag_s=None if settings.end else (time.time_ns() - (followed_to_ns or watermark_ns)) / SECOND_NS,
-        group_lag_s={group: (time.time_ns() - to_ns) / SECOND_NS for group, to_ns in followed.items()},
+        lag_s=None if settings.end else line.behind_s(followed_to_ns or watermark_ns),
+        group_lag_s={group: line.behind_s(to_ns) for group, to_ns in followed.items()},
+        ahead={
+            group: to_ns
+            for group in line.groups(settings)
+            for to_ns in [each.end_ns for each in line.ledger.coverage(settings.name, group)][-1:]
+            if line.behind_s(to_ns) is None
+        },
         followed_to_ns=followed_to_ns,
         schedules=schedule_states(line.plant, settings),
         spool_bytes=SpoolReader(line.plant.spool_dir(settings.name)).size_bytes() if settings.connection else None,

@@ -12,6 +12,7 @@ from cli.screen import Screen
 from cli.session import Session
 
 if TYPE_CHECKING:
+    from assets_defs.line import Line
     from cli.standing import GroupStanding, SourceStanding
 
 
@@ -25,17 +26,21 @@ def status(session: Session, source_name: str | None) -> int:
     found = []
     with session.line() as line:
         stranger, away = line.store_trouble()
+        landing = _landing_doubt(line)
         for settings in session.sources(source_name):
             found.append(standing_of(line, settings))
     for index, each in enumerate(found):
         if index:
             session.screen.say()
         _show(session.screen, each)
+    if landing:
+        session.screen.say(landing, style="yellow")
     for trouble in filter(None, (stranger, away)):
         session.screen.say(trouble, style="bold red")
     session.screen.emit(
         {
             "plant": session.plant.plant.name,
+            "landing_doubt": landing or None,
             "store": {"ours": not stranger and not away, "trouble": stranger or away},
             "sources": [each.as_json() for each in found],
         }
@@ -45,12 +50,22 @@ def status(session: Session, source_name: str | None) -> int:
     return UNREACHABLE if away else PROVED
 
 
+def _landing_doubt(line: Line) -> str:
+    """What is wrong with the landing that the plant file names; '' where nothing is. What the ledger says is shown."""
+    from assets_defs.landing_identity import check_landing
+    from pipelines.ports import Stop
+
+    try:
+        check_landing(line.ledger, line.plant.landing_dir)
+    except Stop as error:
+        return str(error)
+    return ""
+
+
 def _show(screen: Screen, found: SourceStanding) -> None:
-    from assets_defs.discovery import named
     from cli.progress import duration
     from cli.proofs import show_reasons
     from pipelines.points import point_name
-    from pipelines.timeline import iso
 
     screen.say(f"Source {found.source}, {found.span}", style="bold")
     screen.table(
@@ -65,6 +80,22 @@ def _show(screen: Screen, found: SourceStanding) -> None:
         )
     elif found.left_s is None:
         screen.say("how long the rest takes is not measured yet; `ferry plan` says what a backfill would do")
+    _show_state(screen, found)
+    if found.events or found.unproved:
+        style = "bold red" if found.unproved else "green"
+        screen.say(f"{len(found.unproved):,} points unproved in what was moved", style=style)
+    show_reasons(screen, {found.names.get(point) or point_name(point): why for point, why in found.unproved.items()})
+    for each in found.groups:
+        for span in each.standing.quarantined:
+            screen.say(f"{each.standing.group} {span} waits in quarantine for a person", style="yellow")
+
+
+def _show_state(screen: Screen, found: SourceStanding) -> None:
+    from assets_defs.discovery import named
+    from cli.progress import duration
+    from pipelines.clocks import AHEAD
+    from pipelines.timeline import iso
+
     if found.catalogue_age_s is not None:
         screen.say(f"its points were asked for {duration(found.catalogue_age_s)} ago; `ferry discover` asks again")
     if gone := [each.point.name for each in found.absences if each.believed]:
@@ -74,6 +105,8 @@ def _show(screen: Screen, found: SourceStanding) -> None:
     if found.lag_s is not None:
         since = "" if found.followed_to_ns is None else f"followed up to {iso(found.followed_to_ns)}: "
         screen.say(f"{since}{duration(found.lag_s)} behind the source's clock")
+    for group, to_ns in found.ahead.items():
+        screen.say(f"{group} is covered up to {iso(to_ns)}, which has not come yet: {AHEAD}", style="bold red")
     if found.spool_bytes is not None:
         screen.say(f"its spool takes {found.spool_bytes / 1e6:,.1f} MB")
     if found.never_moved:
@@ -83,13 +116,6 @@ def _show(screen: Screen, found: SourceStanding) -> None:
         )
     if found.schedules:
         screen.say("schedules: " + ", ".join(f"{name} {state}" for name, state in found.schedules.items()))
-    if found.events or found.unproved:
-        style = "bold red" if found.unproved else "green"
-        screen.say(f"{len(found.unproved):,} points unproved in what was moved", style=style)
-    show_reasons(screen, {found.names.get(point) or point_name(point): why for point, why in found.unproved.items()})
-    for each in found.groups:
-        for span in each.standing.quarantined:
-            screen.say(f"{each.standing.group} {span} waits in quarantine for a person", style="yellow")
 
 
 def _show_events(screen: Screen, found: SourceStanding) -> None:

@@ -45,7 +45,7 @@ def sync(session: Session, source_name: str | None, follow: bool, parent: int | 
         _materialize(line, settings, found)
         _tell(session, line, settings, found)
         _tell_holes(session, line, settings)
-        session.screen.emit(_as_json(settings, found, line.now_ns()))
+        session.screen.emit(_as_json(settings, found, line.behind_s(found.up_to_ns)))
     return PROVED if not (found.problems or found.unproved or found.left) else UNPROVED
 
 
@@ -88,7 +88,7 @@ def _follow(session: Session, line: Line, settings: SourceSettings, parent: int 
             time.sleep(max(0.0, began_s + every_s - time.monotonic()))
     except KeyboardInterrupt:
         session.screen.note("stopped; the next pass goes on from here")
-    session.screen.emit(_as_json(settings, found, line.now_ns()))
+    session.screen.emit(_as_json(settings, found, line.behind_s(found.up_to_ns)))
     return PROVED
 
 
@@ -116,9 +116,10 @@ def _tell(session: Session, line: Line, settings: SourceSettings, found: PassRes
 
     screen = session.screen
     up_to = iso(found.up_to_ns // SECOND_NS * SECOND_NS)
-    lag_s = (line.now_ns() - found.up_to_ns) / SECOND_NS
+    behind_s = line.behind_s(found.up_to_ns)
+    behind = "which has not come yet" if behind_s is None else f"{duration(behind_s)} behind"
     screen.say(
-        f"{settings.name} up to {up_to} ({duration(lag_s)} behind): {found.events:,} events, {found.looks:,} second "
+        f"{settings.name} up to {up_to} ({behind}): {found.events:,} events, {found.looks:,} second "
         f"looks, {found.differing:,} points found changed and pulled again"
     )
     if found.left:
@@ -131,13 +132,13 @@ def _tell(session: Session, line: Line, settings: SourceSettings, found: PassRes
         screen.note(f"and {len(found.unproved) - 5:,} more unproved points; `ferry status` names them", style="red")
 
 
-def _as_json(settings: SourceSettings, found: PassResult, now_ns: int) -> dict[str, Any]:
-    from pipelines.timeline import SECOND_NS, iso
+def _as_json(settings: SourceSettings, found: PassResult, behind_s: float | None) -> dict[str, Any]:
+    from pipelines.timeline import iso
 
     return {
         "source": settings.name,
         "up_to": iso(found.up_to_ns),
-        "lag_s": round((now_ns - found.up_to_ns) / SECOND_NS, 3),
+        "lag_s": None if behind_s is None else round(behind_s, 3),
         "seconds": round(found.seconds, 3),
         "events": found.events,
         "slices": found.slices,

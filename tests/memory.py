@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -197,6 +198,7 @@ class MemoryLedger:
         self.accepted: list[SliceId] = []
         self.held: set[tuple] = set()
         self.forgotten: list[Interval] = []
+        self.claimed: tuple[str, str] | None = None
         self.looked: list[Looked] = []
         self.handed: dict[str, int] = {}
         self.watched: dict[tuple[str, str], Watch] = {}
@@ -220,6 +222,25 @@ class MemoryLedger:
 
     def check(self) -> None:
         self.hook("lease check")
+
+    clock_name, on_this_host = "the ledger", False
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    def landing(self) -> tuple[str, str] | None:
+        return self.claimed
+
+    def claim_landing(self, landing: str, place: str) -> tuple[str, str]:
+        self.claimed = self.claimed or (landing, place)
+        return self.claimed
+
+    def ahead(self, source: str, group: str, now_ns: int) -> Interval | None:
+        covered = self.coverage(source, group)
+        return Interval(now_ns, covered[-1].end_ns) if covered and covered[-1].end_ns > now_ns else None
+
+    def revive(self, source: str, span: Interval, reason: str) -> None:
+        self.forgotten = subtract(self.forgotten, [span])
 
     def expire(self, source: str, span: Interval, reason: str) -> None:
         self.forgotten = merge([*self.forgotten, span])

@@ -13,7 +13,7 @@ from pipelines.plant.section import Section, Word, nearest
 from pipelines.plant.sources import SourceSettings
 from pipelines.plant.spans import Duration
 from pipelines.ports import Stop
-from pipelines.timeline import DAY_NS
+from pipelines.timeline import DAY_NS, MINUTE_NS
 
 PARTITIONS_MAX = 100_000
 _OWNER = re.compile(r"team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
@@ -61,6 +61,8 @@ class Limits(Section):
     believe_shrink: float = Field(0.01, ge=0, lt=1)
     believe_change: float = Field(0.5, gt=0, lt=1)
     deep_share: float = Field(0.01, ge=0, le=1)
+    clock_apart: Duration = Field(5 * MINUTE_NS, gt=0, description='a duration such as "5 min"')
+    """So far apart the clocks of this host, of the ledger, of a source and of the store may be."""
 
 
 class Retention(Section):

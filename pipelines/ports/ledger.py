@@ -125,6 +125,20 @@ class Lease(Protocol):
 class LedgerStore(Protocol):
     """The append-only ledger, in Postgres. Thread-safe; all calls block; each call is one transaction."""
 
+    @property
+    def clock_name(self) -> str:
+        """What a message calls its clock."""
+        ...
+
+    @property
+    def on_this_host(self) -> bool:
+        """Whether it runs on this host, so that its clock is this host's."""
+        ...
+
+    def now_ns(self) -> int:
+        """Its clock now, ns UTC."""
+        ...
+
     def migrate(self) -> None:
         """Brings the schema to this version; safe when two do it at once."""
         ...
@@ -220,6 +234,10 @@ class LedgerStore(Protocol):
         """Merged intervals covered and not withdrawn since."""
         ...
 
+    def ahead(self, source: str, group: str, now_ns: int) -> Interval | None:
+        """What coverage says of time after `now_ns`, and all that was covered since it may have been wrong."""
+        ...
+
     def exclude(self, exclusions: Sequence[Exclusion]) -> None:
         """Opens point exceptions outside of a slice's commit."""
         ...
@@ -266,6 +284,10 @@ class LedgerStore(Protocol):
 
     def expire(self, source: str, span: Interval, reason: str) -> None:
         """Records that the store has forgotten the span by its TTL: it is no longer written, recounted or restated."""
+        ...
+
+    def revive(self, source: str, span: Interval, reason: str) -> None:
+        """Takes back what was recorded as expired in the span: the store keeps it after all."""
         ...
 
     def expired(self, source: str) -> list[Interval]:

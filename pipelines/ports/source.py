@@ -69,6 +69,15 @@ class ChangeFeed(Protocol):
 
 
 @runtime_checkable
+class Clocked(Protocol):
+    """A source that tells what time it has."""
+
+    async def time_ns(self) -> int | None:
+        """Its clock now, ns UTC; None where it does not tell after all. Raises Retry, Stop."""
+        ...
+
+
+@runtime_checkable
 class Kept(Protocol):
     """A source of our own keeping, which knows where it begins: nobody has to backfill it."""
 

@@ -71,6 +71,7 @@ def due(
     `looks` are of this group. The reach begins where sync began; what was settled is not due any more. What a change
     feed tells of is looked at sooner, and where it tells of nothing, not before its day settles.
     """
+    looks = [each for each in looks if each.asked_ns <= now_ns]  # else made by a clock that ran ahead
     found: list[Due] = []
     for hour in split_evenly(reach, HOUR_NS):
         end_ns = _ceiling(hour.end_ns, HOUR_NS)

@@ -117,7 +117,9 @@ class Sweeping(Ground):
 
     def _parts(self, *, deep: bool) -> list[_Day]:
         ledger, source = self.transfer.ledger, self.transfer.source.name
-        looks = [look for look in ledger.looks(source, self.reach) if look.deep or not deep]
+        now_ns = self.now_ns()
+        known = ledger.looks(source, self.reach)
+        looks = [look for look in known if look.asked_ns <= now_ns and (look.deep or not deep)]
         found = []
         for group in self.points:
             mine = [look for look in looks if look.group == group]

@@ -24,7 +24,8 @@ class Watching:
 
     def __init__(self, feed: ChangeFeed, ledger: LedgerStore, source: str, now_ns: Callable[[], int]) -> None:
         self._feed, self._ledger, self._source, self._now_ns = feed, ledger, source, now_ns
-        self._known = {watch.group: watch for watch in ledger.watches(source)}
+        # What was read later than now was read by a clock that ran ahead: its points are registered anew.
+        self._known = {watch.group: watch for watch in ledger.watches(source) if watch.read_ns <= now_ns()}
         self._read: dict[str, Watch] = {}
 
     async def read(

@@ -19,6 +19,9 @@ from pipelines.transfer.one_slice import Transfer
 from pipelines.transfer.proving import Look, look
 from pipelines.transfer.reading import reread
 
+EXPIRED = "expired: nothing of it was compared, as IoTDB keeps none of this span any more; what was landed stays"
+NOTHING = "nothing of it was compared in this span"
+
 
 @dataclass(slots=True)
 class Recount:
@@ -31,6 +34,8 @@ class Recount:
     rounded_events: int = 0
     counted: set[str] = field(default_factory=set)
     deep: set[str] = field(default_factory=set)
+    compared: set[str] = field(default_factory=set)
+    """Points of which something was asked of all three sides: nobody else is counted."""
     unproved: dict[str, str] = field(default_factory=dict)
     drift: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
@@ -126,6 +131,8 @@ async def recount(
     for group, spans in found.not_moved.items():
         for point in points_by_group[group]:
             found.unproved.setdefault(point.id, f"{merge(spans)[0]} was not moved yet; ferry backfill moves it")
+    for each in everyone - found.compared:  # comparing nothing proves nothing
+        found.unproved.setdefault(each, EXPIRED if found.expired else NOTHING)
     proved = everyone - set(found.unproved)
     found.deep &= proved
     found.counted = proved - found.deep
@@ -209,6 +216,7 @@ def _compare(
     totals: Mapping[str, tuple[float, float] | None],
 ) -> None:
     ids = [point.id for point in points]
+    found.compared |= set(ids)
     label = window_label(window)
     source = reconcile.rows_of(said.table)
     drifted = {

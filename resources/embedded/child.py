@@ -46,6 +46,19 @@ class Child:
         process = self._process()
         return None if process is None else process.pid
 
+    def check_running(self) -> None:
+        """Raises ServerNotReady when somebody has stopped the process: it takes connections, and answers nothing."""
+        process = self._process()
+        try:
+            stopped = process is not None and process.status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            return
+        if process is not None and stopped:
+            raise ServerNotReady(
+                f"{self.name} (pid {process.pid}) is stopped, so it answers nothing: `kill -CONT {process.pid}` lets "
+                "it go on, `ferry down` ends it"
+            )
+
     def spawn(
         self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str] | None = None, user: int | None = None
     ) -> int:
@@ -89,6 +102,7 @@ class Child:
             return False
         for number, wait_s in signals:
             try:
+                process.resume()  # one that was stopped hears of nothing
                 process.send_signal(number)
             except psutil.NoSuchProcess:
                 break

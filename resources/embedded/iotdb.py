@@ -79,6 +79,8 @@ class EmbeddedIoTDB:
         """
         with locked(self._home.with_name("iotdb.lock"), _LOCK_DEADLINE_S):
             self._lay_out()
+            for child in (self._config_node, self._data_node):
+                child.check_running()
             address = self._attached()
             return address if address is not None else self._started()
 

@@ -77,6 +77,7 @@ class EmbeddedPostgres:
         with locked(self._lock_file, _LOCK_DEADLINE_S):
             self._home.mkdir(parents=True, exist_ok=True)
             self._log.parent.mkdir(parents=True, exist_ok=True)
+            self._server.check_running()
             address = self._attached()
             return address if address is not None else self._started()
 

@@ -78,6 +78,7 @@ class StandIn:
             if not self._edits.exists():
                 self._edits.parent.mkdir(parents=True, exist_ok=True)
                 self._edits.write_text("[]\n", encoding="utf-8")
+            self._child.check_running()
             known = ports.recall(self._home / "ports", ["http"])
             if self._child.pid() and known and ports.is_listening(known["http"]):
                 return self.url

@@ -82,11 +82,26 @@ def create_table(sessions: Sessions, table: Table) -> None:
 
 def keep_for(sessions: Sessions, table: Table, keep_ns: int | None) -> None:
     """The table forgets rows that are older than `keep_ns`, None never; the server counts in whole milliseconds."""
+    wanted_ns = None if keep_ns is None else keep_ns // _MS_NS * _MS_NS
+    if read_kept(sessions).get(table.name) != wanted_ns:
+        wanted = "INF" if keep_ns is None else str(keep_ns // _MS_NS)
+        sessions.run(statements.keep_for(sessions.database, table, wanted), f"setting how long {table.name} is kept")
+
+
+def read_kept(sessions: Sessions) -> dict[str, int | None]:
+    """How long each table keeps its rows, ns; None for ever."""
     found = sessions.query(statements.show_tables(sessions.database), "reading how long tables are kept")
     names, kept = (found[name].to_pylist() for name in found.column_names[:2])
-    wanted = "INF" if keep_ns is None else str(keep_ns // _MS_NS)
-    if dict(zip(names, kept, strict=True)).get(table.name) != wanted:
-        sessions.run(statements.keep_for(sessions.database, table, wanted), f"setting how long {table.name} is kept")
+    return {name: int(each) * _MS_NS if each.isdigit() else None for name, each in zip(names, kept, strict=True)}
+
+
+def read_now(sessions: Sessions) -> int | None:
+    """The server's clock, ns UTC. It tells milliseconds, whatever its timestamp_precision is."""
+    try:
+        found = sessions.query(statements.NOW, "reading the server's clock")
+    except Stop:  # another version, or not for this user
+        return None
+    return int(found[found.column_names[0]][0].as_py()) * _MS_NS
 
 
 def probed_writer(sessions: Sessions, staging: Path | None) -> tuple[Writer, str]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,7 @@ from thrift.transport import TSocket, TTransport  # type: ignore[import-untyped]
 from pipelines.ports import Stop
 from resources.iotdb.blocks import ARROW_TYPES, read_block
 from resources.iotdb.faults import FRAME_OVERSIZE, Fault, fault_of
+from resources.silence import SAY_AFTER_S, Hangs, Silence
 
 CONNECT_TIMEOUT_S = 10.0
 _FIRST_FETCH_ROWS = 500
@@ -88,6 +91,40 @@ class Answer:
         return pa.table(arrays, names=self.names)
 
 
+class _Socket(TSocket.TSocket):  # type: ignore[misc]
+    """Does not wait for ever: a server that is stopped keeps its connections, and answers nothing."""
+
+    def __init__(self, node: Node, ping: Callable[[], object]) -> None:
+        super().__init__(node.host, node.port)
+        self._who, self._ping = f"IoTDB at {node}", ping
+
+    def read(self, size: int) -> bytes:
+        """Like the parent's. Raises TTransportException, also when the server answers nobody any more."""
+        silence, end_s = Silence(self._who, self._ping), time.monotonic() + self._timeout
+        while not self._came(min(SAY_AFTER_S, end_s - time.monotonic())):
+            if time.monotonic() >= end_s:
+                raise TTransport.TTransportException(TTransport.TTransportException.TIMED_OUT, "read timeout")
+            try:
+                silence.goes_on()
+            except Hangs as error:
+                raise TTransport.TTransportException(TTransport.TTransportException.TIMED_OUT, str(error)) from error
+        answer: bytes = super().read(size)
+        return answer
+
+    def _came(self, within_s: float) -> bool:
+        """Whether there is something to read, be it the end."""
+        self.handle.settimeout(max(within_s, 0.001))
+        try:
+            self.handle.recv(1, socket.MSG_PEEK)
+        except TimeoutError:
+            return False
+        except OSError:
+            pass  # whoever reads is told
+        finally:
+            self.handle.settimeout(self._timeout)
+        return True
+
+
 class Session:
     """A logged-in session in the table model, time zone UTC; `open` until its connection breaks.
 
@@ -101,9 +138,9 @@ class Session:
         """The server's timestamp_precision: ns, us or ms; '' if it does not say."""
         self._database = database
         self._timeout_ms = int(timeout_s * 1_000)
-        socket = TSocket.TSocket(node.host, node.port)
-        socket.setTimeout(CONNECT_TIMEOUT_S * 1_000)
-        self._transport = TTransport.TFramedTransport(socket, max_frame_size=_FRAME_BYTES)
+        wire = _Socket(node, lambda: Session(node, user, password, None, CONNECT_TIMEOUT_S).close())
+        wire.setTimeout(CONNECT_TIMEOUT_S * 1_000)
+        self._transport = TTransport.TFramedTransport(wire, max_frame_size=_FRAME_BYTES)
         self._client = Client(
             TBinaryProtocol.TBinaryProtocolAccelerated(self._transport, string_length_limit=_FRAME_BYTES)
         )
@@ -112,7 +149,7 @@ class Session:
         except BaseException:
             self._transport.close()
             raise
-        socket.setTimeout(self._timeout_ms)
+        wire.setTimeout(self._timeout_ms)
 
     def ping(self) -> None:
         """Raises Disconnected if the server is not there any more."""

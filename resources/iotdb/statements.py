@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pipelines.timeline import Interval
 from resources.iotdb.layout import Table, tag
 
+NOW = "SHOW CURRENT_TIMESTAMP"
+"""The server's clock."""
 _POINTS_PER_QUERY = 2_000
 
 

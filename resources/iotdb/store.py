@@ -27,6 +27,8 @@ from resources.iotdb.preparation import (
     keep_for,
     probed_writer,
     read_clock,
+    read_kept,
+    read_now,
 )
 from resources.iotdb.rows import rows_of
 from resources.iotdb.scans import stored_events
@@ -108,6 +110,15 @@ class IoTDBStore:
         write_identity(self._sessions, identity)
         if self._disk is not None:
             self._disk.sync()
+
+    def now_ns(self) -> int | None:
+        """Its own clock, ns UTC, in whole milliseconds; None where it does not tell. Raises Retry."""
+        return read_now(self._sessions)
+
+    def keeps_ns(self) -> int | None:
+        """How long it keeps events, by its tables' own TTL; None for ever, or not the same for all. Raises Retry."""
+        kept = {read_kept(self._sessions).get(table.name) for table in (SAMPLES, STATES)}
+        return kept.pop() if len(kept) == 1 else None
 
     def write(self, source: str, samples: pa.Table) -> None:
         """Upserts ordered events in SCHEMA; they survive kill -9 on return.

@@ -11,6 +11,7 @@ from pipelines.ports import Retry, Unreachable
 from resources.budget import Budget
 from resources.opcua.client import Login, TooMuch
 from resources.opcua.link import Link, Work
+from resources.silence import telling
 
 T = TypeVar("T")
 
@@ -60,7 +61,8 @@ class Server:
         await self._budget.admit()
         link = self._link = self._link or Link(self.login)
         try:
-            return await link.gives(work, self.login.timeout_s)
+            with telling(f"source {self.source} at {self.login.url}"):
+                return await link.gives(work, self.login.timeout_s)
         except TooMuch:
             raise
         except Exception:

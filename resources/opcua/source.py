@@ -53,6 +53,10 @@ class OpcUaSource:
         """Everything read again: a server counts no raw values. Columns of TALLY_SCHEMA. Raises Retry, Stop."""
         return await read_again(self.pull, points, span, _REREAD_EVENTS)
 
+    async def time_ns(self) -> int | None:
+        """The server's clock. Raises Retry, Stop."""
+        return await self._server.ask(lambda opened: opened.time_ns())
+
     async def close(self) -> None:
         """Ends the session; may be called twice."""
         await self._server.close()

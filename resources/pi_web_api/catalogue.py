@@ -42,6 +42,7 @@ class Server(msgspec.Struct, rename="pascal"):
     id: str = ""
     name: str = ""
     is_connected: bool | None = None
+    server_time: str = ""
 
 
 class Servers(msgspec.Struct, rename="pascal"):
@@ -131,7 +132,7 @@ async def _pages(transport: Transport, server: Server, include: Sequence[str]) -
 
 async def find_server(transport: Transport, name: str) -> Server:
     """The Data Archive to read. Raises Stop when the plant file does not say which one of several."""
-    path = "dataservers?selectedFields=Items.WebId;Items.Id;Items.Name;Items.IsConnected"
+    path = "dataservers?selectedFields=Items.WebId;Items.Id;Items.Name;Items.IsConnected;Items.ServerTime"
 
     def read(body: bytes) -> list[Server]:
         answer = _read_servers(body)

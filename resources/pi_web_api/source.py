@@ -8,10 +8,10 @@ from contextlib import aclosing
 from pipelines.plant import SourceSettings
 from pipelines.points import NUMERIC_KINDS, Point
 from pipelines.ports import Changes, Pulled, SourceTally
-from pipelines.timeline import Interval
+from pipelines.timeline import Interval, parse
 from resources.budget import Budget
 from resources.pi_web_api.auth import login
-from resources.pi_web_api.catalogue import discover
+from resources.pi_web_api.catalogue import discover, find_server
 from resources.pi_web_api.counting import Counting
 from resources.pi_web_api.feed import Feed
 from resources.pi_web_api.pace import Bounds, Pace
@@ -102,6 +102,14 @@ class PiWebApiSource:
     async def changes(self, points: Sequence[Point], markers: Mapping[str, str]) -> Changes:
         """What PI's stream updates tell (ports.ChangeFeed). Raises Retry, Stop."""
         return await self._feed.changes(points, markers)
+
+    async def time_ns(self) -> int | None:
+        """The Data Archive's clock; None where it does not tell. Raises Retry, Stop."""
+        server = await find_server(self._transport, self._data_server)
+        try:
+            return parse(server.server_time)
+        except ValueError:
+            return None
 
     async def close(self) -> None:
         """Closes connections; may be called twice."""

@@ -22,6 +22,7 @@ from pipelines.ports import Stop, Unreachable
 from resources.budget import Budget
 from resources.pi_web_api.refusals import Denied, TooMuch, Trouble, refusal, seconds_of
 from resources.pi_web_api.wire import Broken, complaint_in
+from resources.silence import telling
 
 T = TypeVar("T")
 _HEADERS = {"Accept": "application/json", "X-Requested-With": "historian-ferry"}  # the latter: CSRF defence
@@ -157,10 +158,16 @@ class Transport:
     async def _sent(self, client: httpx.AsyncClient, method: str, path: str, body: bytes | None) -> httpx.Response:
         headers = {"Content-Type": "application/json"} if body is not None else None
         try:
-            async with asyncio.timeout(self.patience.whole_s):
-                return await client.request(method, f"{self.url}/{path}", content=body, headers=headers)
+            with telling(self._who()):
+                async with asyncio.timeout(self.patience.whole_s):
+                    return await client.request(method, f"{self.url}/{path}", content=body, headers=headers)
         except (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError):
-            raise TooMuch(f"{self._who()}: no whole answer within {self.patience.read_s:.0f} s", "time") from None
+            waited = f"{self._who()}: no whole answer within {self.patience.read_s:.0f} s"
+            if not await self._answers(client):
+                raise Unreachable(
+                    f"{waited}, and none to anything else: is its process stopped?", self.patience.longest_wait_s
+                ) from None
+            raise TooMuch(waited, "time") from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             if (tls := _tls_error(error)) is not None:
                 raise Stop(
@@ -177,6 +184,14 @@ class Transport:
             # Kerberos and NTLM raise what their libraries please: no ticket, an answer out of turn.
             text = f"{type(error).__name__}: {error}"
             raise Stop(f"{self._who()}: the login as {self._user or 'nobody'} failed ({text})") from None
+
+    async def _answers(self, client: httpx.AsyncClient) -> bool:
+        """Whether anything is answered: a server that is stopped goes on taking questions."""
+        try:
+            await client.get(f"{self.url}/system/status", timeout=self.patience.connect_s)
+        except Exception:  # whatever it is, a login's library may raise it
+            return False
+        return True
 
     async def _read(self, response: httpx.Response, read: Callable[[bytes], T]) -> T:
         body = response.content

@@ -8,16 +8,17 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pipelines.ports import Stop, Unreachable
 from resources.postgres.faults import domain_error, first_line, gone, refused
+from resources.silence import Hangs, Silence
 
 T = TypeVar("T")
-Connection = psycopg.Connection[tuple[Any, ...]]
-Work = Callable[[Connection], T]
-
 _IDLE_MAX = 4
+_LOOPBACK = frozenset({"", "127.0.0.1", "::1", "localhost"})
+"""Hosts in a DSN that are this one; '' where it is the folder of a socket."""
 _RESTART_S = 10.0
 """How long a server that we have known may take to come back before it counts as unreachable."""
 _RESTART_POLL_S = 0.25
@@ -46,6 +47,39 @@ _SESSION = {
 _SETTINGS = ("SELECT " + ", ".join(f"set_config('{k}', '{v}', false)" for k, v in _SESSION.items())).encode()
 
 
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that does not wait for ever: a server that is stopped keeps its connections, and answers nothing."""
+
+    address = ""
+    ping: Callable[[], object] = staticmethod(lambda: None)
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Like psycopg's. Raises Unreachable, and is closed then, when the server answers nobody any more."""
+        return super().wait(self._listened(gen), interval, timeout)
+
+    def _listened(self, gen: PQGen[T]) -> PQGen[T]:
+        silence = None
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if ready:
+                    silence = None
+                else:
+                    silence = silence or Silence(f"PostgreSQL at {self.address}", self.ping)
+                    silence.goes_on()
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        except Hangs as error:
+            self.pgconn.finish()  # nothing is said on it any more: who waits for its ROLLBACK waits for ever
+            raise Unreachable(f"PostgreSQL at {self.address} does not answer: {error}", 10.0) from error
+
+
+Work = Callable[[Connection], T]
+
+
 class Connections:
     """Lends connections to threads, one each. `dsn` is a libpq URL or keyword string; it appears in no message."""
 
@@ -56,6 +90,7 @@ class Connections:
             # libpq quotes the piece that it could not read, which may be the password: no cause.
             raise Stop("the ledger's DSN cannot be read: expected postgresql://user@host:port/database") from None
         self.address = f"{given.get('host') or given.get('hostaddr') or 'local socket'}:{given.get('port') or 5432}"
+        self.on_this_host = str(given.get("host") or given.get("hostaddr") or "/").partition("/")[0] in _LOOPBACK
         self._dsn = make_conninfo(dsn, **{key: value for key, value in _CONNECT.items() if key not in given})
         self._lock = threading.Lock()
         self._idle: list[Connection] = []
@@ -127,7 +162,8 @@ class Connections:
         if self._closed:
             raise Stop(f"the ledger's connections to {self.address} are closed")
         try:
-            connection: Connection = psycopg.connect(self._dsn)
+            connection = Connection.connect(self._dsn)
+            connection.address, connection.ping = self.address, self._ping
             connection.execute(_SETTINGS)
             connection.commit()
         except psycopg.OperationalError as error:
@@ -136,6 +172,9 @@ class Connections:
             raise Unreachable(f"PostgreSQL at {self.address} does not answer: {first_line(error)}", 5.0) from error
         self._known = True
         return connection
+
+    def _ping(self) -> None:
+        psycopg.connect(self._dsn, connect_timeout=10).close()
 
     def _give(self, connection: Connection) -> None:
         with self._lock:

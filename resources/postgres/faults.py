@@ -9,8 +9,8 @@ import psycopg
 
 from pipelines.ports import FerryError, NoRoom, Retry, Stop
 
-_NO_ROOM = frozenset({"53000", "53100", "53200"})
-_GONE = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
+NO_ROOM = frozenset({"53000", "53100", "53200"})
+GONE = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
 _RETRY = frozenset({"53300", "53400", "55P03", "57014", "40001", "40P01"})
 _STOP = {
     "42501": "lacks a right in PostgreSQL",
@@ -24,13 +24,13 @@ _REFUSED = ("does not exist", "pg_hba.conf", "not permitted to log in", "SSL", "
 
 def gone(error: psycopg.Error, connection: psycopg.Connection) -> bool:
     """Whether the connection is lost, so that another one may do better."""
-    return connection.closed or connection.broken or error.sqlstate in _GONE
+    return connection.closed or connection.broken or error.sqlstate in GONE
 
 
 def domain_error(error: psycopg.Error) -> FerryError | None:
     """The domain's error for one that came over a living connection; None for a fault in our own statements."""
     code, text = error.sqlstate or "", first_line(error)
-    if code in _NO_ROOM:
+    if code in NO_ROOM:
         return NoRoom(f"PostgreSQL has no room: {text}")
     if code in _STOP:
         return Stop(f"the ledger {_STOP[code]}: {text}")

@@ -17,7 +17,19 @@ import pyarrow as pa
 from pipelines.points import Point
 from pipelines.ports import Absence, Exclusion, Known, Lease, Looked, Side, SliceId, SliceRecord, Watch
 from pipelines.timeline import Interval
-from resources.postgres import catalogue, journal, migrations, proofs, recounts, slices, stores, watches
+from resources.postgres import (
+    catalogue,
+    clocks,
+    expiries,
+    journal,
+    landings,
+    migrations,
+    proofs,
+    recounts,
+    slices,
+    stores,
+    watches,
+)
 from resources.postgres.connections import Connection, Connections, Work
 from resources.postgres.exclusions import add, exclusions_open
 from resources.postgres.leases import PostgresLease
@@ -41,6 +53,20 @@ class PostgresLedger:
 
     def __repr__(self) -> str:
         return f"PostgresLedger({self._connections.address})"
+
+    @property
+    def clock_name(self) -> str:
+        """What a message calls its clock."""
+        return f"the ledger's PostgreSQL at {self._connections.address}"
+
+    @property
+    def on_this_host(self) -> bool:
+        """Whether its clock is this host's: it listens on the loopback or on a local socket."""
+        return self._connections.on_this_host
+
+    def now_ns(self) -> int:
+        """The server's clock, ns UTC."""
+        return self._connections.run(clocks.now_ns)
 
     def migrate(self) -> None:
         """Brings the schema to this version; two at once are safe. Raises Stop: newer schema, changed migration."""
@@ -177,6 +203,10 @@ class PostgresLedger:
         """Merged intervals covered and not withdrawn since."""
         return self._connections.run(lambda connection: slices.covered(connection, source, group))
 
+    def ahead(self, source: str, group: str, now_ns: int) -> Interval | None:
+        """What coverage says of time after `now_ns`, and all that was covered since it may have been wrong."""
+        return self._connections.run(lambda connection: clocks.ahead(connection, source, group, now_ns))
+
     def exclude(self, exclusions: Sequence[Exclusion]) -> None:
         """Opens point exceptions outside of a commit, where their point has none yet: twice is once."""
         by_group: dict[tuple[str, str], list[Exclusion]] = {}
@@ -255,16 +285,23 @@ class PostgresLedger:
 
     def expire(self, source: str, span: Interval, reason: str) -> None:
         """Records that the store has forgotten the span by its TTL: it is no longer recounted."""
-        row = {**slices.span_row(source, None, span), "reason": legible(reason)}
-        self._connections.run(lambda connection: connection.execute(slices.STATEMENTS["expire"], row))
+        self._connections.run(lambda connection: expiries.append(connection, source, span, reason, revokes=False))
+
+    def revive(self, source: str, span: Interval, reason: str) -> None:
+        """Takes back what was recorded as expired in the span: the store keeps it after all."""
+        self._connections.run(lambda connection: expiries.append(connection, source, span, reason, revokes=True))
 
     def expired(self, source: str) -> list[Interval]:
         """Merged intervals that the store has forgotten."""
-        return self._connections.run(
-            lambda connection: [
-                Interval(*row) for row in connection.execute(slices.STATEMENTS["expired"], {"source": source})
-            ]
-        )
+        return self._connections.run(lambda connection: expiries.standing(connection, source))
+
+    def claim_landing(self, landing: str, place: str) -> tuple[str, str]:
+        """The landing that this ledger is about, and where it was last: the given one, where it had none yet."""
+        return self._connections.run(lambda connection: landings.claim(connection, landing, place))
+
+    def landing(self) -> tuple[str, str] | None:
+        """The landing that this ledger is about, and where it was last; None before anything was landed."""
+        return self._connections.run(landings.newest)
 
     def bound(self) -> Bound:
         """Which store the proofs are about."""

@@ -17,6 +17,7 @@ import tenacity
 
 from pipelines.ports import Retry, Unreachable
 from resources.budget import Budget
+from resources.silence import telling
 from resources.wonderware.driver import Connect, chosen
 from resources.wonderware.login import Login, Session
 from resources.wonderware.refusals import Faltered, TooMuch
@@ -82,7 +83,8 @@ class Server:
         await self.budget.admit()
         over = threading.Event()
         try:
-            return await self._apart(lambda: self._read(statement, values, most_rows, over))
+            with telling(self.login.where):
+                return await self._apart(lambda: self._read(statement, values, most_rows, over))
         finally:
             over.set()  # a task that was cancelled leaves its thread to stop at the next rows
 

@@ -60,12 +60,3 @@ WHERE source = %(source)s AND point_group = %(group)s AND proves
         WHERE a.source = %(source)s AND a.point_group = %(group)s AND a.span && int8range(%(start_ns)s, %(end_ns)s)
     ), 0)
 ORDER BY seq
-
--- name: expire
-INSERT INTO expiries (source, start_ns, end_ns, reason)
-VALUES (%(source)s, %(start_ns)s, %(end_ns)s, %(reason)s)
-
--- name: expired
-SELECT lower(span), upper(span)
-FROM unnest((SELECT range_agg(span) FROM expiries WHERE source = %(source)s)) AS span
-ORDER BY 1

@@ -6,6 +6,7 @@ A subclass provides the fixture `case`. Times in the plant lie on multiples of `
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ import pytest
 
 from pipelines import samples
 from pipelines.points import Point
-from pipelines.ports import Pulled, Source, Split
+from pipelines.ports import Clocked, Pulled, Source, Split
 from pipelines.reconcile import usable_totals
-from pipelines.timeline import Interval
+from pipelines.timeline import MINUTE_NS, Interval
 
 MAX_EVENTS = 1_000_000
 
@@ -119,6 +120,18 @@ class SourceContract:
             return await drained(source, await source.discover(), span, most)
 
         return self.run(connect, work)
+
+    def test_its_clock_is_told_in_utc(self, case: SourceCase) -> None:
+        """Whatever zone the server is in; a spool has none but ours."""
+
+        async def work() -> None:
+            async with case.connect() as source:
+                if isinstance(source, Clocked):
+                    told_ns = await source.time_ns()
+                    assert told_ns is not None
+                    assert abs(told_ns - time.time_ns()) < MINUTE_NS
+
+        asyncio.run(work())
 
     def test_it_is_a_source(self, case: SourceCase) -> None:
         async def work(source: Source) -> None:

@@ -82,7 +82,7 @@ def test_what_is_tried_again(first: Any) -> None:
         ((503, {}), Retry, 3),
         (httpx.ConnectError("refused"), Unreachable, 3),
         (httpx.ReadError("reset"), Trouble, 3),
-        (httpx.ReadTimeout("slow"), TooMuch, 1),
+        (httpx.ReadTimeout("slow"), Unreachable, 2),  # the second asks whether it answers anything
         (
             (400, {"json": {"Errors": ["Parameter 'maxCount' is greater than the maximum allowed (150000)."]}}),
             TooMuch,
@@ -118,6 +118,20 @@ def test_what_is_given_up(answer: Any, error: type[Exception], tries: int) -> No
     with pytest.raises(error):
         asyncio.run(work())
     assert seen == tries
+
+
+def test_a_server_that_answers_something_else_was_asked_too_much() -> None:
+    def busy(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/system/status"):
+            return httpx.Response(401)
+        raise httpx.ReadTimeout("slow")
+
+    async def work() -> None:
+        transport = Transport("pi1", URL, Budget(1e6), patience=QUICK, wire=httpx.MockTransport(busy))
+        await transport.get("x", bytes)
+
+    with pytest.raises(TooMuch, match="no whole answer"):
+        asyncio.run(work())
 
 
 def test_a_broken_body_is_tried_again_then_given_up() -> None:
