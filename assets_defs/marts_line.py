@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets_defs.landed import REACH_NS, Pair, around, history_of, inside, pieces, together
-from assets_defs.line import Line
+from assets_defs.line import PATIENCE_S, Line
 from pipelines import marts
 from pipelines.ledger import Current, current
 from pipelines.marts.files import appearing, mart_path
 from pipelines.plant import SourceSettings
 from pipelines.points import Point
+from pipelines.ports import FerryError, SliceId
 from pipelines.timeline import DAY_NS, Interval, days
 
 MEMORY_BYTES = 384 << 20
@@ -55,12 +56,33 @@ def make_aggregates(line: Line, settings: SourceSettings, groups: Sequence[str],
     def build(given: marts.MartInput) -> marts.Made:
         made = marts.build_aggregates(given)
         ids = [point.id for landed in given.groups.values() for point in landed.points]
-        for interval, files in made.items():
-            rows = marts.for_store(file.path for file in files.values())
-            line.store.write_aggregates(settings.name, interval, rows, window, ids)
+        _write_aggregates(line, settings, groups, window, made, ids)
         return made
 
     return _made("aggregates", build, line, settings, groups, window)
+
+
+def _write_aggregates(
+    line: Line, settings: SourceSettings, groups: Sequence[str], window: Interval, made: marts.Made, ids: Sequence[str]
+) -> None:
+    """Into IoTDB, under a lease. What was made of these pairs counts no more before it, nor when the lease was lost."""
+    whole = SliceId(settings.name, "aggregates", window)
+    notes = [_note_path(line, settings, group, window, "aggregates") for group in groups]
+    with line.ledger.lease(whole.source, whole.group, window, line.run_id or "ferry marts", PATIENCE_S) as lease:
+        _unlink(notes)
+        try:
+            for interval, files in made.items():
+                with lease.changing(whole, line.run_id):
+                    rows = marts.for_store(file.path for file in files.values())
+                    line.store.write_aggregates(settings.name, interval, rows, window, ids)
+        except FerryError:
+            _unlink(notes)  # also what somebody else has noted since
+            raise
+
+
+def _unlink(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def make_quality(line: Line, settings: SourceSettings, groups: Sequence[str], window: Interval) -> list[MartResult]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import socket
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -106,13 +105,10 @@ def reopen(
     Under the lease, so never under a running backfill. Raises Retry when somebody else holds it.
     """
     from pipelines.ports import SliceId, SliceRecord
-    from pipelines.timeline import split_at
 
     part = window.intersect(asked)
     assert part is not None
-    with ExitStack() as leases:
-        for side in split_at(window, line.ledger.handover(settings.name)):
-            leases.enter_context(line.ledger.lease(settings.name, group, side, _HOLDER, _PATIENCE_S))
+    with line.ledger.lease(settings.name, group, window, _HOLDER, _PATIENCE_S):
         part = whole_slices(line.ledger.history(settings.name, group, window), part, window)
         slice_id = SliceId(settings.name, group, part)
         line.ledger.withdraw(slice_id, "restated")

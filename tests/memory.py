@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,6 +33,7 @@ from pipelines.ports import (
 from pipelines.reconcile import with_silent
 from pipelines.timeline import Interval, merge, subtract
 from pipelines.transfer.generations import within
+from tests.leases import MemoryLease, blocker
 
 Hook = Callable[[str], None]
 
@@ -196,7 +199,11 @@ class MemoryLedger:
         self.open: list[Exclusion] = []
         self.proof_rows: list[tuple[SliceId, pa.Table]] = []
         self.accepted: list[SliceId] = []
-        self.held: set[tuple] = set()
+        self.held: list[MemoryLease] = []
+        self.quiet = False
+        """Whether sessions that are gone have been gone for long."""
+        self.mine: list[MemoryLease] = []
+        self.dead = False
         self.forgotten: list[Interval] = []
         self.claimed: tuple[str, str] | None = None
         self.looked: list[Looked] = []
@@ -205,23 +212,49 @@ class MemoryLedger:
         self.seq = 0
         self.points: list[Point] = []
         self.proofs_by_seq: dict[int, pa.Table] = {}
-        self._alone = threading.RLock()  # slices commit from several threads
+        self.alone = threading.RLock()  # slices commit from several threads
+        self.tokens = itertools.count(1)
+
+    def restart(self) -> None:
+        """Every session ends, and no process."""
+        for each in self.held:
+            each.lost = True
 
     @contextlib.contextmanager
     def lease(
         self, source: str, group: str, window: Interval, holder: str, patience_s: float = 0.0
-    ) -> Iterator[MemoryLedger]:
-        key = (source, group, window)
-        if key in self.held:
-            raise Retry(f"{key} is held")
-        self.held.add(key)
+    ) -> Iterator[MemoryLease]:
+        with self.alone:
+            if other := blocker(self.held, source, group, window, self.quiet):
+                raise Retry(f"{source}/{group} {window} is held by {other}")
+            lease = MemoryLease(self, source, group, window, next(self.tokens))
+            self.held.append(lease)
+            self.mine.append(lease)
         try:
-            yield self
+            yield lease
         finally:
-            self.held.discard(key)
+            self.mine.remove(lease)
+            lease.free()
 
-    def check(self) -> None:
-        self.hook("lease check")
+    def forget(self, lease: MemoryLease) -> None:
+        with self.alone:
+            if lease in self.held:
+                self.held.remove(lease)
+
+    def disown(self, slice_id: SliceId) -> None:
+        """Withdraws what was written into without a lease."""
+        with self.alone:
+            for each in self.held:
+                if (each.source, each.group) == (slice_id.source, slice_id.group):
+                    each.fenced |= each.window.overlaps(slice_id.span)
+            self.uncover(slice_id)
+
+    def _guarding(self, slice_id: SliceId) -> MemoryLease | None:
+        """Our lease on the slice, if there is one. Raises Retry when it was lost."""
+        lease = next((each for each in self.mine if each.guards(slice_id)), None)
+        if lease:
+            lease.still()
+        return lease
 
     clock_name, on_this_host = "the ledger", False
 
@@ -250,7 +283,9 @@ class MemoryLedger:
 
     def record(self, records: Sequence[SliceRecord]) -> None:
         self.hook("record")
-        with self._alone:
+        with self.alone:
+            if records and records[0].state != "retry_at":
+                self._guarding(records[0].slice)
             for record in records:
                 self._append(record)
         self.hook("recorded")
@@ -333,9 +368,10 @@ class MemoryLedger:
         known: Known | None = None,
     ) -> None:
         self.hook("commit")
-        with self._alone:
-            self._append(record)
+        with self.alone:
             s = record.slice
+            lease = self._guarding(s)
+            self._append(record)
             kept_rows = proofs if keep_proofs else proofs.filter(pc.equal(proofs["proof"], "none"))
             self.proof_rows.append((s, kept_rows))
             self.proofs_by_seq[self.seq] = kept_rows
@@ -349,10 +385,17 @@ class MemoryLedger:
             self.open = [*kept, *exclusions]
             key = (s.source, s.group)
             self.covering[key] = merge([*self.covering.get(key, []), s.span])
+            if lease:
+                lease.settle(s.span)
         self.hook("committed")
 
     def withdraw(self, slice_id: SliceId, reason: str, run_id: str = "") -> None:
         self.hook("withdraw")
+        with self.alone:
+            self._guarding(slice_id)
+            self.uncover(slice_id)
+
+    def uncover(self, slice_id: SliceId) -> None:
         key = (slice_id.source, slice_id.group)
         self.covering[key] = subtract(self.covering.get(key, []), [slice_id.span])
 
@@ -373,3 +416,19 @@ class MemoryLedger:
             (a.source, a.group) == (slice_id.source, slice_id.group) and a.span.contains(slice_id.span)
             for a in self.accepted
         )
+
+
+class BesideLedger(MemoryLedger):
+    """The same ledger, as another process has it: leases of its own, calls that may be made to fail, and an end."""
+
+    def __init__(self, ledger: MemoryLedger) -> None:
+        self.__dict__.update(ledger=ledger, hook=quiet, mine=[], dead=False)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["ledger"], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__:
+            self.__dict__[name] = value
+        else:
+            setattr(self.__dict__["ledger"], name, value)

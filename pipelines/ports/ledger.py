@@ -114,10 +114,23 @@ class Watch:
 
 
 class Lease(Protocol):
-    """Held while a group and window is being changed; lost leases are noticed before anything is committed."""
+    """Held while a group and window is being changed; lost leases are noticed before anything is committed.
+
+    `token` is its place in the order of all that the ledger holds (docs/decisions/0014-fencing.md).
+    """
+
+    token: int
 
     def check(self) -> None:
         """Raises Retry if the lease is no longer ours."""
+        ...
+
+    def changing(self, slice_id: SliceId, run_id: str = "") -> AbstractContextManager[None]:
+        """Around one change of the store inside the slice's span. Its coverage is withdrawn before the first one.
+
+        Raises Retry when the lease was lost before: nothing may be changed then; and when it was lost meanwhile, which
+        withdraws the span from whoever has proved it since. What was begun ends with a commit, or with the lease.
+        """
         ...
 
 
@@ -184,14 +197,15 @@ class LedgerStore(Protocol):
     def lease(
         self, source: str, group: str, window: Interval, holder: str, patience_s: float = 0.0
     ) -> AbstractContextManager[Lease]:
-        """Exclusive for (source, group, window) while the context lasts; freed when its process dies.
+        """Exclusive for what of the group overlaps the window while the context lasts; freed when its process dies.
 
-        Raises Retry when somebody else holds it and does not give it back within `patience_s` seconds.
+        Raises Retry when somebody else holds it and does not give it back within `patience_s` seconds, or has lost it
+        while it was changing the store and may live. All changes of the store have returned when the context ends.
         """
         ...
 
     def record(self, records: Sequence[SliceRecord]) -> None:
-        """Appends to the slice history."""
+        """Appends to the slice history. Raises Retry when the lease on it was lost, but for what is put off."""
         ...
 
     def history(self, source: str, group: str | None, span: Interval, *, replaced: bool = False) -> list[SliceRecord]:

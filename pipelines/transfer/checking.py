@@ -92,8 +92,6 @@ class StoreCheck(SliceWork):
         return joined(list(self.t.store.read(self.slice_id.source, ids, self.span)))
 
     async def _put_back(self, stored: pa.Table, ids: list[str], torn: Collection[str]) -> Look:
-        self.lease.check()
-        await asyncio.to_thread(self.t.ledger.withdraw, self.slice_id, "the store is made as landed", self.t.run_id)
         await self._write(of_points(stored, torn), stored, torn)
         return await self._look(stored, ids, torn)
 

@@ -1,10 +1,11 @@
-"""A lease of the ledger for the body of an `async with`."""
+"""A lease of the ledger for the body of an `async with`, and calls that end before it does."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 from pipelines.ports import Lease, LedgerStore
@@ -30,6 +31,16 @@ async def leased(
     finally:
         if taking.exception() is None:
             await _to_its_end(lambda: context.__exit__(None, None, None))
+
+
+async def ended(call: Callable[..., T], *arguments: object) -> T:
+    """asyncio.to_thread for what a lease guards: who is cancelled goes on only when the call is over, so that nothing
+    is changed any more once the lease is given back."""
+    work, cancelled = await _to_its_end(partial(call, *arguments))
+    if cancelled:
+        work.exception()  # seen
+        raise cancelled
+    return work.result()
 
 
 async def _to_its_end(call: Callable[[], T]) -> tuple[asyncio.Task[T], asyncio.CancelledError | None]:

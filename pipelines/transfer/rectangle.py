@@ -205,6 +205,7 @@ class RectangleRun:
         slice_id = SliceId(self.transfer.source.name, group, item.span)
         points = self.points.get(group, ())
         try:
+            await asyncio.to_thread(lease.check)  # the source is not asked in vain
             done = await self._one(slice_id, window, item, points, lease)
         except Split as error:
             if not can_halve(item.span):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from pipelines.samples import coarsen, empty, ordered
 from pipelines.timeline import Interval
 from pipelines.transfer.believing import Loss, doubted, late_losses, too_much_gone
 from pipelines.transfer.generations import changed, current_events, joined, of_points, within
+from pipelines.transfer.leasing import ended
 from pipelines.transfer.proving import Look, Proven, look, only_landed, prove
 from pipelines.transfer.reading import pull
 from pipelines.transfer.results import SliceResult
@@ -171,11 +172,9 @@ class SliceWork:
             return await self._quarantine(manifest, lost)
         if any(part.contains(self.span) for part in self.t.expired):
             return await self._prove_landed(events, manifest, said, again=again)
-        self.lease.check()
         stored, rounded = await asyncio.to_thread(coarsen, events, self.t.store.clock_ns)
         whole = list(manifest.points)
         if write or anew:
-            await asyncio.to_thread(self.t.ledger.withdraw, self.slice_id, "being written", self.t.run_id)
             await self._write(stored if anew else of_points(stored, write), stored, over)
             await self._record("written", manifest, len(events))
         seen = await self._look(stored, whole, over)
@@ -192,7 +191,6 @@ class SliceWork:
     ) -> SliceResult:
         if note != FORGOTTEN:
             await self.stages.threaded("sync", self.t.store.sync)  # proved is on the disk, also what others wrote
-        self.lease.check()
         exclusions = [
             Exclusion(self.slice_id.source, self.slice_id.group, point, self.span, reason)
             for point, reason in sorted(proven.unproved.items())
@@ -217,7 +215,7 @@ class SliceWork:
 
     async def _write(self, rows: pa.Table, stored: pa.Table, over: Collection[str]) -> None:
         """Rows of the landing over whatever is stored, then away with stored rows that the landing lacks."""
-        await self.stages.threaded("write", self.t.store.write, self.slice_id.source, rows)
+        await self.stages.threaded("write", self._change, self.t.store.write, rows)
         if over:
             await self.stages.threaded("clear", self._delete_extras, stored, sorted(over))
 
@@ -225,7 +223,12 @@ class SliceWork:
         for held in self.t.store.read(self.slice_id.source, points, self.span):
             surplus = reconcile.extras(held, stored)
             if len(surplus):
-                self.t.store.delete(self.slice_id.source, surplus)
+                self._change(self.t.store.delete, surplus)
+
+    def _change(self, change: Callable[[str, pa.Table], None], events: pa.Table) -> None:
+        """Every change of the store goes through here: under the lease before it and after it."""
+        with self.lease.changing(self.slice_id, self.t.run_id):
+            change(self.slice_id.source, events)
 
     async def _look(self, stored: pa.Table, whole: Sequence[str], over: Collection[str]) -> Look:
         share = self.t.bounds.deep_share
@@ -273,7 +276,7 @@ class SliceWork:
             "nothing was changed in IoTDB. If the source is right: ferry restate --accept-loss over this span, then "
             "backfill"
         )
-        await asyncio.to_thread(
+        await ended(
             self.t.ledger.record,
             [replace(self._row("quarantined", manifest.generation, manifest.events), note=note)],
         )
@@ -283,7 +286,7 @@ class SliceWork:
         return await asyncio.to_thread(self.t.ledger.history, self.slice_id.source, self.slice_id.group, self.span)
 
     async def _record(self, state: State, manifest: Manifest, events: int) -> None:
-        await asyncio.to_thread(self.t.ledger.record, [self._row(state, manifest.generation, events)])
+        await ended(self.t.ledger.record, [self._row(state, manifest.generation, events)])
 
     def _row(self, state: State, generation: str, events: int, rounded: int = 0) -> SliceRecord:
         return SliceRecord(self.slice_id, state, generation, self.t.run_id, events, len(self.points), rounded)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
+
+from pipelines.transfer.leasing import ended
 
 T = TypeVar("T")
 
@@ -26,5 +27,5 @@ class Stages:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - began
 
     async def threaded(self, stage: str, call: Callable[..., T], *arguments: object) -> T:
-        """The same for a call that blocks, in a thread."""
-        return await self.timed(stage, lambda: asyncio.to_thread(call, *arguments))
+        """The same for a call that blocks, in a thread; it is over when this is, also when that is cancelled."""
+        return await self.timed(stage, lambda: ended(call, *arguments))

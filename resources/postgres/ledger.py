@@ -123,12 +123,13 @@ class PostgresLedger:
 
     @contextmanager
     def lease(self, source: str, group: str, window: Interval, holder: str, patience_s: float = 0.0) -> Iterator[Lease]:
-        """Exclusive for exactly this (source, group, window) while the context lasts.
+        """Exclusive for what of (source, group) overlaps the window while the context lasts.
 
-        Commits and withdrawals inside the window then go over the lease's own session and fail with Retry when it
-        is lost. Raises Retry naming the holder when it is taken, also by this same process, for `patience_s` seconds.
+        Commits, withdrawals and what is told of slices inside the window then go over the lease's own session and fail
+        with Retry when it is lost. Raises Retry naming the holder when it is taken, also by this same process, for
+        `patience_s` seconds. All changes of the store that it guards have returned when the context ends.
         """
-        lease = PostgresLease(self._connections.open(), source, group, window, holder, patience_s)
+        lease = PostgresLease(self._connections, source, group, window, holder, patience_s)
         with self._lock:
             self._leases.append(lease)
         try:
@@ -139,11 +140,19 @@ class PostgresLedger:
             lease.free()
 
     def record(self, records: Sequence[SliceRecord]) -> None:
-        """Appends to the slice history; `seq` and `recorded_ns` of the records are ignored: the ledger gives them."""
+        """Appends to the slice history; `seq` and `recorded_ns` of the records are ignored: the ledger gives them.
 
-        if records:
+        Under the lease that guards the first of them, but for what is put off: who lost a lease may say so.
+        """
+
+        def work(connection: Connection) -> None:
             rows = [slices.record_row(record, False) for record in records]
-            self._connections.run(lambda c: c.cursor().executemany(slices.STATEMENTS["append"], rows))
+            connection.cursor().executemany(slices.STATEMENTS["append"], rows)
+
+        if records and records[0].state == "retry_at":
+            self._connections.run(work)
+        elif records:
+            self._run_in(records[0].slice, work)
 
     def history(self, source: str, group: str | None, span: Interval, *, replaced: bool = False) -> list[SliceRecord]:
         """Slice history that overlaps the span, oldest first; of all groups when `group` is None.
@@ -187,15 +196,18 @@ class PostgresLedger:
             late = catalogue.late_for(connection, record.slice, known, told) if known else []
             slices.commit(connection, record, table, [*exclusions, *late], keep_proofs)
 
-        self._run_in(record.slice, work)
+        lease = self._guarding(record.slice)
+        if lease:
+            lease.commit(record.slice, work)
+        else:
+            self._connections.run(work)
 
     def withdraw(self, slice_id: SliceId, reason: str, run_id: str = "") -> None:
         """Appends a withdrawal of coverage over the slice's span; every proof that touches it ends."""
-        values = slices.slice_row(slice_id)
 
         def work(connection: Connection) -> None:
             slices.lock_group(connection, slice_id.source, slice_id.group)
-            slices.withdraw(connection, values, reason, run_id)
+            slices.withdraw(connection, slices.slice_row(slice_id), reason, run_id)
 
         self._run_in(slice_id, work)
 
@@ -358,6 +370,10 @@ class PostgresLedger:
 
     def _run_in(self, slice_id: SliceId, work: Work[T]) -> T:
         """Over the session of our lease that guards the slice, if there is one."""
-        with self._lock:
-            lease = next((each for each in self._leases if each.guards(slice_id)), None)
+        lease = self._guarding(slice_id)
         return lease.run(work) if lease else self._connections.run(work)
+
+    def _guarding(self, slice_id: SliceId) -> PostgresLease | None:
+        """The oldest: of two that overlap it is the one that was lost, and its holder may be the one who asks."""
+        with self._lock:
+            return next((each for each in self._leases if each.guards(slice_id)), None)

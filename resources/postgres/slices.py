@@ -82,7 +82,7 @@ def covered(connection: Connection, source: str, group: str, *, whatever_store: 
 
 def lock_group(connection: Connection, source: str, group: str) -> None:
     """Until the end of the transaction: whoever changes the coverage of the group does it alone."""
-    connection.execute(LOCKS["group"], {"name": f"group\x1f{source}\x1f{group}"})
+    connection.execute(LOCKS["lock"], {"name": f"group\x1f{source}\x1f{group}"})
 
 
 def one(connection: Connection, statement: bytes, values: dict[str, Any]) -> Any:

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.ports import Retry
 from pipelines.timeline import Interval
-from pipelines.transfer.leasing import leased
+from pipelines.transfer.leasing import ended, leased
 
 SPAN = Interval(0, 10)
 
@@ -89,3 +89,32 @@ def test_a_lease_that_somebody_keeps_is_a_retry() -> None:
     ledger.refuses = True
     with pytest.raises(Retry, match="held by somebody"):
         asyncio.run(take(ledger))
+
+
+def test_a_call_that_was_cancelled_is_over_before_its_lease_is_given_back() -> None:
+    """As a write to IoTDB, in a thread that nobody can stop."""
+    ledger = SlowLedger()
+    ledger.go.set()
+    begun, go = threading.Event(), threading.Event()
+    held_to_the_end: list[int] = []
+
+    def write() -> None:
+        begun.set()
+        go.wait()
+        held_to_the_end.append(ledger.held)
+
+    async def work() -> None:
+        async def writer() -> None:
+            async with leased(ledger, "s", "g000", SPAN, "me"):  # type: ignore[arg-type]
+                await ended(write)
+
+        task = asyncio.create_task(writer())
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        await asyncio.sleep(0)
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(work())
+    assert held_to_the_end == [1]
