@@ -12,7 +12,7 @@ import struct
 import urllib.parse
 import urllib.request
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -206,8 +206,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class Claims:
-    """What the ledger calls proved: coverage of groups, exceptions of points, generations that count."""
+    """What the ledger calls proved: coverage of groups, exceptions of points, generations that count. `known`: the points
+    of the catalogue, for it claims nothing of others."""
 
+    known: Collection[str]
     covered: Mapping[str, list[Interval]]
     excepted: Mapping[tuple[str, str], list[Interval]]
     pieces: tuple[Piece, ...]
@@ -215,7 +217,7 @@ class Claims:
     def proved(self, point: str, groups: int, span: Interval) -> list[tuple[str, Interval]]:
         """Where the point is called proved, and in which group."""
         found = []
-        for group, spans in self.covered.items():
+        for group, spans in self.covered.items() if point in self.known else ():
             if _is_in(point, group, groups):
                 holes = merge(self.excepted.get((group, point), []))
                 found += [(group, part) for each in clip(spans, span) for part in subtract([each], holes)]
@@ -230,6 +232,7 @@ def claims(dsn: str, source: str, span: Interval) -> Claims:
             "(SELECT DISTINCT point_group AS g FROM coverage WHERE source = %s) AS t, unnest(covered(%s, g)) AS s",
             (source, source),
         ).fetchall()
+        known = connection.execute("SELECT DISTINCT point FROM points WHERE source = %s", (source,)).fetchall()
         opened = connection.execute(
             "SELECT point_group, point, start_ns, end_ns FROM exclusions_now WHERE source = %s", (source,)
         ).fetchall()
@@ -251,7 +254,7 @@ def claims(dsn: str, source: str, span: Interval) -> Claims:
         taken[group] = merge([*taken.get(group, []), own])
         if left:
             pieces.append(Piece(group, generation, recorded_ns, tuple(left)))
-    return Claims(covered, excepted, tuple(pieces))
+    return Claims({point for (point,) in known}, covered, excepted, tuple(pieces))
 
 
 def landed(folder: Path, piece: Piece) -> Held | None:

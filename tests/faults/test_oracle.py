@@ -57,8 +57,9 @@ def test_the_states_of_the_source_between_two_instants() -> None:
 
 def test_a_claim_is_coverage_less_exceptions() -> None:
     span = Interval(0, 100)
-    found = Claims({"g000": [Interval(0, 60)]}, {("g000", "p"): [Interval(10, 20)]}, ())
+    found = Claims({"p", "q"}, {"g000": [Interval(0, 60)]}, {("g000", "p"): [Interval(10, 20)]}, ())
     assert found.proved("p", 1, span) == [("g000", Interval(0, 10)), ("g000", Interval(20, 60))]
+    assert found.proved("nobody", 1, span) == []
     assert found.proved("q", 1, Interval(50, 100)) == [("g000", Interval(50, 60))]
 
 
