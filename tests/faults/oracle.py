@@ -206,8 +206,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class Claims:
-    """What the ledger calls proved: coverage of groups, exceptions of points, generations that count. `known`: the points
-    of the catalogue, for it claims nothing of others."""
+    """What the ledger calls proved: coverage of groups, exceptions of points, and the generations that count.
+
+    `known` are the points of its catalogue: of others it claims nothing.
+    """
 
     known: Collection[str]
     covered: Mapping[str, list[Interval]]
