@@ -259,6 +259,8 @@ def plant(servers: Servers, seed: int, followed: bool, hours: int = 3) -> Iterat
         try:
             yield found
         finally:
+            for put_right in found.after:
+                put_right()
             found.store.run(f'DROP DATABASE IF EXISTS "{name}"')
             with psycopg.connect(servers.postgres.dsn("postgres"), autocommit=True) as connection:
                 connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

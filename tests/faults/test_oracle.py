@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from pathlib import Path
@@ -11,10 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.plant import load_plant
 from pipelines.samples import SCHEMA
 from pipelines.timeline import HOUR_NS, Interval, iso, parse
+from resources.embedded import EmbeddedIoTDB, IoTDBAddress
 from tests.contract.stand_in import running
 from tests.faults import kinds
+from tests.faults.ground import Plant, Servers
 from tests.faults.middleman import DEEP, MARK, Middleman, between
 from tests.faults.oracle import Claims, Truth, Version, bits, exported, held_of, inside
 from tests.faults.scheduler import program
@@ -68,6 +72,22 @@ def test_a_seed_has_one_program_and_every_kind_is_played_by_some_seed() -> None:
     assert program(7, known) == program(7, known[::-1])
     played = {name for seed in range(200) for step in program(seed, known)[1] for name in (*step.before, step.during)}
     assert played - {""} == set(known)
+
+
+def test_the_plant_files_of_the_faults_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FERRY_FAULTS_DSN", "postgresql://127.0.0.1/nothing")
+    monkeypatch.setenv("FERRY_FAULTS_IOTDB", "nothing")
+    address = IoTDBAddress("127.0.0.1", 1, "root", "nothing")
+    servers = Servers(tmp_path, EmbeddedIoTDB(tmp_path), address, None, None)  # type: ignore[arg-type]
+    config = {"points": ["*"], "exclude": [], "groups": 2, "window": "day", "believe_shrink": 0.01,
+              "start": iso(START), "end": f"end = {iso(SPAN.end_ns)}"}  # fmt: skip
+    url = "http://127.0.0.1:1/piwebapi"
+    plant = Plant(tmp_path, "f1", servers, "", Middleman(url), url, Truth("", (SPAN,)), SPAN, False, config)
+    for seed in range(4):
+        for name in sorted(kinds.BEFORE):
+            if name.startswith("config_"):
+                kinds.BEFORE[name](plant, random.Random(seed))
+                assert load_plant(plant.file).source[0].point_groups == plant.groups
 
 
 @pytest.fixture(scope="module")
