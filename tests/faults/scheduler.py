@@ -139,6 +139,9 @@ class _Player:
         kinds.calm(self.plant)
         self.command(("discover",))
         done = self.command(("backfill",))
+        if done.code == MISUSE and "ferry rebuild" in f"{done.told.get('error')}":
+            self.command(("rebuild",))
+            done = self.command(("backfill",))
         self.find(checks.nobody_is_stopped(self.plant, done))
         if self.mends:
             self.command(("sweep", "--restate"))
