@@ -1,7 +1,7 @@
 # Needs make and Python 3.11+; everything else comes from requirements.lock into .venv.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-long ui check bench lock clean
+.PHONY: help demo test test-slow test-long faults ui check bench lock clean
 
 # A plant's proxy often signs TLS with its own authority: trust what the system trusts.
 export UV_SYSTEM_CERTS ?= 1
@@ -37,6 +37,9 @@ test-slow: $(SPARK) ## the slow end: kill matrix, daemon, servers of other setti
 
 test-long: $(READY) ## soak, journey, every page, power cut, UI
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m long
+
+faults: $(READY) ## N seeds of the scheduler of faults, from SEED (docs/proof.md)
+	$(BIN)/python -m tests.faults --count $(or $(N),20) --seed $(or $(SEED),1)
 
 ui: $(READY) ## Dagster's UI on the plant of ferry.toml
 	$(BIN)/python -m assets_defs.ui
