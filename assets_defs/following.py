@@ -212,7 +212,7 @@ def _checks(
     windows = line.windows(settings)
     return StoreChecks(
         line.transfer(settings, source),
-        line.by_group(settings),
+        line.by_group(settings, line.present(settings)),  # what is gone stands in the manifests
         windows,
         span or Interval(windows[0].start_ns, windows[-1].end_ns),
         handover_ns=line.ledger.handover(settings.name),

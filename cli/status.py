@@ -98,10 +98,7 @@ def _show_state(screen: Screen, found: SourceStanding) -> None:
 
     if found.catalogue_age_s is not None:
         screen.say(f"its points were asked for {duration(found.catalogue_age_s)} ago; `ferry discover` asks again")
-    if gone := [each.point.name for each in found.absences if each.believed]:
-        screen.say(f"{len(gone):,} points are gone at the source, and their history is kept: {named(gone)}")
-    if found.missing_told:
-        screen.say(found.missing_told, style="bold red")
+    _show_absent(screen, found)
     if found.lag_s is not None:
         since = "" if found.followed_to_ns is None else f"followed up to {iso(found.followed_to_ns)}: "
         screen.say(f"{since}{duration(found.lag_s)} behind the source's clock")
@@ -116,6 +113,15 @@ def _show_state(screen: Screen, found: SourceStanding) -> None:
         )
     if found.schedules:
         screen.say("schedules: " + ", ".join(f"{name} {state}" for name, state in found.schedules.items()))
+
+
+def _show_absent(screen: Screen, found: SourceStanding) -> None:
+    from assets_defs.discovery import named
+
+    if gone := [each.point.name for each in found.absences if each.believed]:
+        screen.say(f"{len(gone):,} points are gone at the source, and their history is kept: {named(gone)}")
+    if found.missing_told:
+        screen.say(found.missing_told, style="bold red")
 
 
 def _show_events(screen: Screen, found: SourceStanding) -> None:

@@ -130,7 +130,8 @@ class SliceWork:
         return await pull(self.t.source, points, span, 2 * self.t.bounds.slice_events, str(self.slice_id))
 
     async def _land(self, events: pa.Table, failed: dict[str, str]) -> Manifest:
-        whole = [identifier for identifier in self.ids if identifier not in failed]
+        kept = sorted(self._gone(events) - failed.keys())
+        whole = [*(identifier for identifier in self.ids if identifier not in failed), *kept]
         land = partial(self.t.landing.land, self.slice_id, self.window, events, whole, failed)
         manifest = await self.stages.threaded("land", land)
         await self._record("landed", manifest, len(events))
