@@ -91,7 +91,6 @@ def _show(screen: Screen, found: SourceStanding) -> None:
 
 
 def _show_state(screen: Screen, found: SourceStanding) -> None:
-    from assets_defs.discovery import named
     from cli.progress import duration
     from pipelines.clocks import AHEAD
     from pipelines.timeline import iso

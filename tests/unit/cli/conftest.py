@@ -142,6 +142,9 @@ class MemoryOutside:
         self.used: float | None = None
         self.costs: list[Cost] = []
 
+    def store_is_elsewhere(self) -> bool:
+        return True
+
     def asked(self, settings: SourceSettings) -> int:
         return 7 * self.the_source.pulls
 
