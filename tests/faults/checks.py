@@ -119,7 +119,7 @@ def code_agrees(plant: Plant, done: Done) -> list[str]:
         said.append(f"(d) {done}: {_SILENT.format(code=done.code)}")
     for source in told.get("sources", ()):
         doubts = source["unproved_points"] or any(group["quarantined"] for group in source["groups"])
-        if bool(doubts) != bool(done.code):
+        if doubts and not done.code:
             said.append(f"(d) {done}: {source['unproved_points']} unproved points")
     if done.code == 0 and done.words[0] in ("backfill", "verify") and (told["unproved_points"] or told["drift"]):
         said.append(f"(d) {done}: {told['unproved_points']} unproved, drift {told['drift'][:2]}")
