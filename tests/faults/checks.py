@@ -7,7 +7,7 @@ import time
 from collections import Counter
 
 from pipelines.timeline import Interval, iso, parse
-from tests.faults.ground import SOURCE, Done, Plant
+from tests.faults.ground import PATIENCE_S, SOURCE, Done, Plant
 from tests.faults.oracle import Claims, Event, Held, claims, exported, inside, is_whole, landed, shown
 
 _SILENT = "ended with {code} and said nothing"
@@ -108,7 +108,7 @@ def code_agrees(plant: Plant, done: Done) -> list[str]:
     """(d) The exit code, the message and the state say the same."""
     told, said = done.told, []
     if done.code == -99:
-        return [f"(d) {done}: silent for too long; stderr {done.err[-200:]!r}"]
+        return [f"(d) {done}: it did not end within {PATIENCE_S:.0f} s; stderr {done.err[-200:]!r}"]
     if done.code < 0:
         return []
     if plant.expected and done.code not in plant.expected:
