@@ -7,7 +7,7 @@ import time
 from collections import Counter
 
 from pipelines.timeline import Interval, iso, parse
-from tests.faults.ground import SOURCE, Done, Plant
+from tests.faults.ground import PATIENCE_S, SOURCE, Done, Plant
 from tests.faults.oracle import Claims, Event, Held, claims, exported, inside, is_whole, landed, shown
 
 _SILENT = "ended with {code} and said nothing"
@@ -108,7 +108,7 @@ def code_agrees(plant: Plant, done: Done) -> list[str]:
     """(d) The exit code, the message and the state say the same."""
     told, said = done.told, []
     if done.code == -99:
-        return [f"(d) {done}: silent for too long; stderr {done.err[-200:]!r}"]
+        return [f"(d) {done}: it did not end within {PATIENCE_S:.0f} s; stderr {done.err[-200:]!r}"]
     if done.code < 0:
         return []
     if plant.expected and done.code not in plant.expected:
@@ -119,7 +119,7 @@ def code_agrees(plant: Plant, done: Done) -> list[str]:
         said.append(f"(d) {done}: {_SILENT.format(code=done.code)}")
     for source in told.get("sources", ()):
         doubts = source["unproved_points"] or any(group["quarantined"] for group in source["groups"])
-        if bool(doubts) != bool(done.code):
+        if doubts and not done.code:
             said.append(f"(d) {done}: {source['unproved_points']} unproved points")
     if done.code == 0 and done.words[0] in ("backfill", "verify") and (told["unproved_points"] or told["drift"]):
         said.append(f"(d) {done}: {told['unproved_points']} unproved, drift {told['drift'][:2]}")

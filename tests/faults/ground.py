@@ -27,7 +27,7 @@ from tests.faults.oracle import Iotdb, Truth
 from tests.faults.warm import Child, Mother
 
 SOURCE = "pi1"
-PATIENCE_S = 240.0
+PATIENCE_S = 600.0
 _PLANT = """
 [plant]
 name = "{name}"
