@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ FEW_ARENAS = {"MALLOC_ARENA_MAX": "2"}
 """For processes that move history: glibc's heap of its own for every thread keeps a tenth more memory than is used."""
 _STOP_S = 60.0
 _LOG_LIMIT_BYTES = 8 << 20
+_SAID_BYTES, _SAID_CHARS = 16_384, 500
 _ERRORS: dict[str, type[ports.FerryError]] = {
     each.__name__: each for each in (ports.Retry, ports.Unreachable, ports.Stop, ports.NoRoom)
 }
@@ -55,6 +57,7 @@ def run_range(
     """
     first, last = keys
     log = _log_file(line)
+    log_began = log.stat().st_size if log.exists() else 0
     arguments = [str(plant_file), job, first, last, *([json.dumps(run_config)] if run_config else [])]
     reading, writing = os.pipe()
     held, lifeline = os.pipe()
@@ -80,7 +83,20 @@ def run_range(
     if error is not None:
         raise error
     if code and not saw_problem:
-        raise ports.Retry(f"the run of {first} to {last} ended with {code} and said nothing; its log is {log}")
+        raise ports.Retry(f"the run of {first} to {last} {_last_words(code, log, log_began)}; its log is {log}")
+
+
+def _last_words(code: int, log: Path, began: int) -> str:
+    """How a child ended that could not say so itself: what it wrote last, or what ended it."""
+    with log.open("rb") as file:
+        file.seek(max(began, log.stat().st_size - _SAID_BYTES))
+        said = [text.strip() for text in file.read().decode("utf-8", "replace").splitlines() if text.strip()]
+    last = f": {said[-1][:_SAID_CHARS]}" if said else ", and its log has not a word of it"
+    if code >= 0:
+        return f"ended with {code}{last}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    why = " (who kills without a word is mostly the system, for want of memory)" if name == "SIGKILL" else ""
+    return f"was ended by {name}{why}{last}"
 
 
 def _log_file(line: Line) -> Path:

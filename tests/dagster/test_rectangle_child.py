@@ -24,7 +24,7 @@ from assets_defs.rectangle_child import run_rectangle
 from assets_defs.rectangle_run import say_if_waiting
 from pipelines.planning import Rectangle
 from pipelines.plant import load_plant
-from pipelines.ports import Unreachable
+from pipelines.ports import Retry, Unreachable
 from tests.dagster.conftest import MemoryPlant
 
 PARENT = """
@@ -66,6 +66,38 @@ def test_the_class_of_an_error_crosses(home: Path, write_plant: Any, monkeypatch
     text = log.read_text(encoding="utf-8")
     assert "hunter2" not in text
     assert "BetaWarning" not in text
+
+
+@pytest.mark.parametrize(
+    ("child", "said"),
+    [
+        (
+            "kill -9 $$",
+            r"of g000.2026-01-01 to .* was ended by SIGKILL \(.*memory\), and its log has not a word of it",
+        ),
+        ("echo before; kill -SEGV $$", r"was ended by SIGSEGV: before"),
+        ("exec python -c 'raise MemoryError'", "ended with 1: MemoryError"),
+        ("exec python -c 'import nothing_of_the_kind'", "ended with 1: ModuleNotFoundError: No module named"),
+        ("exit 3", "ended with 3, and its log has not a word of it"),
+    ],
+)
+def test_a_child_that_dies_says_how(
+    home: Path, write_plant: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, child: str, said: str
+) -> None:
+    file = write_plant()
+    line = Line(load_plant(file))
+    windows = line.windows(line.plant.source[0])
+    log = line.plant.state_dir / "logs" / "runs.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("RuntimeError: of another run\n", encoding="utf-8")
+    program = tmp_path / "child"
+    program.write_text(f"#!/bin/sh\n{child.replace('python', sys.executable)}\n", encoding="utf-8")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(Retry, match=said) as told:
+        run_rectangle(line, file, "backfill_pi1", Rectangle("pi1", ("g000",), tuple(windows[:1])), None, print)
+    assert str(log) in str(told.value)
+    assert "another run" not in str(told.value)
 
 
 def test_a_child_ends_with_its_parent(home: Path, write_plant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
