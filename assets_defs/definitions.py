@@ -20,6 +20,7 @@ from assets_defs.schedules import build_following
 from assets_defs.snapshots import build_snapshots
 from assets_defs.watch import build_watch
 from pipelines.plant import load_plant
+from resources.modes import keep_private
 
 
 def plant_file() -> Path:
@@ -34,6 +35,7 @@ def build_defs(path: Path | None = None, ferry: FerryResource | None = None) -> 
     """
     path = path or plant_file()
     plant = load_plant(path)
+    keep_private(plant)
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
     checks: list[dg.AssetChecksDefinition] = []
     jobs: list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition] = []

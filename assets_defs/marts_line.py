@@ -19,6 +19,7 @@ from pipelines.plant import SourceSettings
 from pipelines.points import Point
 from pipelines.ports import FerryError, SliceId
 from pipelines.timeline import DAY_NS, Interval, days
+from resources.modes import open_exports
 
 MEMORY_BYTES = 384 << 20
 _NEEDED = ("aggregates", "quality")
@@ -125,7 +126,8 @@ def write_exports(
     whole = days(span)
     reach = Interval(whole[0].start_ns, whole[-1].end_ns)
     landed = inside(line, settings, groups or line.groups(settings), reach)
-    return marts.export(
+    into = destination or line.plant.exports_dir
+    done = marts.export(
         marts.ExportInput(
             points=line.catalogue(settings),
             batches=[
@@ -133,7 +135,7 @@ def write_exports(
                 for some in together(line, settings, [(group, reach) for group in landed])
             ],
             span=reach,
-            destination=destination or line.plant.exports_dir,
+            destination=into,
             source=settings.name,
             memory_bytes=MEMORY_BYTES,
             select=tuple(globs),
@@ -142,6 +144,8 @@ def write_exports(
             nanoseconds=nanoseconds,
         )
     )
+    open_exports(line.plant, into, into.rglob("*.parquet"))
+    return done
 
 
 def write_report(line: Line, settings: SourceSettings, span: Interval, destination: Path | None = None) -> Path:

@@ -13,6 +13,7 @@ from assets_defs.location import WORKSPACE, carry_switches
 from assets_defs.rectangle_child import FEW_ARENAS
 from pipelines.plant import load_plant
 from pipelines.ports import FerryError, Unreachable
+from resources.modes import keep_private
 from resources.outside import Outside
 
 WRONG_USE, UNREACHABLE, INTERRUPTED = 2, 3, 130
@@ -25,6 +26,7 @@ def main() -> int:
     path = plant_file()
     try:
         plant = load_plant(path)
+        keep_private(plant)
         outside = Outside(plant)
         outside.up()
         home = render(plant, outside)

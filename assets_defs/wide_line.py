@@ -13,6 +13,7 @@ from pipelines import marts
 from pipelines.plant import SourceSettings
 from pipelines.points import selected
 from pipelines.timeline import Interval, merge, subtract
+from resources.modes import open_exports
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,14 @@ def write_wide(
             for point in points:
                 holes = [each.span for each in excepted if each.point == point.id]
                 covered[point.id] = subtract(counting, holes)
-    return marts.write_wide(
+    into = destination or line.plant.exports_dir
+    done = marts.write_wide(
         marts.WideInput(
             points=chosen, pieces=inside, before=before, after=after, covered=covered, span=span,
-            destination=destination or line.plant.exports_dir, source=settings.name, select=tuple(globs),
+            destination=into, source=settings.name, select=tuple(globs),
             memory_bytes=MEMORY_BYTES, every_ns=resampling.every_ns, rule=resampling.rule,
             tolerance_ns=resampling.tolerance_ns, csv=resampling.csv,
         )
     )  # fmt: skip
+    open_exports(line.plant, into, [*into.rglob("*.parquet"), *into.rglob("*.csv")])
+    return done

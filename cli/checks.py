@@ -9,12 +9,13 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from assets_defs.instance import home_of
 from assets_defs.landing_identity import check_landing
 from assets_defs.line import Line, open_line
 from assets_defs.reach import filling, holes
@@ -26,6 +27,7 @@ from pipelines.timeline import SECOND_NS
 from resources.embedded import EmbeddedPostgres, ServerStatus
 from resources.embedded import ports as tcp_ports
 from resources.embedded.jars import LOCK_FILE, default_cache, read_lock
+from resources.embedded.listening import beyond_loopback
 from resources.outside import Outside
 from resources.wonderware.driver import missing_driver
 
@@ -50,6 +52,8 @@ class Finding:
     code: int = outcome.PROVED
     idle: bool = False
     """Not looked into: it does not run now, and need not."""
+    loud: bool = False
+    """Works, and somebody should see to it."""
 
     @property
     def well(self) -> bool:
@@ -229,8 +233,10 @@ def _servers(plant: Plant, outside: Outside, statuses: list[ServerStatus]) -> It
     for each in statuses:
         if each.running:
             yield Finding(each.name, f"up at {each.address}")
+            yield from _reachable(each.name, each.pids)
         else:
             yield Finding(each.name, f"{each.detail or 'down'}; `ferry up` starts it", idle=True)
+    yield from _reachable("Dagster", _running_on(home_of(plant)))
     for folder in (plant.state_dir / "postgres", plant.state_dir / "iotdb"):
         pids = [each.pids for each in statuses if each.name.casefold().startswith(folder.name)]
         if any(pids) or not (busy := _busy_ports(folder / "ports.json")):
@@ -238,6 +244,23 @@ def _servers(plant: Plant, outside: Outside, statuses: list[ServerStatus]) -> It
         detail = f"{', '.join(map(str, busy))} held by another program"
         advice = "stop what listens there (`ss -ltnp` names it), then `ferry up`"
         yield Finding(f"ports of {folder.name}", detail, advice, outcome.UNREACHABLE)
+
+
+def _reachable(name: str, pids: Iterable[int]) -> Iterator[Finding]:
+    """Whether other hosts can reach a server of ours, which nobody but this host needs."""
+    if ports := beyond_loopback(pids):
+        yield Finding(
+            f"ports of {name}", f"{', '.join(map(str, ports))} can be reached from other hosts",
+            "let the firewall of this host refuse them from outside, such as: "
+            f"nft add rule inet filter input iifname != lo tcp dport {{ {', '.join(map(str, ports))} }} drop",
+            loud=True,
+        )  # fmt: skip
+
+
+def _running_on(home: Path) -> list[int]:
+    """The processes of Dagster's that were started with this instance: its UI and its daemon."""
+    found = psutil.process_iter(["cmdline"])
+    return [each.pid for each in found if any(word.startswith(str(home)) for word in each.info["cmdline"] or ())]
 
 
 def _busy_ports(file: Path) -> list[int]:

@@ -22,6 +22,8 @@ def doctor(session: Session) -> int:
     def show(finding: Finding) -> None:
         findings.append(finding)
         mark, style = ("✘", "red") if not finding.well else ("–", "dim") if finding.idle else ("✔", None)
+        if finding.loud:
+            mark, style = "!", "bold yellow"
         screen.say(f"{mark} {finding.name}: {finding.detail}", style=style)
         if finding.advice:
             screen.say(f"    → {finding.advice}", style="yellow")

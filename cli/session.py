@@ -28,8 +28,13 @@ class Session:
     def plant(self) -> Plant:
         """The plant file, read and checked. Raises Stop."""
         from pipelines.plant import load_plant
+        from resources.modes import keep_private
 
         plant = load_plant(self.plant_file)
+        if closed := keep_private(plant):
+            self.screen.note(
+                f"{', '.join(map(str, closed))}: now for its owner only; readable_by under [plant] lets others read it"
+            )
         self.screen.secrets |= {os.environ.get(name, "") for name in secret_names(plant)}
         return plant
 

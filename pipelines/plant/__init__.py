@@ -4,7 +4,7 @@ Secrets never stand in it: only the names of environment variables that hold the
 """
 
 from pipelines.plant.reading import load_plant, plant_of, secret
-from pipelines.plant.sections import PARTITIONS_MAX, Email, Notify, Plant, Retention
+from pipelines.plant.sections import PARTITIONS_MAX, Email, Notify, Plant, Readers, Retention
 from pipelines.plant.sources import PLACES, PLC4PY, Auth, Channel, Connection, Simulate, SourceSettings, Sweep, Sync
 from pipelines.plant.spans import duration_ns, expiry_ns, quiet_span
 from pipelines.plant.tag_map import KINDS, load_tags, write_tags
@@ -20,6 +20,7 @@ __all__ = [
     "Email",
     "Notify",
     "Plant",
+    "Readers",
     "Retention",
     "Simulate",
     "SourceSettings",

@@ -16,6 +16,7 @@ from pipelines.ports import Stop
 from pipelines.timeline import DAY_NS, MINUTE_NS
 
 PARTITIONS_MAX = 100_000
+Readers = Literal["owner", "group", "everyone"]
 _OWNER = re.compile(r"team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
 
 
@@ -50,6 +51,13 @@ class Folder(Section):
     """Where Parquet files go: a folder, relative to state_dir, or absolute."""
 
     uri: str = ""
+
+
+class Exports(Folder):
+    """Where exports go, and who may read them."""
+
+    readable_by: Readers | None = None
+    """Without a word as all else of the plant."""
 
 
 class Limits(Section):
@@ -109,6 +117,8 @@ class PlantSettings(Section):
 
     name: Word
     state_dir: str = ".ferry"
+    readable_by: Readers = "owner"
+    """Who of this host may read what is written: landing, logs, reports, exports and all else."""
     time_zone: str = "UTC"
     """Of the times in reports, an IANA name such as Europe/Berlin; all else is in UTC."""
     owners: tuple[Annotated[str, AfterValidator(_owner)], ...] = ()
@@ -135,7 +145,7 @@ class Plant(Section):
     store: StoreSettings = StoreSettings()
     ledger: LedgerSettings = LedgerSettings()
     landing: Folder = Folder()
-    exports: Folder = Folder()
+    exports: Exports = Exports()
     limits: Limits = Limits()
     retention: Retention = Retention()
     notify: Notify = Notify()
