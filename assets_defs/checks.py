@@ -22,9 +22,8 @@ from pipelines.evidence import Standing
 from pipelines.marts import CLOCKS_SCHEMA, QUALITY_SCHEMA, mart_files
 from pipelines.plant import SourceSettings
 from pipelines.points import point_name
-from pipelines.sync.sweeping import DRIFT
 from pipelines.timeline import SECOND_NS, iso
-from pipelines.transfer import LOST
+from pipelines.transfer import DRIFT, LOST
 
 _DRIFT_POINTS = 50
 _DRIFT_ROWS = 200

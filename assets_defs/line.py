@@ -239,7 +239,7 @@ class Line:
     def verify(
         self, settings: SourceSettings, span: Interval, *, deep: bool, points: Sequence[Point] | None = None
     ) -> Recount:
-        """Recounts source, landing and store now. Raises Stop, Retry."""
+        """Recounts source, landing and store now. What differs is an exception from then on. Raises Stop, Retry."""
         groups = self.by_group(settings, points)
 
         async def work(source: Source) -> Recount:
@@ -249,7 +249,9 @@ class Line:
                 transfer, groups, scope.windows, span, deep=deep, open_from_ns=scope.open_from_ns, gone=scope.gone
             )
 
-        return self._named(settings, self.with_source(settings, work))
+        found = self.with_source(settings, work)
+        self.ledger.exclude(found.exceptions)
+        return self._named(settings, found)
 
     def _named(self, settings: SourceSettings, found: Recount) -> Recount:
         """With the names of the points that it speaks of."""

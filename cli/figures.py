@@ -10,8 +10,9 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from cli.standing import SourceStanding
 from pipelines.ports import NEWCOMER, Exclusion
-from pipelines.sync import DRIFT, TOLD
+from pipelines.sync import TOLD
 from pipelines.timeline import SECOND_NS
+from pipelines.transfer import DRIFT, LOST
 
 _GAUGES = {
     "points": "Points in the newest catalogue",
@@ -27,7 +28,7 @@ _GAUGES = {
     "spool_bytes": "What the spool of PLCs takes on disk",
     "request_budget_used_ratio": "Rate of the newest requests beside requests_per_s",
 }
-_CAUSES = {NEWCOMER: "newcomer", DRIFT: "drift", TOLD: "changed"}
+_CAUSES = {NEWCOMER: "newcomer", DRIFT: "drift", LOST: "lost", TOLD: "changed"}
 
 
 class Figures:

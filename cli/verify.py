@@ -15,7 +15,7 @@ from cli.session import Session
 @span()
 @click.option("--deep", is_flag=True, help="Read every event of all three sides again and compare digests.")
 def verify(session: Session, source_name: str | None, start_ns: int | None, end_ns: int | None, deep: bool) -> int:
-    """Recount source, landing and store now; report every difference. Changes nothing.
+    """Recount source, landing and store now; report every difference, which is unproved from then on.
 
     Without --start and --end: all that was ever moved.
     """
@@ -36,7 +36,8 @@ def verify(session: Session, source_name: str | None, start_ns: int | None, end_
         screen.say(f"Source, landing and IoTDB agree about {settings.name}.", style="green")
     elif found.drift:
         screen.say(
-            "If the source is right, `ferry restate` over the windows above and then `ferry backfill` mend it.",
+            "Recorded: `ferry status` names it until it is mended. `ferry sweep` puts back what IoTDB lost; `ferry "
+            "backfill` over the windows above pulls again what the source says otherwise.",
             style="yellow",
         )
     others = [each.name for each in session.plant.source if each.name != settings.name]

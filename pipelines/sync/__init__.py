@@ -5,11 +5,10 @@ from pipelines.sync.away import AwayStore
 from pipelines.sync.checking import WHOLE_STORE, CheckResult, StoreChecks
 from pipelines.sync.passes import SyncPass
 from pipelines.sync.results import PassResult
-from pipelines.sync.sweeping import DRIFT, Sweeping, SweepResult
+from pipelines.sync.sweeping import Sweeping, SweepResult
 from pipelines.sync.watching import TOLD
 
 __all__ = [
-    "DRIFT",
     "TOLD",
     "WHOLE_STORE",
     "AwayStore",

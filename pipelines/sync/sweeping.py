@@ -17,11 +17,10 @@ from pipelines.sync.checking import CheckResult
 from pipelines.sync.ground import Ground
 from pipelines.sync.results import Troubles
 from pipelines.timeline import DAY_NS, Interval, clip, split_at, split_evenly, subtract
-from pipelines.transfer import SliceResult, Transfer
+from pipelines.transfer import DRIFT, SliceResult, Transfer
 
 _AGE_SHARE = 8
 """A day of age a is counted again every a/8, at most once a day."""
-DRIFT = "drift: the source no longer says what was landed; `ferry backfill` over it pulls it again"
 
 
 @dataclass(slots=True)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from pipelines.points import Point
 from pipelines.ports import ChangeFeed, Changes, Exclusion, LedgerStore, Watch
 from pipelines.sync.agenda import Heard
-from pipelines.sync.sweeping import DRIFT
 from pipelines.timeline import HOUR_NS, Interval, clip, merge
+from pipelines.transfer import DRIFT
 
 TOLD = "the source's change feed tells of a change: pulled again at the next look"
 

@@ -21,11 +21,9 @@ from pipelines.samples import coarsen
 from pipelines.timeline import missing
 from pipelines.transfer.generations import joined, of_points, within
 from pipelines.transfer.proving import Look, prove
+from pipelines.transfer.reasons import LOST
 from pipelines.transfer.results import SliceResult
 from pipelines.transfer.slice_work import SliceWork
-
-LOST = "IoTDB no longer holds what was landed; `ferry sweep` puts it back from the landing"
-"""The reason of an exception that such a check closes."""
 
 
 @dataclass(frozen=True, slots=True)

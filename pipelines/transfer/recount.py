@@ -1,4 +1,4 @@
-"""The recount: what source, landing and store hold now, point by point and window by window. Changes nothing."""
+"""The recount: what source, landing and store hold now, point by point and window by window. Changes nothing itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipelines import reconcile
 from pipelines.landing import DamagedLanding, window_label
 from pipelines.ledger import Current, current, is_open
 from pipelines.points import Point, point_name
-from pipelines.ports import SliceId, SourceTally
+from pipelines.ports import Exclusion, SliceId, SourceTally
 from pipelines.samples import coarsen
 from pipelines.samples.events import SCHEMA
 from pipelines.timeline import Interval, clip, iso, merge, missing, subtract
@@ -18,6 +18,7 @@ from pipelines.transfer.generations import of_points, within
 from pipelines.transfer.one_slice import Transfer
 from pipelines.transfer.proving import Look, look
 from pipelines.transfer.reading import reread
+from pipelines.transfer.reasons import DRIFT, LOST
 
 EXPIRED = "expired: nothing of it was compared, as IoTDB keeps none of this span any more; what was landed stays"
 NOTHING = "nothing of it was compared in this span"
@@ -47,6 +48,8 @@ class Recount:
     """By group, where nothing was ever moved and IoTDB holds nothing: neither proved nor drift."""
     open: dict[str, list[Interval]] = field(default_factory=dict)
     """By group, what has just happened at a source that is followed; the next pass moves it."""
+    exceptions: list[Exclusion] = field(default_factory=list)
+    """The differences, as exceptions of what the ledger calls proved."""
     names: dict[str, str] = field(default_factory=dict)
     """Of points that are named here by their ids: what the source calls them."""
     gone: dict[str, int] = field(default_factory=dict)
@@ -204,24 +207,19 @@ async def _piece(
     seen = await asyncio.to_thread(
         look, transfer.store, slice_id, kept, ids, transfer.bounds.deep_share, ids if deep else ()
     )
-    _compare(found, points, window, seen, said, reconcile.usable_totals(events))
+    torn = {each.point: each.what for each in seen.torn}
+    drifted = reconcile.against_source(seen.landed, reconcile.usable_totals(events), said, ids)
+    for reason, differing in ((LOST, torn.keys()), (DRIFT, {each.point for each in drifted} - torn.keys())):
+        found.exceptions += [Exclusion(name, slice_id.group, point, span, reason) for point in sorted(differing)]
+    _compare(found, ids, window, seen, said, {each.point: each.what for each in drifted} | torn)
 
 
 def _compare(
-    found: Recount,
-    points: Sequence[Point],
-    window: Interval,
-    seen: Look,
-    said: SourceTally,
-    totals: Mapping[str, tuple[float, float] | None],
+    found: Recount, ids: Sequence[str], window: Interval, seen: Look, said: SourceTally, drifted: Mapping[str, str]
 ) -> None:
-    ids = [point.id for point in points]
     found.compared |= set(ids)
     label = window_label(window)
     source = reconcile.rows_of(said.table)
-    drifted = {
-        each.point: each.what for each in (*seen.torn, *reconcile.against_source(seen.landed, totals, said, ids))
-    }
     for point in ids:
         counts = [int(side.get(point, {"events": 0})["events"]) for side in (source, seen.landed, seen.stored)]
         found.source_events += counts[0]

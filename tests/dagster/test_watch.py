@@ -13,8 +13,8 @@ import assets_defs.watch
 from assets_defs.following import sync_pass
 from assets_defs.watch import changes
 from pipelines.ports import Exclusion, Unreachable
-from pipelines.sync import DRIFT
 from pipelines.timeline import HOUR_NS, Interval, parse
+from pipelines.transfer import DRIFT
 from tests.dagster.conftest import PLANT, POINTS, MemoryFerry, MemoryPlant, events_of, in_memory
 from tests.dagster.event_log import SAMPLES
 

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from assets_defs.following import check_store
+from pipelines.plant import load_plant
 from pipelines.ports import Exclusion, NoRoom, Retry, SliceId, Stop, Unreachable
-from pipelines.sync import DRIFT
 from pipelines.timeline import HOUR_NS, SECOND_NS, Interval, parse
+from pipelines.transfer import DRIFT
+from tests.memory import quiet
 from tests.unit.cli.conftest import DAY, POINTS, START, Ferry, events
 
 SPAN = ("--start", "2026-01-01T00:00:00Z", "--end", "2026-01-02T00:00:00Z")
@@ -103,7 +106,26 @@ def test_verify_counts_again(ferry: Ferry) -> None:
     ]
     shown = ferry("verify")
     assert "A2" in shown.out
-    assert "restate" in shown.out
+    assert "ferry backfill" in shown.out
+
+
+def test_what_verify_found_is_unproved_until_it_is_mended(ferry: Ferry) -> None:
+    ferry("backfill")
+    lost = sorted(ferry.store.rows, key=str)[3]
+    kept = ferry.store.rows.pop(lost)
+    assert ferry("verify").code == 1
+    status = ferry("status", "--json")
+    assert (status.code, status.json["sources"][0]["unproved_points"]) == (1, 1)
+    assert "no longer holds" in status.err
+    plant = load_plant(ferry.plant_file)
+    ferry.source.hook = None  # switched off
+    check_store(ferry.line(plant), plant.find("pi1"), 60.0)
+    ferry.source.hook = quiet
+    assert ferry.store.rows[lost] == kept
+    assert ferry("status").code == 0
+    ferry.source.events = events(without=("A1",))
+    assert ferry("verify").code == 1
+    assert ferry("status").code == 1
 
 
 def test_verify_of_nothing_proves_nothing(ferry: Ferry) -> None:
