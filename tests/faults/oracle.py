@@ -281,6 +281,8 @@ def is_whole(folder: Path, piece: Piece) -> bool:
 
 def exported(folder: Path) -> tuple[Held, list[tuple[str, int, int]]]:
     """What an export holds, and what is in it twice by (point, time, tie)."""
+    if not (folder / "samples").exists():  # nothing had been moved
+        return {}, []
     table = ds.dataset(folder / "samples", format="parquet", partitioning="hive").to_table()
     keys = Counter(zip(*(table[name].to_pylist() for name in ("point", "time_ns", "tie")), strict=True))
     return held_of(table, "time_ns"), [key for key, times in keys.items() if times > 1]

@@ -71,7 +71,7 @@ def killed_at(path: Path, after_s: float) -> bool:
 def test_killed_five_times_then_run_to_the_end(plant_file: Callable[..., Path], tmp_path: Path) -> None:
     dice = random.Random(20260101)
     with running("--points", "60", "--hours", "48", "--auth", "basic", "--rate-limit", "0") as url:
-        calm = plant_file(url, end="2026-01-03", more=LIMITS)
+        calm = plant_file(url, end="2026-01-03", more=f'{LIMITS}\n[landing]\nuri = "{tmp_path / "landing"}"')
         with open_line(load_plant(calm)) as line:
             line.discover(line.plant.source[0])
         began = time.monotonic()
@@ -82,7 +82,7 @@ def test_killed_five_times_then_run_to_the_end(plant_file: Callable[..., Path], 
             expected = landed_digests(line)
         stormy = tmp_path / "stormy.toml"
         text = calm.read_text(encoding="utf-8").replace("[plant]", '[plant]\nstate_dir = "stormy"')
-        # The ledger is one database, and so is IoTDB's: the other plant is another source in them.
+        # The ledger is one database, and so are IoTDB's and the landing: the other plant is another source in them.
         stormy.write_text(text.replace('name = "pi1"', 'name = "pi2"'), encoding="utf-8")
         with open_line(load_plant(stormy)) as line:
             line.discover(line.plant.source[0])

@@ -19,9 +19,11 @@ SECRET, WRONG = "correct-horse-4711", "wrong-horse-0815"
 # A file system of its own that is full soon and then gets room, seen by the commands that it is handed.
 ON_A_SMALL_DISK = """
 disk=$1 left=$2; shift 2
+id=$(cat "$disk/.landing-id")
 mount -t tmpfs -o size=150k tmpfs "$disk" || exit 99
+echo "$id" > "$disk/.landing-id"  # the landing was moved to a smaller disk
 "$@" > "$left.out" 2> "$left.err"; code=$?
-find "$disk" -type f > "$left"
+find "$disk" -type f ! -name .landing-id > "$left"
 mount -o remount,size=64m "$disk" && "$@" || exit 98
 exit $code
 """
