@@ -45,7 +45,7 @@ def rebuild(session: Session, take_over: bool) -> int:
             left = sum(part.length_ns for part in still_withdrawn(line, settings))
             screen.say(
                 f"{settings.name}: {found.events:,} events compared with the landing, "
-                f"{sum(len(points) for points in found.put_back.values()):,} points put back in {found.seconds:.0f} s"
+                f"{found.points_put_back:,} points put back in {found.seconds:.0f} s"
             )
             done.append(
                 {

@@ -193,10 +193,9 @@ def sweep(
         with opened_instance() as instance:
             tell_swept(line, instance, settings, found)
     drifted = sum(len(points) for points in found.drift.values())
-    put_back = sum(len(points) for points in found.store.put_back.values())
     screen.say(
         f"IoTDB: {found.store.counted:,} group-days counted, {found.store.read_deep:,} read deep, "
-        f"{put_back:,} points differed from the landing and were put back"
+        f"{found.store.points_put_back:,} points differed from the landing and were put back"
     )
     if not store_only:
         screen.say(

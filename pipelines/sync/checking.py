@@ -46,6 +46,11 @@ class CheckResult:
     troubles: Troubles = field(default_factory=Troubles)
 
     @property
+    def points_put_back(self) -> int:
+        """Of which the store had lost or altered something anywhere."""
+        return len(frozenset().union(*self.put_back.values()))
+
+    @property
     def problems(self) -> list[str]:
         """What went wrong and what a person has to look at, a line a reason."""
         strange = [f"{point_name(point)}: {why}" for point, why in sorted(self.strangers.items())]
