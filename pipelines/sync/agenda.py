@@ -15,6 +15,7 @@ from pipelines.timeline import DAY_NS, HOUR_NS, MINUTE_NS, Interval, clip, split
 GRACE_NS = 3 * MINUTE_NS
 """After its end an hour is left alone so long: what comes a little late is then in the first look."""
 _SOONEST_NS = 5 * MINUTE_NS
+_AGE_SHARE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,15 @@ class Heard:
     told: Sequence[Interval] = ()
     unsure: Sequence[Interval] = ()
     since_ns: int | None = None
+
+
+def overdue(now_ns: int, end_ns: int, last_ns: int) -> float:
+    """How overdue a count of what ended then is, if `last_ns` was the last; it is due from 1 on.
+
+    What is of age a is counted again every a/8, at most once a day.
+    """
+    age_ns = max(now_ns - end_ns, DAY_NS)
+    return (now_ns - last_ns) / max(age_ns / _AGE_SHARE, DAY_NS)
 
 
 def gaps_newest_first(reach: Interval, taken: Iterable[Interval]) -> list[Interval]:

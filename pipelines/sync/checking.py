@@ -15,14 +15,13 @@ from pipelines import reconcile
 from pipelines.landing import DamagedLanding
 from pipelines.ledger import FORGOTTEN, TOUCHED_STORE, Current, current
 from pipelines.points import Point, point_name
-from pipelines.ports import Looked, Retry, SliceRecord, Stop, Unreachable
+from pipelines.ports import Looked, Retry, SliceId, SliceRecord, Stop, Unreachable
+from pipelines.sync.agenda import overdue
 from pipelines.sync.ground import Ground
 from pipelines.sync.results import Troubles
 from pipelines.timeline import DAY_NS, Interval, clip, iso, merge, missing, subtract
 from pipelines.transfer import SliceResult, Transfer
 
-_AGE_SHARE = 8
-"""What is older than the plant file's `store_days` is counted again every eighth of its age."""
 ALWAYS = Interval(-(2**62), 2**62)
 WHOLE_STORE = Interval(0, 1)
 """Under this span stand looks for what was never moved, which is of no group and has any time."""
@@ -158,8 +157,7 @@ class StoreChecks(Ground):
     def _withdraw(self, group: str, span: Interval, why: str) -> None:
         """What cannot be read any more is proved by nothing: the next backfill or pass pulls it."""
         for piece in self._pieces(group, [span]):
-            of_piece = piece.record.slice
-            self.ledger.withdraw(type(of_piece)(self.source, group, piece.span), why, self.transfer.run_id)
+            self.ledger.withdraw(SliceId(self.source, group, piece.span), why, self.transfer.run_id)
 
     def _pieces(self, group: str, spans: Iterable[Interval]) -> list[Current]:
         """The generations that count over the spans, but for what the store was not given or has forgotten."""
@@ -176,11 +174,10 @@ class StoreChecks(Ground):
         now_ns = self.now_ns()
         first, later = [], []
         for unit in self._units(deep=False):
-            age_ns = max(now_ns - unit.day.end_ns, DAY_NS)
             if unit.newest_seq > unit.last_seq or unit.day.end_ns > now_ns - self.recent_ns:
                 first.append(unit)
-            elif (overdue := (now_ns - unit.last_ns) / max(age_ns / _AGE_SHARE, DAY_NS)) >= 1:
-                later.append((overdue, unit))
+            elif (how := overdue(now_ns, unit.day.end_ns, unit.last_ns)) >= 1:
+                later.append((how, unit))
         first.sort(key=lambda unit: -unit.day.end_ns)
         return [*first, *(unit for _, unit in sorted(later, key=lambda pair: -pair[0]))]
 
@@ -211,12 +208,11 @@ class StoreChecks(Ground):
         held = {row["point"]: row for row in self.transfer.store.held(self.source).to_pylist()}
         known = {point.id for point in self.ledger.known_points(self.source)}
         by_group = {group: {point.id for point in points} for group, points in self.points.items()}
-        mine = set().union(*by_group.values())
         for point in held.keys() - known:
             self._strange(point, held[point]["events"], held[point]["first_ns"], held[point]["last_ns"])
         for group, ids in by_group.items():
             history = self.ledger.history(self.source, group, ALWAYS)
-            there = [held[point] for point in ids & held.keys() & mine]
+            there = [held[point] for point in ids & held.keys()]
             for gap in missing(ALWAYS, [*_touched(history), *self.transfer.expired]):
                 some = [
                     row["point"] for row in there if row["first_ns"] < gap.end_ns and row["last_ns"] >= gap.start_ns

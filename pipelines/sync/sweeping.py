@@ -13,14 +13,12 @@ from dataclasses import dataclass, field
 
 from pipelines.points import Point
 from pipelines.ports import Exclusion, Looked, Retry, Split, Stop, Unreachable
+from pipelines.sync.agenda import overdue
 from pipelines.sync.checking import CheckResult
 from pipelines.sync.ground import Ground
 from pipelines.sync.results import Troubles
 from pipelines.timeline import DAY_NS, Interval, clip, split_at, split_evenly, subtract
 from pipelines.transfer import DRIFT, SliceResult, Transfer
-
-_AGE_SHARE = 8
-"""A day of age a is counted again every a/8, at most once a day."""
 
 
 @dataclass(slots=True)
@@ -103,12 +101,11 @@ class Sweeping(Ground):
         drifted = {(each.group, each.span) for each in known if each.reason == DRIFT}
         found = []
         for day in self._parts(deep=False):
-            age_ns = max(now_ns - day.span.end_ns, DAY_NS)
-            overdue = (now_ns - day.last_ns) / max(age_ns / _AGE_SHARE, DAY_NS)
+            how = overdue(now_ns, day.span.end_ns, day.last_ns)
             if any(group == day.group and span.overlaps(day.span) for group, span in drifted):
-                overdue = float("inf")
-            if overdue >= 1:
-                found.append((overdue, day))
+                how = float("inf")
+            if how >= 1:
+                found.append((how, day))
         return [day for _, day in sorted(found, key=lambda pair: -pair[0])]
 
     def _deep_days(self) -> list[_Day]:

@@ -109,10 +109,6 @@ class StoreCheck(SliceWork):
         )
         return SourceTally(table, "re-read", dict(excepted))
 
-    def _excepted(self) -> dict[str, str]:
-        found = self.t.ledger.exclusions(self.slice_id.source, self.slice_id.group, self.span)
-        return {each.point: each.reason for each in found}
-
     def _coverage(self) -> list[Any]:
         return self.t.ledger.coverage(self.slice_id.source, self.slice_id.group)
 

@@ -63,11 +63,6 @@ class SliceRefresh(SliceWork):
         drift = reconcile.against_source(landed, reconcile.usable_totals(events), said, told)
         return {each.point for each in drift} | (set(waiting) & set(self.ids))
 
-    def _excepted(self) -> dict[str, str]:
-        """The open exceptions of the span: reasons by point."""
-        found = self.t.ledger.exclusions(self.slice_id.source, self.slice_id.group, self.span)
-        return {each.point: each.reason for each in found}
-
     async def _not_believed(
         self, events: pa.Table, fresh: pa.Table, got: Collection[str], *, settled: bool
     ) -> dict[str, str]:

@@ -283,6 +283,11 @@ class SliceWork:
         )
         return self._result("quarantined", empty(), 0, {}, note)
 
+    def _excepted(self) -> dict[str, str]:
+        """The open exceptions of the span: reasons by point."""
+        found = self.t.ledger.exclusions(self.slice_id.source, self.slice_id.group, self.span)
+        return {each.point: each.reason for each in found}
+
     async def _history(self) -> list[SliceRecord]:
         return await asyncio.to_thread(self.t.ledger.history, self.slice_id.source, self.slice_id.group, self.span)
 
