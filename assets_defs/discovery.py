@@ -80,12 +80,37 @@ def discover(line: Line, settings: SourceSettings, answer: Answer = "", by: str 
         missing=[] if believed else absent,
         unselected=[point for point in before.unselected if point.id not in listed],
         accepted_by=by if absent and answer == "accept_loss" else "",
+        selection=settings.selection,
     )  # fmt: skip
     line.store.write_points(settings.name, merged)
     line.hand_over(settings)
     names = tuple(sorted(point.name for point in absent))
     newcomers = len(listed - {point.id for point in known})
     return Discovery(len(merged), changed, newcomers, () if believed else names, names if believed else ())
+
+
+def asks_for_others(line: Line, settings: SourceSettings) -> bool:
+    """Whether the source was asked for its points for another choice of the plant file, or never."""
+    return line.ledger.selection(settings.name) != settings.selection
+
+
+def look_for_points(line: Line, settings: SourceSettings) -> None:
+    """Asks the source for its points where it was not for what the plant file asks for now; raises as `discover`.
+
+    Before anything is moved: what is moved without a point must be known to lack it once the point is asked for again.
+    """
+    if asks_for_others(line, settings):
+        line.discover(settings)
+
+
+def check_selection(line: Line, settings: SourceSettings) -> None:
+    """Raises Stop where the plant file asks again for points that it did not ask for when history was moved."""
+    if back := selected(line.ledger.unselected(settings.name), settings.points, settings.exclude):
+        raise Stop(
+            f"the plant file asks for {len(back):,} points of source {settings.name!r} again that it had left out: "
+            f"{named([point.name for point in back])}. What was moved meanwhile lacks them: `{_command(settings)}` "
+            "takes that down, then `ferry backfill` or sync moves it"
+        )
 
 
 def missing_told(line: Line, settings: SourceSettings) -> str:

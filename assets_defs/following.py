@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from assets_defs.clock_facts import record_expiry, withdraw_future
-from assets_defs.discovery import missing_told
+from assets_defs.discovery import look_for_points, missing_told
 from assets_defs.line import Line
 from assets_defs.spool_room import make_room
 from pipelines.plant import SourceSettings
@@ -61,8 +61,7 @@ def sync_pass(
 ) -> PassResult:
     """One pass: the newest of every group, then gaps and looks for `seconds` at most. Raises Stop, Unreachable."""
     store = _store(line)
-    if not line.catalogue(settings):
-        line.discover(settings)
+    look_for_points(line, settings)
     handover_ns = line.hand_over(settings)
     until_s = time.monotonic() + seconds
 
@@ -135,6 +134,7 @@ def sweep(
     First the store alone, for half of the time; then the source. `mend` is the plant file's `restate` unless given.
     Raises Stop, Unreachable.
     """
+    look_for_points(line, settings)
     store = check_store(line, settings, seconds / 2, deep=deep, span=span, on_slice=on_slice)
     until_s = time.monotonic() + seconds
 

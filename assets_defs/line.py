@@ -17,7 +17,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from assets_defs.clock_facts import record_expiry
-from assets_defs.discovery import Answer, Discovery, discover
+from assets_defs.discovery import Answer, Discovery, check_selection, discover, look_for_points
 from assets_defs.grouping import check_groups
 from assets_defs.landing_identity import check_landing, claim_landing
 from pipelines import clocks
@@ -136,7 +136,11 @@ class Line:
         return clocks.lag_s(self.now_ns(), up_to_ns, self.plant.limits.clock_apart)
 
     def catalogue(self, settings: SourceSettings) -> list[Point]:
-        """The source's points as the ledger knows them, also those that are gone there: their history is here."""
+        """The source's points as the ledger knows them, also those that are gone there: their history is here.
+
+        Raises Stop where the plant file asks for more than is known of.
+        """
+        check_selection(self, settings)
         gone = [each.point for each in self.absences(settings) if each.believed]
         return sorted([*self.present(settings), *gone], key=lambda point: point.id)
 
@@ -205,6 +209,7 @@ class Line:
 
         Raises Stop, Unreachable; what was proved until then stays proved.
         """
+        look_for_points(self, settings)
         wanted = list(pairs)
         span = Interval(min(w.start_ns for _, w in wanted), max(w.end_ns for _, w in wanted))
         history = self.ledger.history(settings.name, None, span)
@@ -286,14 +291,16 @@ class Line:
         self, settings: SourceSettings, span: Interval, asked: Collection[str] | None = None, group: str | None = None
     ) -> Scope:
         """What evidence is asked about: all of the source, the `asked` ids, or one group."""
+        known = self.catalogue(settings)
         points = {
             label: [point.id for point in points if asked is None or point.id in asked]
-            for label, points in self.by_group(settings).items()
+            for label, points in self.by_group(settings, known).items()
             if group in (None, label)
         }
         fresh_ns = self.time_at(settings) - settings.sync.fresh
+        whole = asked is None and len(known) == self.ledger.points_known(settings.name)  # else more was landed
         return Scope(
-            settings.name, span, points, self.windows(settings, span), whole=asked is None,
+            settings.name, span, points, self.windows(settings, span), whole=whole,
             open_from_ns=dict.fromkeys(self.followed_to(settings), fresh_ns), gone=self.gone(settings),
         )  # fmt: skip
 

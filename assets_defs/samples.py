@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets_defs.catalog import upstream_key
+from assets_defs.discovery import asks_for_others
 from assets_defs.events import emit
 from assets_defs.failures import keys_or_failure
 from assets_defs.ferry_resource import FerryResource
@@ -115,9 +116,9 @@ def _upstream(settings: SourceSettings) -> list[dg.AssetDep]:
 
 def _know_points(context: dg.AssetExecutionContext, line: Line, settings: SourceSettings) -> None:
     """A plant whose first run comes from the UI was never asked for its points; without them all would look empty."""
-    if line.catalogue(settings):
+    if not asks_for_others(line, settings) and line.catalogue(settings):
         return
-    context.log.info(f"no points of {settings.name} are known yet: asking the source")
+    context.log.info(f"asking {settings.name} for its points")
     line.discover(settings)
     if not line.catalogue(settings):
         raise Stop(

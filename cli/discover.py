@@ -77,10 +77,10 @@ def discover(
 
 
 def known_points(session: Session, line: Line, settings: SourceSettings) -> list[Point]:
-    """The catalogue; the source is asked for it the first time."""
-    points = line.catalogue(settings)
-    if not points:
-        with session.screen.busy(f"asking {settings.name} for its points, for the first time"):
+    """The catalogue; the source is asked for it the first time, and when the plant file asks for other points."""
+    from assets_defs.discovery import asks_for_others
+
+    if asks_for_others(line, settings) or not line.catalogue(settings):
+        with session.screen.busy(f"asking {settings.name} for its points"):
             line.discover(settings)
-        points = line.catalogue(settings)
-    return points
+    return line.catalogue(settings)

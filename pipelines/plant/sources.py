@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -244,6 +245,11 @@ class SourceSettings(Channel):
     def place(self) -> str:
         """Where it is: the key that its kind has for that."""
         return self.address if self.kind == "wonderware" else self.url
+
+    @property
+    def selection(self) -> str:
+        """What it asks for of the points that the source has."""
+        return json.dumps([sorted(self.points), sorted(self.exclude)], ensure_ascii=False)
 
     def windows(self, end_ns: int) -> list[Interval]:
         """The windows from `start` to `end` (or `end_ns` plus the horizon where the file names none)."""

@@ -165,12 +165,14 @@ class LedgerStore(Protocol):
         missing: Sequence[Point] = (),
         unselected: Sequence[Point] = (),
         accepted_by: str = "",
+        selection: str | None = None,
     ) -> int:
         """Records new, changed and vanished points as catalogue versions; returns how many changed.
 
         A point that is new, back or of another kind is excepted where its group, one of `groups`, was covered without.
         Of those that are not in `points`, the `missing` ones count as there, the `unselected` ones were not asked for,
-        and all others are gone; `accepted_by` says who was asked about these.
+        and all others are gone; `accepted_by` says who was asked about these. `selection` is what the plant file chose
+        them by; None where that did not change.
         """
         ...
 
@@ -184,6 +186,18 @@ class LedgerStore(Protocol):
 
     def absences(self, source: str) -> list[Absence]:
         """The points that are missing or gone; not those that the plant file no longer selects."""
+        ...
+
+    def unselected(self, source: str) -> list[Point]:
+        """The points that the plant file did not select when the source was last asked for them."""
+        ...
+
+    def points_known(self, source: str) -> int:
+        """How many points the source ever had, as far as the plant file asked for them."""
+        ...
+
+    def selection(self, source: str) -> str | None:
+        """What the plant file selected when the source was last asked for its points; None before that."""
         ...
 
     def gone_unasked(self, source: str) -> int:

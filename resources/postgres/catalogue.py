@@ -55,6 +55,7 @@ def save(
     missing: Sequence[Point] = (),
     unselected: Sequence[Point] = (),
     accepted_by: str = "",
+    selection: str | None = None,
 ) -> int:
     """Appends a version for each new, changed, vanished, missing and returned point; returns how many.
 
@@ -80,7 +81,10 @@ def save(
     connection.execute(_STATEMENTS["analyze"])
     _except_late(connection, source, groups)
     changed = connection.execute(_STATEMENTS["append"], {"source": source}).rowcount
-    look = {"source": source, "points": len(points), "changed": changed, "accepted_by": legible(accepted_by)}
+    look = {
+        "source": source, "points": len(points), "changed": changed,
+        "accepted_by": legible(accepted_by), "selection": selection,
+    }  # fmt: skip
     connection.execute(_STATEMENTS["discovered"], look)
     return changed
 
@@ -141,6 +145,23 @@ def absences(connection: Connection, source: str) -> list[Absence]:
     """The points that the source no longer lists, ordered by id."""
     rows = connection.execute(_STATEMENTS["absences"], {"source": source})
     return [Absence(point_from_json(line), since_ns, believed) for line, since_ns, believed in rows]
+
+
+def unselected(connection: Connection, source: str) -> list[Point]:
+    """The points that the plant file did not select when the source was last asked, ordered by id."""
+    rows = connection.execute(_STATEMENTS["unselected"], {"source": source})
+    return [point_from_json(line) for (line,) in rows]
+
+
+def known(connection: Connection, source: str) -> int:
+    """How many points there ever were."""
+    return int(one(connection, _STATEMENTS["known"], {"source": source}))
+
+
+def selection(connection: Connection, source: str) -> str | None:
+    """What the plant file selected when the source was last asked; None before the first time."""
+    row = connection.execute(_STATEMENTS["selection"], {"source": source}).fetchone()
+    return None if row is None else row[0]
 
 
 def gone_unasked(connection: Connection, source: str) -> int:

@@ -81,6 +81,7 @@ class PostgresLedger:
         missing: Sequence[Point] = (),
         unselected: Sequence[Point] = (),
         accepted_by: str = "",
+        selection: str | None = None,
     ) -> int:
         """Records new, changed, vanished, missing and returned points as versions; returns how many rows that made.
 
@@ -89,7 +90,7 @@ class PostgresLedger:
         """
         save = partial(
             catalogue.save, source=source, points=points, groups=groups,
-            missing=missing, unselected=unselected, accepted_by=accepted_by,
+            missing=missing, unselected=unselected, accepted_by=accepted_by, selection=selection,
         )  # fmt: skip
         return self._connections.run(save)
 
@@ -104,6 +105,18 @@ class PostgresLedger:
     def absences(self, source: str) -> list[Absence]:
         """The points that the source no longer lists, and since when, ordered by id."""
         return self._connections.run(lambda connection: catalogue.absences(connection, source))
+
+    def unselected(self, source: str) -> list[Point]:
+        """The points that the plant file did not select when the source was last asked, ordered by id."""
+        return self._connections.run(lambda connection: catalogue.unselected(connection, source))
+
+    def points_known(self, source: str) -> int:
+        """How many points the source ever had, as far as the plant file asked for them."""
+        return self._connections.run(lambda connection: catalogue.known(connection, source))
+
+    def selection(self, source: str) -> str | None:
+        """What the plant file selected when the source was last asked for its points; None before that."""
+        return self._connections.run(lambda connection: catalogue.selection(connection, source))
 
     def gone_unasked(self, source: str) -> int:
         """How many points were believed gone since a person was last asked."""

@@ -93,6 +93,12 @@ CROSS JOIN LATERAL (
 WHERE n.absent = 'missing' OR (n.vanished AND n.absent IS DISTINCT FROM 'unselected')
 ORDER BY n.point
 
+-- name: unselected
+SELECT body::text
+FROM points_now
+WHERE source = %(source)s AND vanished AND absent = 'unselected'
+ORDER BY point
+
 -- Since a person was asked.
 -- name: gone_unasked
 SELECT count(*)
@@ -101,8 +107,15 @@ WHERE source = %(source)s AND absent = 'gone'
     AND seq > coalesce((SELECT max(seq) FROM discoveries WHERE source = %(source)s AND accepted_by <> ''), 0)
 
 -- name: discovered
-INSERT INTO discoveries (source, points, changed, accepted_by)
-VALUES (%(source)s, %(points)s, %(changed)s, %(accepted_by)s)
+INSERT INTO discoveries (source, points, changed, accepted_by, selection)
+VALUES (%(source)s, %(points)s, %(changed)s, %(accepted_by)s, coalesce(
+    %(selection)s, (SELECT selection FROM discoveries WHERE source = %(source)s ORDER BY seq DESC LIMIT 1)))
+
+-- name: known
+SELECT count(*) FROM points_now WHERE source = %(source)s
+
+-- name: selection
+SELECT selection FROM discoveries WHERE source = %(source)s ORDER BY seq DESC LIMIT 1
 
 -- name: age
 SELECT extract(epoch FROM clock_timestamp() - recorded_at)::float8

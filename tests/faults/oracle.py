@@ -208,7 +208,7 @@ class Piece:
 class Claims:
     """What the ledger calls proved: coverage of groups, exceptions of points, and the generations that count.
 
-    `known` are the points of its catalogue: of others it claims nothing.
+    `known` are the points of its catalogue, without those that it was told to leave out: of others it claims nothing.
     """
 
     known: Collection[str]
@@ -234,7 +234,9 @@ def claims(dsn: str, source: str, span: Interval) -> Claims:
             "(SELECT DISTINCT point_group AS g FROM coverage WHERE source = %s) AS t, unnest(covered(%s, g)) AS s",
             (source, source),
         ).fetchall()
-        known = connection.execute("SELECT DISTINCT point FROM points WHERE source = %s", (source,)).fetchall()
+        known = connection.execute(
+            "SELECT point FROM points_now WHERE source = %s AND absent IS DISTINCT FROM 'unselected'", (source,)
+        ).fetchall()
         opened = connection.execute(
             "SELECT point_group, point, start_ns, end_ns FROM exclusions_now WHERE source = %s", (source,)
         ).fetchall()

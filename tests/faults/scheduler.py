@@ -101,6 +101,9 @@ class _Player:
         if done.code == MISUSE and self.plant.config != before:
             self.plant.write(**before)
             self.say("    refused, so the plant file is as it was again")
+            done = self.command(step.words)
+        if self._is_sent_to_rebuild(done):
+            self.command(("rebuild",))
             self.command(step.words)
 
     def command(self, words: tuple[str, ...], meanwhile: str = "", dice: random.Random | None = None) -> Done:
@@ -139,7 +142,7 @@ class _Player:
         kinds.calm(self.plant)
         self.command(("discover",))
         done = self.command(("backfill",))
-        if done.code == MISUSE and "ferry rebuild" in f"{done.told.get('error')}":
+        if self._is_sent_to_rebuild(done):
             self.command(("rebuild",))
             done = self.command(("backfill",))
         self.find(checks.nobody_is_stopped(self.plant, done))
@@ -164,6 +167,10 @@ class _Player:
         if words[0] == "restate":
             return (*words, "--start", iso(span.start_ns), "--end", iso(span.start_ns + 3600 * SECOND_NS))
         return words
+
+    @staticmethod
+    def _is_sent_to_rebuild(done: Done) -> bool:
+        return done.code == MISUSE and "ferry rebuild" in f"{done.told.get('error')}"
 
     @staticmethod
     def _reason(done: Done) -> str:

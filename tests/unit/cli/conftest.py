@@ -60,6 +60,7 @@ class CatalogueLedger(MemoryLedger):
         self.away: dict[str, tuple[Absence, str]] = {}
         """By id, and who accepted it: '' for nobody, "plant file" for what it no longer selects."""
         self.clock_ns = 0
+        self.selected: str | None = None
 
     def known_points(self, source: str) -> list[Point]:
         vanished = [each.point for each, _ in self.away.values() if each.believed]
@@ -70,8 +71,9 @@ class CatalogueLedger(MemoryLedger):
 
     def save_points(
         self, source: str, points: Sequence[Point], groups: int, *, missing: Sequence[Point] = (),
-        unselected: Sequence[Point] = (), accepted_by: str = "",
+        unselected: Sequence[Point] = (), accepted_by: str = "", selection: str | None = None,
     ) -> int:  # fmt: skip
+        self.selected = selection or self.selected
         changed = sum(point not in self.points for point in points)
         there = {point.id for point in (*points, *missing)}
         left, deselected = set(self.away) - {point.id for point in points}, {point.id for point in unselected}
@@ -89,6 +91,15 @@ class CatalogueLedger(MemoryLedger):
 
     def absences(self, source: str) -> list[Absence]:
         return [each for each, by in self.away.values() if by != "plant file"]
+
+    def unselected(self, source: str) -> list[Point]:
+        return [each.point for each, by in self.away.values() if by == "plant file"]
+
+    def points_known(self, source: str) -> int:
+        return len({*(point.id for point in self.points), *self.away})
+
+    def selection(self, source: str) -> str | None:
+        return self.selected
 
     def gone_unasked(self, source: str) -> int:
         return sum(each.believed and not by for each, by in self.away.values())
