@@ -27,7 +27,8 @@ from resources.embedded import IoTDBAddress, PostgresAddress
 from tests.conftest import drop_databases
 from tests.contract.stand_in import running
 from tests.dagster.real_plant import PLANT as REAL_PLANT
-from tests.dagster.real_plant import RealPlant
+from tests.dagster.real_plant import RealPlant, running_ui
+from tests.dagster.webserver import Webserver
 from tests.memory import MemorySource, MemoryStore
 from tests.unit.cli.conftest import CatalogueLedger, MemoryOutside
 
@@ -168,3 +169,9 @@ def real_plant(
             yield RealPlant(file, url)
         database.execute(f"DROP DATABASE {name} WITH (FORCE)")
     drop_databases(iotdb, [name])
+
+
+@pytest.fixture(scope="module")
+def webserver(real_plant: RealPlant) -> Iterator[Webserver]:
+    with running_ui(real_plant, real_plant.file.with_name("ui.log")) as found:
+        yield found

@@ -190,3 +190,12 @@ def working(plant: RealPlant, backfill: str) -> tuple[str, int]:
     with dg.DagsterInstance.from_config(str(plant.home)) as instance:
         runs = wait_for(lambda: [run for run in instance.get_runs(filters) if PID_TAG in run.tags], bool, 240)
     return runs[0].run_id, int(runs[0].tags[PID_TAG])
+
+
+def held(webserver: Webserver) -> dict[str, int]:
+    """Events of every window, as the newest materialization says."""
+    found: dict[str, int] = {}
+    for each in webserver.asset(SAMPLES)["assetMaterializations"]:  # newest first
+        numbers = {entry["label"]: entry.get("intValue") for entry in each["metadataEntries"]}
+        found.setdefault(each["partition"], numbers["events"])
+    return found

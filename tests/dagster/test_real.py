@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 
-import psutil
 import pytest
 
-from assets_defs.instance import HOST_TAG
-from tests.dagster.real_plant import KEYS, ROOT, SAMPLES, RealPlant, running_ui, working
+from tests.dagster.real_plant import KEYS, SAMPLES, RealPlant, held
 from tests.dagster.webserver import Webserver, wait_for
 
-HERE = {HOST_TAG: os.uname().nodename}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 RANGE = json.dumps({"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[-1]})
-
-
-@pytest.fixture(scope="module")
-def webserver(real_plant: RealPlant) -> Iterator[Webserver]:
-    with running_ui(real_plant, real_plant.file.with_name("ui.log")) as found:
-        yield found
-
-
-def held(webserver: Webserver) -> dict[str, int]:
-    """Events of every window, as the newest materialization says."""
-    found: dict[str, int] = {}
-    for each in webserver.asset(SAMPLES)["assetMaterializations"]:  # newest first
-        numbers = {entry["label"]: entry.get("intValue") for entry in each["metadataEntries"]}
-        found.setdefault(each["partition"], numbers["events"])
-    return found
 
 
 def test_a_backfill_over_graphql_and_once_more(real_plant: RealPlant, webserver: Webserver) -> None:
@@ -118,38 +94,6 @@ def test_all_partitioned_assets_in_one_backfill(real_plant: RealPlant, webserver
         assert (stats["numMaterialized"], stats["numFailed"]) == (6, 0), key
 
 
-def test_a_killed_worker_is_started_again(real_plant: RealPlant, webserver: Webserver) -> None:
-    before = held(webserver)
-    real_plant.withdraw()
-    with real_plant.fault(kind="slow", times=-1, seconds=2.0):
-        backfill = webserver.backfill(SAMPLES, KEYS)
-        run_id, pid = working(real_plant, backfill)
-        os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: webserver.runs(dagster__parent_run_id=run_id), lambda runs: len(runs) == 1, 120)
-    assert webserver.wait_for_backfill(backfill) == "COMPLETED_SUCCESS"
-    assert held(webserver) == before
-    stats = webserver.asset(SAMPLES)["partitionStats"]
-    assert (stats["numMaterialized"], stats["numFailed"]) == (6, 0)
-
-
-def test_a_terminated_run_ends_soon_and_can_go_on(real_plant: RealPlant, webserver: Webserver) -> None:
-    before = held(webserver)
-    real_plant.withdraw(*KEYS[:3])
-    with real_plant.fault(kind="slow", times=-1, seconds=2.0):
-        backfill = webserver.backfill(SAMPLES, KEYS[:3])
-        run_id, pid = working(real_plant, backfill)
-        assert webserver.terminate(run_id) == "TerminateRunSuccess"
-        (run,) = wait_for(
-            lambda: webserver.runs(dagster__backfill=backfill), lambda runs: runs[0]["status"] == "CANCELED", 60
-        )
-    wait_for(lambda: psutil.pid_exists(pid), lambda there: not there, 30)
-    assert run["runId"] == run_id
-    webserver.wait_for_backfill(backfill)
-    again = webserver.backfill(SAMPLES, KEYS[:3])
-    assert webserver.wait_for_backfill(again) == "COMPLETED_SUCCESS"
-    assert held(webserver) == before
-
-
 @pytest.mark.long
 def test_wrong_credentials_are_said_once_and_not_tried_again(real_plant: RealPlant, webserver: Webserver) -> None:
     real_plant.withdraw(*KEYS[:3])
@@ -168,29 +112,3 @@ def test_wrong_credentials_are_said_once_and_not_tried_again(real_plant: RealPla
     again = webserver.backfill(SAMPLES, KEYS[:3])
     assert webserver.wait_for_backfill(again) == "COMPLETED_SUCCESS"
     assert webserver.asset(SAMPLES)["partitionStats"]["numFailed"] == 0
-
-
-def test_a_killed_ferry_backfill_is_seen_and_finished(real_plant: RealPlant, webserver: Webserver) -> None:
-    before = held(webserver)
-    real_plant.withdraw()
-    known = {run["runId"] for run in webserver.runs(**HERE)}
-    command = [str(Path(sys.executable).with_name("ferry")), "backfill", "--plant", str(real_plant.file), "--json"]
-    with real_plant.fault(kind="slow", times=-1, seconds=3.0):
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
-            runs = wait_for(
-                lambda: [run for run in webserver.runs(**HERE) if run["runId"] not in known],
-                lambda runs: bool(runs) and runs[0]["status"] == "STARTED",
-                180,
-            )
-            family = psutil.Process(child.pid).children(recursive=True)
-            child.kill()
-        _, alive = psutil.wait_procs(family, timeout=20)
-        assert not alive, alive
-    done = real_plant.command("ferry", "backfill", "--plant", str(real_plant.file), "--json")
-    assert done.returncode == 0, done.stderr
-    assert "Warning" not in done.stderr.replace("RuntimeDirWarning", ""), done.stderr
-    (dead,) = [run for run in webserver.runs() if run["runId"] == runs[0]["runId"]]
-    assert dead["status"] == "FAILURE"
-    stats = webserver.asset(SAMPLES)["partitionStats"]
-    assert (stats["numMaterialized"], stats["numFailed"]) == (6, 0)
-    assert held(webserver) == before

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from pipelines.plant import load_plant
-from tests.dagster.real_plant import KEYS, SAMPLES, RealPlant, running_ui
+from tests.dagster.real_plant import KEYS, SAMPLES, RealPlant
 from tests.dagster.webserver import Webserver
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 TWO_DAYS = [key for key in KEYS if "2026-01-03" not in key]
 MARTS = [("pi1", name) for name in ("aggregates", "quality", "exports")]
 Launch = Callable[[Webserver, Sequence[str]], str]
-
-
-@pytest.fixture(scope="module")
-def webserver(real_plant: RealPlant) -> Iterator[Webserver]:
-    with running_ui(real_plant, real_plant.file.with_name("ui.log")) as found:
-        yield found
 
 
 def paths(keys: Sequence[tuple[str, str]]) -> list[dict[str, list[str]]]:
