@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assets_defs.discovery import missing_told
+from assets_defs.discovery import missing_told, named
 from assets_defs.failures import readable
 from assets_defs.ferry_resource import FerryResource
 from assets_defs.line import Line
@@ -99,13 +99,13 @@ def swept_result(line: Line, settings: SourceSettings) -> dg.AssetCheckResult:
     reach = covered_reach(line, settings)
     every = line.ledger.exclusions(settings.name, None, reach) if reach else []
     rows = [(point_name(each.point), each.group, str(each.span)) for each in every if each.reason in (DRIFT, LOST)]
-    strangers = never_moved(line, settings)
+    strangers, names = never_moved(line, settings)
     return dg.AssetCheckResult(
         asset_key=samples_key(settings),
         check_name=SWEPT,
         passed=not rows and not strangers,
         description=f"{len({point for point, _, _ in rows})} points have drifted since they were proved; IoTDB holds "
-        f"events of {strangers} points that were never moved",
+        f"events of {strangers} points that were never moved" + (f": {named(names)}" if names else ""),
         metadata={"drift": dg.MetadataValue.md(table(["point", "group", "span"], rows[:_DRIFT_ROWS]))},
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from assets_defs.line import Line
 from pipelines.ledger import COUNTS
 from pipelines.plant import SourceSettings
+from pipelines.points import point_name
 from pipelines.sync import WHOLE_STORE
 from pipelines.timeline import Interval, clip, iso, merge, missing
 
@@ -67,7 +68,9 @@ def newest_window(line: Line, settings: SourceSettings) -> Interval | None:
     return None
 
 
-def never_moved(line: Line, settings: SourceSettings) -> int:
-    """Points of which the newest sweep found events in IoTDB that nobody has moved."""
-    looks = line.ledger.looks(settings.name, WHOLE_STORE, "store")
-    return next((look.differing for look in reversed(looks) if not look.group), 0)
+def never_moved(line: Line, settings: SourceSettings) -> tuple[int, list[str]]:
+    """Points of which the newest sweep found events in IoTDB that nobody has moved: how many, and the first names."""
+    for look in reversed(line.ledger.looks(settings.name, WHOLE_STORE, "store")):
+        if not look.group:
+            return look.differing, [point_name(point) for point in look.points]
+    return 0, []

@@ -82,6 +82,8 @@ class SourceStanding:
     spool_bytes: int | None
     """What the spool of PLCs takes on disk; None for other sources."""
     never_moved: int
+    strangers: list[str]
+    """Names of the first that were never moved."""
     """Points of which the newest sweep found events in IoTDB that were never moved."""
     absences: list[Absence]
     """Points of the catalogue that the source no longer lists: missing ones, and those that are gone."""
@@ -151,6 +153,7 @@ class SourceStanding:
             "spool_bytes": self.spool_bytes,
             "left_s": None if self.left_s is None else round(self.left_s, 1),
             "never_moved_points": self.never_moved,
+            "never_moved": self.strangers,
             "unproved_points": len(self.unproved),
             "unproved": [
                 {"point": self.names.get(point) or point_name(point), "reason": why}
@@ -189,6 +192,7 @@ def standing_of(line: Line, settings: SourceSettings) -> SourceStanding:
     watermark_ns = min(each.standing.watermark_ns for each in groups)
     followed = line.followed_to(settings)
     followed_to_ns = min(followed.values()) if len(followed) == len(groups) else None
+    strange, strangers = never_moved(line, settings)
     return SourceStanding(
         settings=settings,
         span=span,
@@ -210,7 +214,8 @@ def standing_of(line: Line, settings: SourceSettings) -> SourceStanding:
         followed_to_ns=followed_to_ns,
         schedules=schedule_states(line.plant, settings),
         spool_bytes=SpoolReader(line.plant.spool_dir(settings.name)).size_bytes() if settings.connection else None,
-        never_moved=never_moved(line, settings),
+        never_moved=strange,
+        strangers=strangers,
         absences=line.absences(settings),
         missing_told=missing_told(line, settings),
     )

@@ -91,6 +91,7 @@ def _show(screen: Screen, found: SourceStanding) -> None:
 
 
 def _show_state(screen: Screen, found: SourceStanding) -> None:
+    from assets_defs.discovery import named
     from cli.progress import duration
     from pipelines.clocks import AHEAD
     from pipelines.timeline import iso
@@ -107,7 +108,8 @@ def _show_state(screen: Screen, found: SourceStanding) -> None:
         screen.say(f"its spool takes {found.spool_bytes / 1e6:,.1f} MB")
     if found.never_moved:
         screen.say(
-            f"IoTDB holds events of {found.never_moved:,} points that were never moved; `ferry sweep` names them",
+            f"IoTDB holds events of {found.never_moved:,} points that were never moved, {named(found.strangers)}; "
+            "`ferry sweep` says which",
             style="bold red",
         )
     if found.schedules:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,15 +28,20 @@ class Hangs(Exception):
 
 
 class Silence:
-    """Of one question to `who`; `ping` asks it something small otherwise, and raises where that is not answered."""
+    """Of one question to `who`; `ping` asks it something small otherwise, and raises where that is not answered.
 
-    def __init__(self, who: str, ping: Callable[[], object]) -> None:
-        self._who, self._ping = who, ping
-        self._alive_s = self._asked_s = time.monotonic()
+    `limit_s`: by then the server ends what it was asked by itself, so that who still works on it does not.
+    """
+
+    def __init__(self, who: str, ping: Callable[[], object], limit_s: float = math.inf) -> None:
+        self._who, self._ping, self._limit_s = who, ping, limit_s
+        self._began_s = self._alive_s = self._asked_s = time.monotonic()
 
     def goes_on(self) -> None:
         """To be called now and then while nothing comes. Raises Hangs."""
         now_s = time.monotonic()
+        if now_s - self._began_s > self._limit_s:
+            raise Hangs(f"it answers others, and not this question for {self._limit_s:.0f} s: is its session stopped?")
         if now_s - self._asked_s < SAY_AFTER_S:
             return
         _say(self._who)

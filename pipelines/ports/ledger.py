@@ -85,7 +85,8 @@ class Absence:
 class Looked:
     """A side was asked again about a covered span at `asked_ns` (the plant's clock), and how many points differed.
 
-    `deep`: every event was read again, not just counted. `seq` is the ledger's, like a slice record's.
+    `deep`: every event was read again, not just counted. `points`: ids of the first that differed, where no exception
+    names them. `seq` is the ledger's, like a slice record's.
     """
 
     source: str
@@ -95,6 +96,7 @@ class Looked:
     deep: bool = False
     differing: int = 0
     side: Side = "source"
+    points: tuple[str, ...] = ()
     seq: int = field(default=0, compare=False)
 
 

@@ -26,6 +26,8 @@ ALWAYS = Interval(-(2**62), 2**62)
 WHOLE_STORE = Interval(0, 1)
 """Under this span stand looks for what was never moved, which is of no group and has any time."""
 _NAMED = 5
+_RECORDED = 1_000
+"""So many strangers are known by name until the next look."""
 
 
 @dataclass(slots=True)
@@ -220,7 +222,8 @@ class StoreChecks(Ground):
                 if some:
                     for point, row in reconcile.rows_of(self.transfer.store.tally(self.source, some, gap)).items():
                         self._strange(point, row["events"], row["first_ns"], row["last_ns"])
-        look = Looked(self.source, "", WHOLE_STORE, self.now_ns(), False, len(self.result.strangers), "store")
+        found = sorted(self.result.strangers)
+        look = Looked(self.source, "", WHOLE_STORE, self.now_ns(), False, len(found), "store", tuple(found[:_RECORDED]))
         self.ledger.record_looks([look])
 
     def _strange(self, point: str, events: int, first_ns: int, last_ns: int) -> None:

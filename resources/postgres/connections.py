@@ -32,8 +32,11 @@ _CONNECT: dict[str, str | int] = {
     "client_encoding": "UTF8",
     "application_name": "historian-ferry",
 }
+_STATEMENT_S = 300
+SESSION_S = _STATEMENT_S + 60.0
+"""A session that says nothing for so long is stopped by itself: the server would have ended its statement before."""
 _SESSION = {
-    "statement_timeout": "300s",
+    "statement_timeout": f"{_STATEMENT_S}s",
     "lock_timeout": "30s",
     "idle_in_transaction_session_timeout": "120s",
     "TimeZone": "UTC",
@@ -50,7 +53,7 @@ _SETTINGS = ("SELECT " + ", ".join(f"set_config('{k}', '{v}', false)" for k, v i
 class Connection(psycopg.Connection[tuple[Any, ...]]):
     """A connection that does not wait for ever: a server that is stopped keeps its connections, and answers nothing."""
 
-    address = ""
+    address, limit_s = "", SESSION_S
     ping: Callable[[], object] = staticmethod(lambda: None)
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
@@ -66,7 +69,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
                 if ready:
                     silence = None
                 else:
-                    silence = silence or Silence(f"PostgreSQL at {self.address}", self.ping)
+                    silence = silence or Silence(f"PostgreSQL at {self.address}", self.ping, self.limit_s)
                     silence.goes_on()
                 wanted = gen.send(ready)
         except StopIteration as end:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from dataclasses import dataclass
 
 import sql
 from pipelines.ports import Stop
-from resources.postgres.connections import Connection
+from resources.postgres.connections import SESSION_S, Connection
 
 _STATEMENTS = {name: text.encode() for name, text in sql.statements("ledger/migrations.sql").items()}
 _NUMBERED = re.compile(r"(\d{4})_\w+\.sql\Z")
@@ -58,12 +59,14 @@ def migrate(connection: Connection, known: list[Migration]) -> int:
     connection.execute(_STATEMENTS["lock"])
     connection.execute(_STATEMENTS["create"])
     pending = _pending(connection, known)
+    connection.limit_s = math.inf  # some set their own statement_timeout
     for migration in pending:
         connection.execute(migration.text.encode())
         connection.execute(
             _STATEMENTS["append"],
             {"version": migration.version, "name": migration.name, "checksum": migration.checksum},
         )
+    connection.limit_s = SESSION_S
     return len(pending)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from psycopg.types.json import Json
+
 import sql
 from pipelines.ports import Looked, Side
 from pipelines.timeline import Interval
 from resources.postgres.connections import Connection
+from resources.postgres.texts import legible
 
 _STATEMENTS = {name: text.encode() for name, text in sql.statements("ledger/recounts.sql").items()}
 
@@ -38,6 +41,7 @@ def append(connection: Connection, looks: Sequence[Looked]) -> None:
             "deep": each.deep,
             "differing": each.differing,
             "side": each.side,
+            "points": Json([legible(point) for point in each.points]),
         }
         for each in looks
     ]
@@ -48,6 +52,8 @@ def newest(connection: Connection, source: str, span: Interval, side: Side) -> l
     """Of every (group, span) that overlaps `span` the newest look of either kind at the side, oldest first."""
     values = {"source": source, "start_ns": span.start_ns, "end_ns": span.end_ns, "side": side}
     return [
-        Looked(of_source, group, Interval(start_ns, end_ns), *rest)
-        for of_source, group, start_ns, end_ns, *rest in connection.execute(_STATEMENTS["newest"], values)
+        Looked(of_source, group, Interval(start_ns, end_ns), asked_ns, deep, differing, side, tuple(points), seq)
+        for of_source, group, start_ns, end_ns, asked_ns, deep, differing, side, points, seq in connection.execute(
+            _STATEMENTS["newest"], values
+        )
     ]

@@ -5,11 +5,11 @@ INSERT INTO handovers (source, at_ns) VALUES (%(source)s, %(at_ns)s) ON CONFLICT
 SELECT at_ns FROM handovers WHERE source = %(source)s
 
 -- name: append
-INSERT INTO recounts (source, point_group, start_ns, end_ns, asked_ns, deep, differing, side)
-VALUES (%(source)s, %(group)s, %(start_ns)s, %(end_ns)s, %(asked_ns)s, %(deep)s, %(differing)s, %(side)s)
+INSERT INTO recounts (source, point_group, start_ns, end_ns, asked_ns, deep, differing, side, points)
+VALUES (%(source)s, %(group)s, %(start_ns)s, %(end_ns)s, %(asked_ns)s, %(deep)s, %(differing)s, %(side)s, %(points)s)
 
 -- name: newest
-SELECT source, point_group, start_ns, end_ns, asked_ns, deep, differing, side, seq
+SELECT source, point_group, start_ns, end_ns, asked_ns, deep, differing, side, points, seq
 FROM (
     SELECT DISTINCT ON (point_group, start_ns, end_ns, deep) *
     FROM recounts

@@ -25,6 +25,7 @@ import psycopg
 from pipelines.timeline import SECOND_NS, Interval, iso
 from tests.faults.ground import DENSE, SOURCE, Plant
 from tests.faults.middleman import MARK, POISONS
+from tests.faults.oracle import bits
 from tests.faults.warm import Child
 
 Before = Callable[[Plant, random.Random], str]
@@ -120,6 +121,7 @@ def poison(plant: Plant, dice: random.Random) -> str:
     kind, name = dice.choice(sorted(POISONS)), dice.choice(NUMERIC[:2])
     at = iso(_moment(plant, dice))
     plant.man.poison = POISONS[kind]
+    plant.truth.told = {bits(MARK): ("a", 1)} if kind == "odd state" else {}  # no other can be kept
     plant.control("edits", [{"op": "add", "point": plant.name_of(quote(name, safe="")), "time": at, "value": MARK}])
     plant.touched.add(quote(name, safe=""))
     return f"poison {kind!r} in {name} at {at}"
@@ -317,7 +319,7 @@ def full_disk(plant: Plant, dice: random.Random) -> str:
         shutil.rmtree(kept)
 
     plant.after.append(widen)
-    plant.expected |= {0, 4}
+    plant.expected |= {0, 4} | ({1} if plant.touched else set())
     return f"{folder.name} has room for {(size - held) // 1024} KiB"
 
 
@@ -456,7 +458,8 @@ def edit_meanwhile(plant: Plant, dice: random.Random, child: Child) -> str:
 @during
 def another_actor(plant: Plant, dice: random.Random, child: Child) -> str:
     """A second command at once."""
-    words = dice.choice([("backfill",), ("sweep", "--restate"), ("backfill",), ("status",)])
+    moved = ("backfill", "--start", iso(plant.span.start_ns), "--end", iso(plant.span.end_ns))
+    words = dice.choice([moved, ("sweep", "--restate"), moved, ("status",)])
     _wait(child, dice.uniform(0.0, 3.0))
     other = plant.ferry(*words)
     return f"beside it {other}"
@@ -469,6 +472,7 @@ def calm(plant: Plant) -> None:
     """All that stands is over: what is hidden is shown, who lies tells the truth, no value is poisoned any more."""
     plant.absent -= {point for point in plant.truth.now if plant.name_of(point) in plant.man.hidden}
     plant.man.calm()
+    plant.truth.told = {}
     plant.control("hide", method="DELETE")
     plant.control("faults", method="DELETE")
 

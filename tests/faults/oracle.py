@@ -72,6 +72,8 @@ class Truth:
     url: str
     spans: tuple[Interval, ...]
     versions: list[Version] = field(default_factory=list)
+    told: dict[bytes, tuple[str, int]] = field(default_factory=dict)
+    """What is told in the place of a number, by its bits: a state's name and code."""
 
     @property
     def now(self) -> Held:
@@ -104,8 +106,13 @@ class Truth:
             for point in table["point"].unify_dictionaries().combine_chunks().dictionary.to_pylist():
                 held.setdefault(point, Counter())
             for point, events in held_of(table).items():
-                held[point] += events
+                held[point] += Counter({self._as_told(event): times for event, times in events.items()})
         return held
+
+    def _as_told(self, event: Event) -> Event:
+        at_ns, value, _, _, quality, detail = event
+        state = self.told.get(value) if value is not None else None
+        return event if state is None else (at_ns, None, *state, quality, detail)
 
 
 def held_of(table: pa.Table, time: str = "time") -> Held:

@@ -22,7 +22,7 @@ from pipelines.ports import SliceId, Unreachable
 from pipelines.timeline import DAY_NS, MINUTE_NS, Interval
 from resources import silence
 from resources.embedded import EmbeddedPostgres, PostgresAddress, ServerNotReady
-from resources.postgres import PostgresLedger
+from resources.postgres import PostgresLedger, connections
 from tests.ledger import proof_table, verified
 
 
@@ -127,6 +127,20 @@ def test_dagsters_own_storage_times_out_too(
         assert "does not answer" in message_of(failed.value)
     finally:
         psycopg2.extensions.set_wait_callback(None)
+
+
+def test_one_session_that_is_stopped_among_others_is_not_waited_for(
+    ledger: PostgresLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections.Connection, "limit_s", 1.0)
+
+    def asks(connection: connections.Connection) -> None:
+        with stopped([connection.info.backend_pid]):
+            connection.execute("SELECT 1")
+
+    with pytest.raises(Unreachable, match="is its session stopped"):
+        ledger._connections.run(asks)
+    assert ledger.expired("s") == []
 
 
 def test_a_server_that_is_busy_is_waited_for(

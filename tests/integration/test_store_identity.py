@@ -144,4 +144,4 @@ def test_what_was_lost_or_forged_is_found_without_the_source(moved: Moved) -> No
     code, found, told = moved.ferry("sweep", "--source", "pi1", "--store-only")
     assert (code, found["store"]["never_moved"]) == (1, ["nobody"]), told
     code, status, _ = moved.ferry("status")
-    assert (code, status["sources"][0]["never_moved_points"]) == (1, 1)
+    assert (code, status["sources"][0]["never_moved_points"], status["sources"][0]["never_moved"]) == (1, 1, ["nobody"])
