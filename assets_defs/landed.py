@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 from assets_defs.line import Line
-from pipelines.landing import Piece
-from pipelines.ledger import current
+from pipelines.landing import DamagedLanding, Piece
+from pipelines.ledger import Current, current
 from pipelines.marts import Landed
 from pipelines.plant import SourceSettings
 from pipelines.ports import SliceRecord
 from pipelines.timeline import DAY_NS, Interval
 
 EVENTS_AT_ONCE = 1_000_000
-"""Small groups of a window are worked on together, as long as they hold no more events than this."""
+BYTES_AT_ONCE = 32 << 20
+"""Small groups of a window are worked on together, as long as they hold no more events and bytes than this."""
 REACH_NS = 31 * DAY_NS
 """How far outside a window its nearest event is looked for, in what is landed."""
 Pair = tuple[str, Interval]
@@ -50,15 +52,29 @@ def together(line: Line, settings: SourceSettings, pairs: Iterable[Pair]) -> Ite
         groups = [group for group, _ in each]
         history = history_of(line, settings, groups, window)
         some: list[Pair] = []
-        held = 0
+        held = held_bytes = 0
         for group in groups:
-            events = sum(piece.record.events for piece in current(history[group], window))
-            if some and held + events > EVENTS_AT_ONCE:
+            counted = current(history[group], window)
+            events, size = sum(piece.record.events for piece in counted), _text_bytes(line, settings, counted)
+            if some and (held + events > EVENTS_AT_ONCE or held_bytes + size > BYTES_AT_ONCE):
                 yield some
-                some, held = [], 0
+                some, held, held_bytes = [], 0, 0
             some.append((group, window))
             held += events
+            held_bytes += size
         yield some
+
+
+def _text_bytes(line: Line, settings: SourceSettings, pieces: Iterable[Current]) -> int:
+    """What the texts of landed files take in memory: as their manifests say, or about the size of an older file."""
+    size = 0
+    for each in pieces:
+        with contextlib.suppress(DamagedLanding):  # whoever reads it says so
+            manifest = line.landing.manifest(
+                each.record.slice, _window_of(line, settings, each.span), each.record.generation
+            )
+            size += manifest.text_bytes or manifest.bytes
+    return size
 
 
 def history_of(

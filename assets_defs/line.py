@@ -174,7 +174,9 @@ class Line:
         To be had before the points are loaded: who is discovered between is then noticed.
         """
         limits = self.plant.limits
-        bounds = Bounds(limits.slice_events, limits.believe_shrink, limits.deep_share, limits.believe_change)
+        bounds = Bounds(
+            limits.slice_events, limits.slice_bytes, limits.believe_shrink, limits.deep_share, limits.believe_change
+        )
         expired = self.unkept(settings)
         open_from_ns = self.time_at(settings) - settings.lateness
         known = self.ledger.known(settings.name, settings.point_groups)

@@ -20,16 +20,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.durable import make_folder, sync_folder
 from pipelines.ports import FerryError, NoRoom, SliceId
-from pipelines.samples import SCHEMA
+from pipelines.samples import SCHEMA, cut_by_bytes, text_bytes
 from pipelines.timeline import Interval, iso, to_datetime
 
 FORMAT = 1
-
+_GROUP_ROWS = 262_144
+_GROUP_BYTES = 16 << 20
+"""Of texts in one row group, which a reader takes as a whole."""
 
 _CURE = "pull the slice again: ferry restate over its span, which the file's name begins with, then ferry backfill"
 
@@ -53,6 +57,8 @@ class Manifest:
     points: list[str]
     failed: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
+    text_bytes: int = 0
+    """Of its texts in memory, each counted; compressed they may be next to nothing. 0 where nobody has counted."""
 
     @property
     def slice_id(self) -> SliceId:
@@ -92,8 +98,8 @@ def checked(path: Path) -> bytes:
 class Landing:
     """Generations below one folder. Thread-safe: every file is written by one call under a name of its own."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, group_bytes: int = _GROUP_BYTES) -> None:
+        self.root, self._group_bytes = root, group_bytes
         self._made: set[Path] = set()
 
     def land(
@@ -118,16 +124,12 @@ class Landing:
                 self._made.add(folder)
             sink = _HashingFile(temporary)
             with contextlib.closing(sink):
-                pq.write_table(
-                    events, pa.PythonFile(sink, mode="w"), compression="zstd", compression_level=1,
-                    use_dictionary=["point", "text", "quality", "detail", "tie", "code"],
-                    column_encoding={"time": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"},
-                    row_group_size=262_144, store_schema=True,
-                )  # fmt: skip
+                self._write(events, sink)
                 sink.sync()
             manifest = Manifest(
                 slice_id.source, slice_id.group, slice_id.span.start_ns, slice_id.span.end_ns, generation,
                 len(events), sink.size, sink.sha256, sorted(points), dict(sorted(failed.items())),
+                text_bytes=text_bytes(events),
             )  # fmt: skip
             temporary.rename(path)
             _write_durably(path.with_suffix(".json"), json.dumps(asdict(manifest), ensure_ascii=False, indent=1))
@@ -141,6 +143,16 @@ class Landing:
                 ) from error
             raise
         return manifest
+
+    def _write(self, events: pa.Table, sink: _HashingFile) -> None:
+        lengths = np.asarray(pc.binary_length(events["text"]).fill_null(0)).astype(np.int64)
+        with pq.ParquetWriter(
+            pa.PythonFile(sink, mode="w"), events.schema, compression="zstd", compression_level=1,
+            use_dictionary=["point", "text", "quality", "detail", "tie", "code"],
+            column_encoding={"time": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"}, store_schema=True,
+        ) as writer:  # fmt: skip
+            for start, stop in cut_by_bytes(lengths, _GROUP_ROWS, self._group_bytes):
+                writer.write_table(events.slice(start, stop - start))
 
     def path(self, slice_id: SliceId, window: Interval, generation: str) -> Path:
         """Where a generation's events are; also found when the plant file cut windows otherwise at that time."""

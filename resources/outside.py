@@ -121,7 +121,14 @@ class Outside:
             retention=self.plant.retention,
             disk=Disk(self._iotdb.data_dir) if self._iotdb is not None else None,
             vouch=vouch,
+            revive=self._revived,
         )
+
+    def _revived(self) -> list[str]:
+        """Where our IoTDB listens, which died and was started again; [] where there is none, or somebody stopped it."""
+        if self._iotdb is None or not self._iotdb.died():
+            return []
+        return self._iotdb_login()[0]
 
     def queries(self) -> Sessions:
         """Sessions with the store's database as it is, for reading: nothing is created, prepared or written."""

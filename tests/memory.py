@@ -18,6 +18,7 @@ from pipelines.ledger import COUNTS
 from pipelines.points import Point
 from pipelines.ports import (
     PROOF_SCHEMA,
+    PULL_BYTES,
     Changes,
     Exclusion,
     Known,
@@ -58,13 +59,15 @@ class MemorySource:
         ids = pa.array([p.id for p in points if p.id not in self.gone], pa.string())
         return within(self.events.filter(pc.is_in(self.events["point"].cast(pa.string()), value_set=ids)), span)
 
-    async def pull(self, points: Sequence[Point], span: Interval, max_events: int) -> AsyncIterator[Pulled]:
+    async def pull(
+        self, points: Sequence[Point], span: Interval, max_events: int, max_bytes: int = PULL_BYTES
+    ) -> AsyncIterator[Pulled]:
         self.hook("pull")
         self.pulls += 1
         for start in range(0, len(points), 2):
             some = points[start : start + 2]
             table = self._of(some, span)
-            if len(table) > max_events:
+            if len(table) > max_events or samples.besides_longest(table) > max_bytes:
                 raise Split("too many")
             failed = {p.id: "not found at the source" for p in some if p.id in self.gone}
             yield Pulled(samples.ordered(table), tuple(p.id for p in some if p.id not in self.gone), failed)

@@ -147,6 +147,11 @@ def literal(path: Path) -> str:
     return str(path).translate(_WILD)
 
 
+def files_by_part(groups: Sequence[Landed], window: Interval) -> dict[Interval, list[Path]]:
+    """The files that count in the window, by the part of it in which they do."""
+    return {part: [path for _, path in files] for part, files in _by_part(groups, "pieces", window).items()}
+
+
 def _by_part(
     groups: Sequence[Landed], side: Literal["pieces", "before", "after"], bounds: Interval
 ) -> dict[Interval, list[tuple[int, Path]]]:

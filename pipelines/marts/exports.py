@@ -20,8 +20,9 @@ import pyarrow as pa
 
 from pipelines.marts.aggregates import AGGREGATE_SCHEMA, INTERVALS
 from pipelines.marts.destination import choose, claim
-from pipelines.marts.events import Landed, batches, cut, literal, load, opened
+from pipelines.marts.events import Landed, batches, cut, files_by_part, literal, load, opened
 from pipelines.marts.files import mart_path, write_whole
+from pipelines.marts.long_texts import filled
 from pipelines.marts.stamps import MICROSECOND, NANOSECOND
 from pipelines.points import Point, selected
 from pipelines.timeline import DAY_NS, Interval, days, to_datetime
@@ -127,7 +128,7 @@ def export(given: ExportInput) -> ExportResult:
         chosen = {label: replace(each, points=selected(each.points, given.select)) for label, each in groups.items()}
         with opened(given.memory_bytes, record) as database:
             load(database, list(chosen.values()), given.span)
-            datasets = {"samples": _events(database, given)}
+            datasets = {"samples": filled(_events(database, given), files_by_part(list(chosen.values()), given.span))}
             if given.marts is not None:
                 bare += _bare(given, groups)
                 datasets |= {f"aggregates_{each}": _aggregates(database, given, each, groups) for each in INTERVALS}

@@ -65,6 +65,8 @@ class Limits(Section):
 
     slice_events: int = Field(400_000, ge=1_000)
     """Target size of a slice in events; memory is about 600 bytes times this times `slices_at_once`."""
+    slice_bytes: int = Field(8 << 20, ge=1 << 20)
+    """Target size of a slice in bytes of its texts; a slice takes some 25 times as much on its way."""
     slices_at_once: int = Field(3, ge=1, le=64)
     believe_shrink: float = Field(0.01, ge=0, lt=1)
     believe_change: float = Field(0.5, gt=0, lt=1)

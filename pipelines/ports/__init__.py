@@ -29,7 +29,17 @@ from pipelines.ports.plc import (
     clock_tags,
     told,
 )
-from pipelines.ports.source import ChangeFeed, Changes, Clocked, Kept, Origin, Pulled, Source, SourceTally
+from pipelines.ports.source import (
+    PULL_BYTES,
+    ChangeFeed,
+    Changes,
+    Clocked,
+    Kept,
+    Origin,
+    Pulled,
+    Source,
+    SourceTally,
+)
 from pipelines.ports.store import Store
 
 __all__ = [
@@ -37,6 +47,7 @@ __all__ = [
     "CYCLES",
     "NEWCOMER",
     "PROOF_SCHEMA",
+    "PULL_BYTES",
     "SPOOL_SCHEMA",
     "Absence",
     "ChangeFeed",

@@ -15,6 +15,10 @@ Origin = Literal["independent", "re-read", "spool", "none"]
 """Where the source's side of a proof came from."""
 
 
+PULL_BYTES = 32 << 20
+"""Of texts in one batch, where nobody says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pulled:
     """Complete events of some points over the asked span.
@@ -104,10 +108,13 @@ class Source(Protocol):
         """Every point that this source lets us see and the plant file selects. Raises Stop, Retry."""
         ...
 
-    def pull(self, points: Sequence[Point], span: Interval, max_events: int) -> AsyncIterator[Pulled]:
+    def pull(
+        self, points: Sequence[Point], span: Interval, max_events: int, max_bytes: int = PULL_BYTES
+    ) -> AsyncIterator[Pulled]:
         """All events of the points in the span, some points at a time, each point whole and in one `Pulled` only.
 
-        Raises Split when one batch would hold more than `max_events` (memory is bounded by a setting), Retry, Stop.
+        Raises Split when one batch would hold more than `max_events`, or more than `max_bytes` of texts besides its
+        longest (memory is bounded by settings), Retry, Stop.
         """
         ...
 

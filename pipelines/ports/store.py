@@ -31,7 +31,7 @@ class Store(Protocol):
         `digest` null; `finite` and `good` may be.
 
         `number_digest` is null where a number is not finite or there are too many for it; `total` is not finite then.
-        Points with no events have no row.
+        Points with no events have no row. Raises Skip for a point that it cannot count.
         """
         ...
 
@@ -40,7 +40,10 @@ class Store(Protocol):
         ...
 
     def read(self, source: str, points: Sequence[str], span: Interval) -> Iterator[pa.Table]:
-        """Every event it holds, ordered, in SCHEMA; each point whole in one table."""
+        """Every event it holds, ordered, in SCHEMA; each point whole in one table.
+
+        Raises Skip for a point that it cannot give back: then the others are asked for again.
+        """
         ...
 
     def delete(self, source: str, events: pa.Table) -> None:

@@ -27,10 +27,12 @@ from pipelines.samples.events import (
 )
 from pipelines.samples.fields import EXACT, fields_of
 from pipelines.samples.quality import BAD, GOOD, GOOD_EDITED, GOOD_FLOOR, UNCERTAIN, Quality
+from pipelines.samples.sizes import EVENT_TEXT_MAX, Size, besides_longest, cut_by_bytes, text_bytes
 from pipelines.samples.tally import TALLY_SCHEMA, merged, tally
 
 __all__ = [
     "BAD",
+    "EVENT_TEXT_MAX",
     "EXACT",
     "GOOD",
     "GOOD_EDITED",
@@ -40,7 +42,10 @@ __all__ = [
     "TALLY_SCHEMA",
     "UNCERTAIN",
     "Quality",
+    "Size",
+    "besides_longest",
     "coarsen",
+    "cut_by_bytes",
     "empty",
     "fields_of",
     "is_number",
@@ -49,5 +54,6 @@ __all__ = [
     "ordered",
     "samples_table",
     "tally",
+    "text_bytes",
     "times_ns",
 ]

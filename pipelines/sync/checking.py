@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipelines import reconcile
 from pipelines.landing import DamagedLanding
 from pipelines.ledger import FORGOTTEN, TOUCHED_STORE, Current, current
 from pipelines.points import Point, point_name
@@ -21,6 +20,7 @@ from pipelines.sync.ground import Ground
 from pipelines.sync.results import Troubles
 from pipelines.timeline import DAY_NS, Interval, clip, iso, merge, missing, subtract
 from pipelines.transfer import SliceResult, Transfer
+from pipelines.transfer.reading_back import counted_stored
 
 ALWAYS = Interval(-(2**62), 2**62)
 WHOLE_STORE = Interval(0, 1)
@@ -220,7 +220,9 @@ class StoreChecks(Ground):
                     row["point"] for row in there if row["first_ns"] < gap.end_ns and row["last_ns"] >= gap.start_ns
                 ]
                 if some:
-                    for point, row in reconcile.rows_of(self.transfer.store.tally(self.source, some, gap)).items():
+                    rows, uncounted = counted_stored(self.transfer.store, self.source, some, gap)
+                    self.result.strangers |= uncounted
+                    for point, row in rows.items():
                         self._strange(point, row["events"], row["first_ns"], row["last_ns"])
         found = sorted(self.result.strangers)
         look = Looked(self.source, "", WHOLE_STORE, self.now_ns(), False, len(found), "store", tuple(found[:_RECORDED]))

@@ -160,7 +160,7 @@ class SyncPass(Ground):
             self.result.troubles.add(str(error), f"{duty.group} {duty.span}")
 
     async def _fill(self, duty: Duty, window: Interval, lease: Lease, overlap: Interval | None) -> None:
-        """A gap, in halves where it holds too much."""
+        """A gap; where it holds too much without the overlap, then in halves."""
         slice_id = SliceId(self.source, duty.group, duty.span)
         points = self.points[duty.group]
         try:
@@ -173,11 +173,14 @@ class SyncPass(Ground):
         except DamagedLanding:
             done = await self.transfer.advance(slice_id, window, points, lease, None)
         except Split:
-            if not can_halve(duty.span):
+            if not overlap and not can_halve(duty.span):
                 raise
+            if overlap:
+                await self._fill(duty, window, lease, None)
+                return
             early, late = duty.span.halves()
             await self._fill(Duty(duty.group, late), window, lease, None)
-            await self._fill(Duty(duty.group, early), window, lease, overlap)
+            await self._fill(Duty(duty.group, early), window, lease, None)
             return
         except Unreachable as error:
             if not await self._landed(slice_id):

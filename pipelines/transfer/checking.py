@@ -21,6 +21,7 @@ from pipelines.samples import coarsen
 from pipelines.timeline import missing
 from pipelines.transfer.generations import joined, of_points, within
 from pipelines.transfer.proving import Look, prove
+from pipelines.transfer.reading_back import read_back
 from pipelines.transfer.reasons import LOST
 from pipelines.transfer.results import SliceResult
 from pipelines.transfer.slice_work import SliceWork
@@ -52,7 +53,8 @@ class StoreCheck(SliceWork):
         excepted = await asyncio.to_thread(self._excepted)
         lost = {point for point, reason in excepted.items() if reason == LOST}
         uncovered = missing(self.span, await asyncio.to_thread(self._coverage))
-        if not (torn or lost or uncovered or landed.from_store):
+        unread = seen.unread.keys() - excepted.keys()
+        if not (torn or lost or unread or uncovered or landed.from_store):
             return self._result("verified", landed.events, rounded, {})
         if torn:
             seen = await self._put_back(stored, ids, torn)
@@ -87,7 +89,9 @@ class StoreCheck(SliceWork):
             return _Landed(events, replace(_NOTHING, points=points, failed=failed), from_store=True)
 
     def _read_back(self, ids: list[str]) -> pa.Table:
-        return joined(list(self.t.store.read(self.slice_id.source, ids, self.span)))
+        parts: list[pa.Table] = []
+        read_back(self.t.store, self.slice_id.source, ids, self.span, parts.append)
+        return joined(parts)
 
     async def _put_back(self, stored: pa.Table, ids: list[str], torn: Collection[str]) -> Look:
         await self._write(of_points(stored, torn), stored, torn)

@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 from pipelines import reconcile
 from pipelines.landing import DamagedLanding, Landing
 from pipelines.ledger import current
-from pipelines.ports import SliceId, SliceRecord, Store
-from pipelines.samples import empty, ordered
+from pipelines.ports import SliceId, SliceRecord, Split, Store
+from pipelines.samples import Size, empty, ordered
 from pipelines.timeline import Interval
+from pipelines.transfer.reading_back import read_back
 
 
 def current_events(
@@ -22,10 +23,12 @@ def current_events(
     window: Interval,
     ids: Sequence[str],
     history: Sequence[SliceRecord],
+    most_bytes: int,
 ) -> tuple[pa.Table, dict[str, str]]:
     """The events that count over the slice's span now, and the points that could not be had when they were pulled.
 
-    From the landing; from the store where a landed file is damaged.
+    From the landing; from the store where a landed file is damaged. Raises Split above `most_bytes` of texts: a day of
+    passes may have been landed in small pieces.
     """
     parts: list[pa.Table] = []
     failed: dict[str, str] = {}
@@ -34,9 +37,11 @@ def current_events(
             table = landing.read(each.record.slice, window, each.record.generation)
             failed.update(landing.manifest(each.record.slice, window, each.record.generation).failed)
         except DamagedLanding:
-            parts.extend(store.read(slice_id.source, ids, each.span))
+            failed |= read_back(store, slice_id.source, ids, each.span, parts.append)
         else:
             parts.append(within(table, each.span))
+        if sum(parts, Size()).besides_longest > most_bytes:
+            raise Split(f"{slice_id} has more than {most_bytes >> 20} MiB of texts in the landing")
     return joined(parts), failed
 
 

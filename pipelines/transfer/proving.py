@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -11,6 +11,7 @@ from pipelines import reconcile
 from pipelines.landing import Manifest
 from pipelines.ports import PROOF_SCHEMA, SliceId, SourceTally, Store
 from pipelines.reconcile import Drift, Row
+from pipelines.transfer.reading_back import counted_stored, deep_stored
 
 _FEW = 20_000
 """So many events are read back as cheaply as they are counted: two questions to the store instead of six."""
@@ -27,6 +28,8 @@ class Look:
     """Points in which the store differs from the landing."""
     asked: bool = True
     """Whether the store was asked at all."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Points that it could not give back, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,11 @@ def look(
     if len(stored) <= _FEW:
         wanted = set(whole)
     counted = [point for point in whole if point not in wanted]
-    found = reconcile.rows_of(store.tally(slice_id.source, counted, slice_id.span)) if counted else {}
-    if wanted:
-        found.update(reconcile.deep_rows(store.read(slice_id.source, sorted(wanted), slice_id.span)))
-    return Look(landed, found, frozenset(wanted), tuple(reconcile.against_store(landed, found, whole)))
+    found, uncounted = counted_stored(store, slice_id.source, counted, slice_id.span)
+    read, unread = deep_stored(store, slice_id.source, wanted, slice_id.span)
+    found, unread = found | read, unread | uncounted
+    torn = reconcile.against_store(landed, found, [point for point in whole if point not in unread])
+    return Look(landed, found, frozenset(wanted), tuple(torn), unread=unread)
 
 
 def only_landed(events: pa.Table) -> Look:
@@ -76,7 +80,7 @@ def prove(
     drift = reconcile.against_source(seen.landed, reconcile.usable_totals(events), said, whole)
     failed = {point: why for point, why in said.failed.items() if point not in standing}
     points = [point for point in points if point in failed or point not in standing]
-    unproved = {**manifest.failed, **failed}
+    unproved = {**manifest.failed, **failed, **seen.unread}
     for each in seen.torn:
         unproved[each.point] = f"the store holds {each.stored} of {each.landed} events ({each.what} differs)"
     for each in drift:

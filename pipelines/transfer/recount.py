@@ -18,6 +18,7 @@ from pipelines.transfer.generations import of_points, within
 from pipelines.transfer.one_slice import Transfer
 from pipelines.transfer.proving import Look, look
 from pipelines.transfer.reading import reread
+from pipelines.transfer.reading_back import counted_stored
 from pipelines.transfer.reasons import DRIFT, LOST
 
 EXPIRED = "expired: nothing of it was compared, as IoTDB keeps none of this span any more; what was landed stays"
@@ -165,7 +166,8 @@ async def _group(
     moved = merge(piece.span for piece in pieces)
     for gap in missing(span, moved):
         found.not_moved.setdefault(group, []).append(gap)
-        stored = reconcile.rows_of(await asyncio.to_thread(transfer.store.tally, name, sorted(ids), gap))
+        stored, uncounted = await asyncio.to_thread(counted_stored, transfer.store, name, ids, gap)
+        found.unproved |= uncounted
         for held, events in ((point, row["events"]) for point, row in stored.items() if row["events"]):
             found.stored_events += events
             found.differs(held, window_label(window), 0, 0, events)
@@ -199,7 +201,7 @@ async def _piece(
     found.rounded_events += rounded
     asked = [point for point in points if point.id not in found.gone]
     if deep:
-        said = await reread(transfer.source, asked, span, transfer.bounds.slice_events, transfer.store.clock_ns)
+        said = await reread(transfer.source, asked, span, transfer.bounds, transfer.store.clock_ns)
         found.deep |= set(ids)
     else:
         said = await transfer.source.tally(asked, span)
@@ -207,6 +209,8 @@ async def _piece(
     seen = await asyncio.to_thread(
         look, transfer.store, slice_id, kept, ids, transfer.bounds.deep_share, ids if deep else ()
     )
+    found.unproved |= seen.unread
+    ids = [point for point in ids if point not in seen.unread]
     torn = {each.point: each.what for each in seen.torn}
     drifted = reconcile.against_source(seen.landed, reconcile.usable_totals(events), said, ids)
     for reason, differing in ((LOST, torn.keys()), (DRIFT, {each.point for each in drifted} - torn.keys())):

@@ -212,7 +212,7 @@ class RectangleRun:
                 result.problems.append(f"{slice_id}: {error}; it cannot be cut any further")
                 return
             work.extendleft(_Work(half) for half in reversed(item.span.halves()))
-            self.density.learn(2 * self.transfer.bounds.slice_events, max(len(points), 1), item.span.length_ns)
+            self.density.learn(self.transfer.bounds.most_events, max(len(points), 1), item.span.length_ns)
             return
         except DamagedLanding:
             work.appendleft(_Work(item.span))
@@ -226,7 +226,8 @@ class RectangleRun:
         if done.state == "quarantined":
             result.problems.append(f"{slice_id} is quarantined: {done.note}")
         else:
-            self.density.learn(done.events, max(done.points, 1), item.span.length_ns)
+            weight = self.transfer.bounds.weight(done.events, done.text_bytes)
+            self.density.learn(weight, max(done.points, 1), item.span.length_ns)
         result.slices.append(done)
         result.unproved.update((point, why) for point, why in done.unproved.items() if self._asked(point))
         self.on_slice(done)

@@ -51,9 +51,7 @@ class SliceRefresh(SliceWork):
 
     async def _asked_again(self, *, deep: bool) -> SourceTally:
         if deep:
-            return await reread(
-                self.t.source, self.points, self.span, self.t.bounds.slice_events, self.t.store.clock_ns
-            )
+            return await reread(self.t.source, self.points, self.span, self.t.bounds, self.t.store.clock_ns)
         return await self.t.source.tally(self.points, self.span)
 
     def _suspects(self, events: pa.Table, said: SourceTally, waiting: Collection[str]) -> set[str]:

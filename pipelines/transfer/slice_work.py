@@ -21,13 +21,14 @@ from pipelines.landing import Manifest
 from pipelines.ledger import FORGOTTEN, PROVISIONAL, current, rewrites
 from pipelines.points import Point, group_label, group_of
 from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord, SourceTally, State
-from pipelines.samples import coarsen, empty, ordered
+from pipelines.samples import coarsen, empty, ordered, text_bytes
 from pipelines.timeline import Interval
 from pipelines.transfer.believing import Loss, doubted, late_losses, too_much_gone
 from pipelines.transfer.generations import changed, current_events, joined, of_points, within
 from pipelines.transfer.leasing import ended
 from pipelines.transfer.proving import Look, Proven, look, only_landed, prove
 from pipelines.transfer.reading import pull
+from pipelines.transfer.reading_back import read_back
 from pipelines.transfer.results import SliceResult
 from pipelines.transfer.stages import Stages
 
@@ -112,7 +113,7 @@ class SliceWork:
     def _differing(self, events: pa.Table, overlap: Interval, got: Collection[str]) -> frozenset[str]:
         slice_id = SliceId(self.slice_id.source, self.slice_id.group, overlap)
         history = self.t.ledger.history(slice_id.source, slice_id.group, overlap)
-        landed, _ = current_events(self.t.landing, self.t.store, slice_id, self.window, self.ids, history)
+        landed, _ = self._current_events(history, slice_id)
         return frozenset(changed(of_points(landed, got), of_points(within(events, overlap), got), got))
 
     def _gone(self, before: pa.Table) -> set[str]:
@@ -127,7 +128,7 @@ class SliceWork:
         return await self._pull([point for point in self.points if point.id in points], self.span)
 
     async def _pull(self, points: Sequence[Point], span: Interval) -> tuple[pa.Table, dict[str, str]]:
-        return await pull(self.t.source, points, span, 2 * self.t.bounds.slice_events, str(self.slice_id))
+        return await pull(self.t.source, points, span, self.t.bounds, str(self.slice_id))
 
     async def _land(self, events: pa.Table, failed: dict[str, str]) -> Manifest:
         kept = sorted(self._gone(events) - failed.keys())
@@ -221,10 +222,12 @@ class SliceWork:
             await self.stages.threaded("clear", self._delete_extras, stored, sorted(over))
 
     def _delete_extras(self, stored: pa.Table, points: Sequence[str]) -> None:
-        for held in self.t.store.read(self.slice_id.source, points, self.span):
+        def clear(held: pa.Table) -> None:
             surplus = reconcile.extras(held, stored)
             if len(surplus):
                 self._change(self.t.store.delete, surplus)
+
+        read_back(self.t.store, self.slice_id.source, points, self.span, clear)
 
     def _change(self, change: Callable[[str, pa.Table], None], events: pa.Table) -> None:
         """Every change of the store goes through here: under the lease before it and after it."""
@@ -267,8 +270,12 @@ class SliceWork:
         )  # fmt: skip
         return await asyncio.to_thread(ask)
 
-    def _current_events(self, history: list[SliceRecord]) -> tuple[pa.Table, dict[str, str]]:
-        return current_events(self.t.landing, self.t.store, self.slice_id, self.window, self.ids, history)
+    def _current_events(
+        self, history: list[SliceRecord], slice_id: SliceId | None = None
+    ) -> tuple[pa.Table, dict[str, str]]:
+        slice_id = slice_id or self.slice_id
+        most = self.t.bounds.most_bytes(slice_id.span)
+        return current_events(self.t.landing, self.t.store, slice_id, self.window, self.ids, history, most)
 
     async def _quarantine(self, manifest: Manifest, lost: Mapping[str, Loss]) -> SliceResult:
         point, most = max(lost.items(), key=lambda item: item[1].gone)
@@ -302,5 +309,5 @@ class SliceWork:
     ) -> SliceResult:
         return SliceResult(
             self.slice_id, state, len(events), len(self.points), rounded, dict(unproved), note,
-            time.monotonic() - self.began, dict(self.stages.seconds), self.differing,
+            time.monotonic() - self.began, dict(self.stages.seconds), self.differing, text_bytes(events),
         )  # fmt: skip

@@ -30,6 +30,7 @@ _LED = "Starting IoTDB"  # what the DataNode (2.0.1-beta) then logs
 _LOCK_DEADLINE_S = 1_800.0  # the longest legitimate holder fetches the jars and starts more than once
 _PORTS_DEADLINE_S = 20.0
 _POLL_S = 0.1
+_DYING_S = 2.0
 _ROOM_SHARE = 0.015  # IoTDB turns read-only at 0.01 (iotdb_settings)
 _ROOM_BYTES = 512 << 20
 _STOP = ((signal.SIGTERM, 60.0), (signal.SIGKILL, 20.0))
@@ -88,6 +89,17 @@ class EmbeddedIoTDB:
         """Stop both processes and wait until their ports are free; True if there was something to stop."""
         with locked(self._home.with_name("iotdb.lock"), _LOCK_DEADLINE_S):
             return self._stopped()
+
+    def died(self) -> bool:
+        """Whether it was up and went away by itself: who stops it says so first. Waits for one that is just dying."""
+        end_s = time.monotonic() + _DYING_S
+        while self._ready_file.exists():
+            if None in (self._config_node.pid(), self._data_node.pid()):
+                return True
+            if time.monotonic() > end_s:
+                break
+            time.sleep(_POLL_S)
+        return False
 
     def status(self) -> ServerStatus:
         """What runs right now; starts nothing and waits for nothing."""

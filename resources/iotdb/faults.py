@@ -51,6 +51,10 @@ class TooMuch(Retry):
     """The server has not the memory or time for one query: ask for fewer points."""
 
 
+class Fell(TooMuch):
+    """The server went away over a question; it is there again, and is not asked the same again."""
+
+
 def fault_of(code: int, message: str | None, parts: Sequence[tuple[int, str | None]] = ()) -> Fault | None:
     """The fault behind a status, or None for success; of many parts the first that a person must act on."""
     if code in _DONE:

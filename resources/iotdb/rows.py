@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.ports import Stop
-from pipelines.samples import SCHEMA, is_number, ordered, times_ns
+from pipelines.samples import SCHEMA, cut_by_bytes, is_number, ordered, times_ns
 from pipelines.timeline import DAY_NS, iso
 from resources.iotdb.layout import SAMPLES, STATES, TAG_TYPE, Table, tag
 
@@ -66,14 +66,8 @@ def portions(rows: pa.Table, max_rows: int, max_bytes: int) -> Iterator[pa.Table
     if 0 < len(rows) <= max_rows and _at_most_bytes(rows) <= max_bytes:
         yield rows
         return
-    ends = np.cumsum(_weights(rows))
-    start = 0
-    while start < len(rows):
-        limit = (ends[start - 1] if start else 0) + max_bytes
-        stop = min(start + max_rows, int(np.searchsorted(ends, limit, side="right")))
-        stop = max(stop, start + 1)
+    for start, stop in cut_by_bytes(_weights(rows), max_rows, max_bytes):
         yield rows.slice(start, stop - start)
-        start = stop
 
 
 def constant(text: str, rows: int) -> pa.DictionaryArray:

@@ -30,9 +30,10 @@ from resources.silence import SAY_AFTER_S, Hangs, Silence
 CONNECT_TIMEOUT_S = 10.0
 _FIRST_FETCH_ROWS = 500
 _FETCH_BYTES = 8 << 20
-_FETCH_ROWS_MAX = 200_000
+ROWS_AT_ONCE = 200_000
 CLOCKS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000}
 """Nanoseconds of one step of a clock, by the server's timestamp_precision."""
+_RESULT_BYTES = 128 << 20
 _FRAME_BYTES = 256 << 20  # more than one answer at once: somebody stored very long texts
 
 # Thrift logs every refused connection by itself, to stderr where no logging is set up; our errors say it better.
@@ -176,22 +177,29 @@ class Session:
         )
         _check(self._call(self._client.insertTablet, request))
 
-    def query(self, sql: str) -> pa.Table:
-        """The whole result; strings are dictionaries, times are int64 in the server's clock."""
-        with self.reading(sql) as answer:
+    def query(self, sql: str, rows_at_once: int = ROWS_AT_ONCE) -> pa.Table:
+        """The whole result; strings are dictionaries, times are int64 in the server's clock.
+
+        The server makes one answer of as many rows as it is asked for, whatever they weigh: who asks for texts says how
+        many `rows_at_once` can be. Raises Fault for a result of more than _RESULT_BYTES.
+        """
+        with self.reading(sql, rows_at_once, _RESULT_BYTES) as answer:
             return answer.table()
 
     @contextlib.contextmanager
-    def reading(self, sql: str) -> Iterator[Answer]:
+    def reading(self, sql: str, rows_at_once: int = ROWS_AT_ONCE, most_bytes: int = 2**62) -> Iterator[Answer]:
         """The result as it comes; what of it was not read by the end of the body is never sent.
 
         Raises Stop for a type of column that is not known here.
         """
-        request = ttypes.TSExecuteStatementReq(self._id, sql, self._statement, _FIRST_FETCH_ROWS, self._timeout_ms)
+        first = min(_FIRST_FETCH_ROWS, rows_at_once)
+        request = ttypes.TSExecuteStatementReq(self._id, sql, self._statement, first, self._timeout_ms)
         answer = self._call(self._client.executeQueryStatementV2, request)
         _check(answer.status)
         try:
-            yield _answer(answer, self._blocks(sql, answer), CLOCKS_NS.get(self.precision))
+            yield _answer(
+                answer, self._blocks(sql, answer, first, rows_at_once, most_bytes), CLOCKS_NS.get(self.precision)
+            )
         except BaseException as error:
             if not isinstance(error, Fault):
                 self._break_off()  # an answer may be half read
@@ -229,14 +237,17 @@ class Session:
         self._id = answer.sessionId
         self._statement = self._call(self._client.requestStatementId, self._id)
 
-    def _blocks(self, sql: str, answer: Any) -> Iterator[bytes]:
+    def _blocks(self, sql: str, answer: Any, rows: int, most_rows: int, most_bytes: int) -> Iterator[bytes]:
         blocks, more = list(answer.queryResult or ()), bool(answer.moreData)
-        rows = _FIRST_FETCH_ROWS
+        size = 0
         while True:
+            size += sum(map(len, blocks))
+            if size > most_bytes:
+                raise Fault(FRAME_OVERSIZE, f"the result is more than {most_bytes >> 20} MiB")
             yield from blocks
             if not more:
                 return
-            rows = _next_rows(rows, sum(map(len, blocks)))
+            rows = min(most_rows, _next_rows(rows, sum(map(len, blocks))))
             request = ttypes.TSFetchResultsReq(
                 self._id, sql, rows, answer.queryId, True, self._timeout_ms, self._statement
             )
@@ -283,4 +294,4 @@ def _next_rows(rows: int, size: int) -> int:
     """Rows to ask for next, so that one answer stays near _FETCH_BYTES whatever the rows weigh."""
     if not size:
         return rows
-    return max(1, min(_FETCH_ROWS_MAX, rows * 8, rows * _FETCH_BYTES // size))
+    return max(1, min(ROWS_AT_ONCE, rows * 8, rows * _FETCH_BYTES // size))

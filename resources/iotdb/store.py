@@ -41,8 +41,8 @@ class IoTDBStore:
     """Events, points and aggregates of one plant in one IoTDB database. Thread-safe; all calls block.
 
     `node_urls` are host:port of one cluster's nodes; `staging_dir` is a folder that this host and the server both
-    see, or None. `disk` is what it writes to, where that is ours. `vouch` is asked whether it is still the same store
-    once a connection broke. `prepare` comes before anything else.
+    see, or None. `disk` is what it writes to, where that is ours, and `revive` starts it again (see Sessions). `vouch`
+    is asked whether it is still the same store once a connection broke. `prepare` comes before anything else.
     """
 
     def __init__(
@@ -56,13 +56,14 @@ class IoTDBStore:
         retention: Retention | None = None,
         disk: Disk | None = None,
         vouch: Callable[[], None] = lambda: None,
+        revive: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self.clock_ns = 1
         """Resolution of its timestamps, nanoseconds; the server's own after `prepare`."""
         self.writer_name = ""
         """`load` or `tablets`, after `prepare`; `writer_reason` says why."""
         self.writer_reason = ""
-        self._sessions = Sessions(node_urls, user, password, database_name(database))
+        self._sessions = Sessions(node_urls, user, password, database_name(database), revive=revive)
         self._staging = staging_dir
         self._disk = disk
         self._vouch = vouch
@@ -132,7 +133,7 @@ class IoTDBStore:
         writer.settle()
 
     def tally(self, source: str, points: Sequence[str], span: Interval) -> pa.Table:
-        """What it holds per point, by IoTDB's own aggregates: see ports.Store. Raises Retry, Stop."""
+        """What it holds per point, by IoTDB's own aggregates: see ports.Store. Raises Skip, Retry, Stop."""
         return stored_tally(self._sessions, source, points, span, self.clock_ns)
 
     def held(self, source: str) -> pa.Table:
@@ -143,7 +144,10 @@ class IoTDBStore:
         return held_points(self._sessions, source, self.clock_ns)
 
     def read(self, source: str, points: Sequence[str], span: Interval) -> Iterator[pa.Table]:
-        """Every event it holds, ordered, in SCHEMA; each point whole in one table. Raises Retry, Stop."""
+        """Every event it holds, ordered, in SCHEMA; each point whole in one table.
+
+        Raises Skip for a point that cannot be read, Retry, Stop.
+        """
         return stored_events(self._sessions, source, points, span, self.clock_ns)
 
     def latest(self, source: str, points: Sequence[str]) -> pa.Table:

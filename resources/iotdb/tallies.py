@@ -11,7 +11,7 @@ from pipelines.samples import TALLY_SCHEMA
 from pipelines.samples.number_digest import DETAIL_FACTOR, MOST_EVENTS, PRIME, QUALITY_FACTOR, SCALE
 from pipelines.timeline import Interval
 from resources.iotdb.extents import planned
-from resources.iotdb.faults import TooMuch
+from resources.iotdb.halving import halved
 from resources.iotdb.layout import SAMPLES, STATES, Table
 from resources.iotdb.sessions import Sessions
 from resources.iotdb.statements import chunks, of_points, select, within
@@ -23,7 +23,7 @@ def stored_tally(sessions: Sessions, source: str, points: Sequence[str], span: I
     """TALLY_SCHEMA of the points that have events in the span, sorted by point; `magnitude` 0; `finite`, `good`
     and `digest` null.
 
-    `total` is of all numbers, and not finite where one of them is not. Raises Unreachable, Retry, Stop.
+    `total` is of all numbers, and not finite where one of them is not. Raises Skip, Unreachable, Retry, Stop.
     """
     parts = [TALLY_SCHEMA.empty_table()]
     for some in chunks(points):
@@ -65,19 +65,14 @@ def _numbers(clock_ns: int) -> str:
 def _tallies(
     sessions: Sessions, source: str, points: Sequence[str], span: Interval, clock_ns: int
 ) -> Iterator[pa.Table]:
-    """Parts per table; by halves where the server has not the memory for all."""
-    try:
-        yield from [
-            _part(sessions.query(_select(sessions.database, table, more, condition), "tallying"), clock_ns)
-            for table, more in ((SAMPLES, _numbers(clock_ns)), (STATES, "count(text) AS texts"))
-            for part in planned(sessions, table, source, points, span, clock_ns)
-            for condition in [within(source, points, part, clock_ns)]
-        ]
-    except TooMuch:
-        if len(points) < 2:
-            raise
-        for half in (points[: len(points) // 2], points[len(points) // 2 :]):
-            yield from _tallies(sessions, source, half, span, clock_ns)
+    for table, more in ((SAMPLES, _numbers(clock_ns)), (STATES, "count(text) AS texts")):
+
+        def ask(some: Sequence[str], part: Interval, table: Table = table, more: str = more) -> pa.Table:
+            sql = _select(sessions.database, table, more, within(source, some, part, clock_ns))
+            return _part(sessions.read(sql, "tallying"), clock_ns)
+
+        for part in planned(sessions, table, source, points, span, clock_ns):
+            yield from halved(ask, points, part, clock_ns)
 
 
 def _select(database: str, table: Table, more: str, condition: str) -> str:

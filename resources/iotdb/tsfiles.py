@@ -16,7 +16,7 @@ from tsfile import ColumnCategory, ColumnSchema, TableSchema, TSDataType, TsFile
 from tsfile.exceptions import LibraryError
 
 from pipelines.ports import NoRoom, Retry, Stop
-from resources.iotdb.layout import Table
+from resources.iotdb.layout import STATES, Table
 from resources.iotdb.rows import portions
 from resources.iotdb.sessions import Sessions
 from resources.iotdb.statements import load
@@ -24,6 +24,8 @@ from resources.iotdb.statements import load
 _PREFIX = "ferry-"
 _FILE_ROWS = 500_000
 _FILE_BYTES = 64 << 20
+_TEXT_FILE_BYTES = 16 << 20
+"""Of a point the server reads all that a file has of a page, and of two files where they overlap."""
 _STALE_S = 24 * 3_600.0  # no LOAD takes a day; younger files may be another process's
 
 
@@ -41,7 +43,7 @@ class TsFileWriter:
 
         Raises Retry for a LOAD that failed: it may have stored all of it (trap 9), so the window must be replaced.
         """
-        for part in portions(rows, _FILE_ROWS, _FILE_BYTES):
+        for part in portions(rows, _FILE_ROWS, _TEXT_FILE_BYTES if table is STATES else _FILE_BYTES):
             with self._file() as path:
                 self._write_file(path, table, part)
                 self._load(path)

@@ -19,7 +19,7 @@ from asyncua import ua
 
 from pipelines.points import Point
 from pipelines.ports import Pulled, Reading, Skip, Split
-from pipelines.samples import empty, fields_of, number_ties, ordered, samples_table
+from pipelines.samples import empty, fields_of, number_ties, ordered, samples_table, text_bytes
 from pipelines.timeline import Interval
 from resources.opcua.catalogue import place_of, states_of
 from resources.opcua.client import Session, TooMuch
@@ -55,8 +55,11 @@ class _Answer:
 class Pulling:
     """The state of one pull."""
 
-    def __init__(self, server: Server, pace: Pace, points: Sequence[Point], span: Interval, max_events: int) -> None:
+    def __init__(
+        self, server: Server, pace: Pace, points: Sequence[Point], span: Interval, max_events: int, max_bytes: int
+    ) -> None:
         self._server, self._pace, self._span, self._most = server, pace, span, max_events
+        self._most_bytes = max_bytes
         self._points: dict[str, list[Point]] = {}
         for point in points:
             self._points.setdefault(point.address, []).append(point)
@@ -67,7 +70,7 @@ class Pulling:
         tables: list[pa.Table] = []
         names: list[str] = []
         failed: dict[str, str] = {}
-        rows = 0
+        rows = size = 0
         while waiting:
             some = [waiting.popleft() for _ in range(min(self._pace.nodes, len(waiting)))]
             answers = await self._asked(some, self._span.start_ns)
@@ -78,10 +81,13 @@ class Pulling:
                     failed |= {point.id: str(error) for point in self._points[address]}
                     continue
                 for point in self._points[address]:
-                    if rows and rows + len(found) > min(self._most, _BATCH_EVENTS):
+                    events = _events(point, found)
+                    full = rows + len(found) > min(self._most, _BATCH_EVENTS)
+                    if rows and (full or size + text_bytes(events) > self._most_bytes):
                         yield Pulled(_joined(tables), tuple(names))
-                        tables, names, rows = [], [], 0
-                    tables.append(_events(point, found))
+                        tables, names, rows, size = [], [], 0, 0
+                    tables.append(events)
+                    size += text_bytes(events)
                     names.append(point.id)
                     rows += len(found)
         if names or failed:
@@ -98,8 +104,11 @@ class Pulling:
             if answer.more and cut_ns <= start_ns:  # nothing but events of one stamp, and not all of them
                 rows += await self._at(address, start_ns)
                 cut_ns = start_ns + _TICK_NS
-            if len(rows) > self._most:
-                raise Split(f"{self._points[address][0].name} has more than {self._most:,} events in {self._span}")
+            if len(rows) > self._most or _long(rows) > self._most_bytes:
+                raise Split(
+                    f"{self._points[address][0].name} has more than {self._most:,} events in {self._span}, "
+                    "or longer ones"
+                )
             if not answer.more or cut_ns >= self._span.end_ns:
                 return rows
             start_ns = cut_ns if page else start_ns
@@ -211,6 +220,12 @@ def _answer(result: ua.HistoryReadResult, details: ua.ReadRawModifiedDetails) ->
     if status >> 31:
         return _Answer(failed=name_of(status))
     return _Answer(values, more=bool(result.ContinuationPoint) or len(values) >= details.NumValuesPerNode)
+
+
+def _long(rows: Sequence[Row]) -> int:
+    """Characters of the texts, but for the longest."""
+    lengths = [len(value) for _, reading in rows for value in reading.values if isinstance(value, str)]
+    return sum(lengths) - max(lengths, default=0)
 
 
 def _time_ns(address: str, reading: Reading) -> int:

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 from pipelines.plant import Plant, SourceSettings
 from pipelines.points import Point
-from pipelines.ports import Pulled, SourceTally
+from pipelines.ports import PULL_BYTES, Pulled, SourceTally
 from pipelines.timeline import Interval
 from resources.budget import Budget
 from resources.opcua.catalogue import discover
@@ -43,9 +43,13 @@ class OpcUaSource:
         """Every variable that has history and the plant file selects, by id. Raises Stop, Retry."""
         return await discover(self._server, self._include, self._exclude)
 
-    async def pull(self, points: Sequence[Point], span: Interval, max_events: int) -> AsyncGenerator[Pulled, None]:
+    async def pull(
+        self, points: Sequence[Point], span: Interval, max_events: int, max_bytes: int = PULL_BYTES
+    ) -> AsyncGenerator[Pulled, None]:
         """All events of [start, end), each point whole and in one batch. Raises Split, Retry, Stop."""
-        async with aclosing(Pulling(self._server, self._pace, points, span, max_events).batches()) as batches:
+        async with aclosing(
+            Pulling(self._server, self._pace, points, span, max_events, max_bytes).batches()
+        ) as batches:
             async for batch in batches:
                 yield batch
 

@@ -30,12 +30,14 @@ class Round:
 
 
 class Agenda:
-    """The points of one pull that are not finished. `items` bounds the events of one answer."""
+    """The points of one pull that are not finished. `items` and `bytes_` (of texts) bound the events of one answer."""
 
-    def __init__(self, streams: Streams, pace: Pace, points: Sequence[Point], span: Interval, items: int) -> None:
+    def __init__(
+        self, streams: Streams, pace: Pace, points: Sequence[Point], span: Interval, items: int, bytes_: int
+    ) -> None:
         self._streams = streams
         self._pace = pace
-        self._items = max(1, items)
+        self._items, self._bytes = max(1, items), bytes_
         self._span_s = span.length_ns / SECOND_NS
         found = [cursor(number, point, span) for number, point in enumerate(points)]
         self.outside = [number for number, at in enumerate(found) if at is None]
@@ -100,7 +102,10 @@ class Agenda:
         if rest is None:
             rest = self._pace.expected(self._span_s)
         wished = self._pace.bounds.first_count if rest is None else int(rest * 1.3) + _SPARE
-        return min(self._pace.most, max(1, at.need, min(wished, self._allowed())))
+        fitting = (
+            self._bytes * at.events // at.size.text_bytes if at.size.text_bytes else wished
+        )  # as long as those so far
+        return min(self._pace.most, max(1, at.need, min(wished, fitting, self._allowed())))
 
     def _allowed(self) -> int:
         return max(1, min(self._items, int(self._pace.items), self._pace.most))

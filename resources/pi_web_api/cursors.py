@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.points import Point
+from pipelines.samples import Size
 from pipelines.timeline import SECOND_NS, TICK_NS, Interval, iso
 
 Int64s = npt.NDArray[np.int64]
@@ -33,6 +34,7 @@ class Cursor:
     tries: int = 0
     slim: bool = True
     events: int = 0
+    size: Size = field(default_factory=Size)  # of `parts`
     parts: list[pa.Table] = field(default_factory=list)
 
     def query(self, count: int) -> tuple[tuple[str, str], ...]:

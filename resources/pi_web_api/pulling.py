@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipelines.points import Point
 from pipelines.ports import Pulled, Retry, Split, Stop
-from pipelines.timeline import Interval
+from pipelines.timeline import Interval, iso
 from resources.pi_web_api.agenda import Agenda, Round
 from resources.pi_web_api.cursors import Cursor, advance
 from resources.pi_web_api.decoding import Given, Page, decode
@@ -24,12 +24,17 @@ from resources.pi_web_api.pace import Pace
 from resources.pi_web_api.refusals import Refused, TooMuch, Trouble
 from resources.pi_web_api.shelf import Shelf
 from resources.pi_web_api.streams import RECORDED, Ask, Streams
+from resources.pi_web_api.transport import BODY_BYTES
 from resources.pi_web_api.wire import Stream
 
 _log = logging.getLogger(__name__)
 _EVENT_BYTES = 116
 _TRIES = 6
+_LEAST = 2
+"""Events of one answer that no bound of ours keeps out: from one alone paging does not go on."""
 _BATCH_EVENTS = 100_000
+_ANSWER_BYTES = 32 << 20
+"""What one answer may have of JSON in any case: 150,000 numbers are 20 MB."""
 
 
 @dataclass(slots=True)
@@ -48,13 +53,16 @@ class _Outcome:
 class Pulling:
     """The state of one pull."""
 
-    def __init__(self, streams: Streams, pace: Pace, points: Sequence[Point], span: Interval, max_events: int) -> None:
+    def __init__(
+        self, streams: Streams, pace: Pace, points: Sequence[Point], span: Interval, max_events: int, max_bytes: int
+    ) -> None:
         self._streams = streams
         self._pace = pace
         self._flights = streams.transport.concurrency
-        self._agenda = Agenda(streams, pace, points, span, max_events // self._flights)
-        self._shelf = Shelf(tuple(points), _BATCH_EVENTS, max_events)
-        self._max_events = max_events
+        self._agenda = Agenda(streams, pace, points, span, max_events // self._flights, max_bytes // self._flights)
+        self._shelf = Shelf(tuple(points), _BATCH_EVENTS, max_events, max_bytes)
+        self._max_events, self._max_bytes = max_events, max_bytes
+        self._answer_bytes = max(_ANSWER_BYTES, 4 * max_bytes // self._flights)
         self._nameless = [at for at in range(len(points)) if not points[at].address]
         self.stray_events = 0
         """Events that the server gave though nobody asked for their time; they were not let through."""
@@ -91,7 +99,7 @@ class Pulling:
     async def _together(self, asked: Round) -> list[Stream | Exception | None]:
         query = asked.cursors[0].query(asked.counts[0])
         web_ids = [at.point.address for at in asked.cursors]
-        found = await self._streams.together(RECORDED, web_ids, query)
+        found = await self._streams.together(RECORDED, web_ids, query, self._answer_bytes)
         answers = [found.get(web_id) for web_id in web_ids]
         sizes = [len(each.items) for each in answers if each is not None and isinstance(each.items, list)]
         if sum(sizes) == asked.counts[0]:
@@ -104,7 +112,8 @@ class Pulling:
             Ask(at.point.address, at.query(count), at.slim)
             for at, count in zip(asked.cursors, asked.counts, strict=True)
         ]
-        return await self._streams.each(RECORDED, asks)
+        least = len(asks) == 1 and asked.counts[0] <= max(_LEAST, asked.cursors[0].need)
+        return await self._streams.each(RECORDED, asks, BODY_BYTES if least else self._answer_bytes)
 
     async def _decoded(self, asked: Round, found: Sequence[Stream | Exception | None]) -> _Outcome:
         """Streams that were read → columns; the others → faults."""
@@ -186,8 +195,11 @@ class Pulling:
 
     def _keep(self, at: Cursor, rows: pa.Table, done: bool) -> bool:
         at.parts.append(rows)
-        if at.events > self._max_events:
-            raise Split(f"point {at.point.name!r} has more than {self._max_events} events in the span")
+        at.size += rows
+        if at.events > self._max_events or at.size.besides_longest > self._max_bytes:
+            raise Split(
+                f"point {at.point.name!r} has more than {self._max_events} events in the span, or too long ones"
+            )
         if not done:
             self._agenda.alone(at)
         return done
@@ -219,6 +231,9 @@ class Pulling:
             raise Stop(f"source {source}: something before it refuses a request for one point ({error})")
         if error.reason == "items" and count <= 1:
             raise error
+        if error.reason == "bytes" and count <= max(_LEAST, at.need):
+            self._shelf.fail(at.number, f"what it has from {iso(at.start_ns)} on is too long: {error}")
+            return
         if error.reason == "time":
             at.halve()
         at.need = min(at.need, self._pace.most)

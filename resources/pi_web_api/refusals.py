@@ -24,7 +24,7 @@ class TooMuch(Split):
 
     def __init__(self, message: str, reason: str, limit: int = 0) -> None:
         super().__init__(message)
-        self.reason = reason  # items | url | body | time
+        self.reason = reason  # items | url | body | time | bytes: the answer is more than is taken here
         self.limit = limit  # items that the server named as its most, 0 for none
 
 

@@ -8,17 +8,19 @@ import pyarrow.compute as pc
 
 from pipelines.points import Point
 from pipelines.ports import Pulled, Split
-from pipelines.samples import number_ties, samples_table
+from pipelines.samples import Size, number_ties, samples_table
 from resources.pi_web_api.decoding import ROWS
 
 
 class Shelf:
-    """Collects ROWS of whole points. `target` events make a batch; none holds more than `most`."""
+    """Collects ROWS of whole points. `target` events make a batch; none holds more than `most`, or more than
+    `most_bytes` of texts but for its longest."""
 
-    def __init__(self, points: tuple[Point, ...], target: int, most: int) -> None:
+    def __init__(self, points: tuple[Point, ...], target: int, most: int, most_bytes: int) -> None:
         self._points = points
         self._target = min(target, most)
-        self._most = most
+        self._most, self._most_bytes = most, most_bytes
+        self._bytes = 0
         self._parts: list[pa.Table] = []
         self._numbers: list[int] = []
         self._events = 0
@@ -28,19 +30,23 @@ class Shelf:
     def put(self, numbers: list[int], parts: list[pa.Table]) -> None:
         """Adds finished points and their rows, those of one point one after another. Raises Split when one alone is
         bigger than a batch may be."""
-        events = sum(part.num_rows for part in parts)
-        if events > self._most:
+        size = sum(parts, Size())
+        if size.events > self._most or size.besides_longest > self._most_bytes:
             if len(numbers) == 1:
                 name = self._points[numbers[0]].name
-                raise Split(f"point {name!r} alone has {events} events, more than a batch of {self._most}")
+                raise Split(
+                    f"point {name!r} alone has {size.events} events, and a batch at most {self._most}, or long ones"
+                )
             self._put_one_by_one(numbers, parts)
             return
-        if self._events and self._events + events > self._most:
+        full = self._events + size.events > self._most or self._bytes + size.text_bytes > self._most_bytes
+        if self._events and full:
             self._close()
+        self._bytes += size.text_bytes
         self._numbers += numbers
         self._parts += parts
-        self._events += events
-        if self._events >= self._target:
+        self._events += size.events
+        if self._events >= self._target or self._bytes >= self._most_bytes:
             self._close()
 
     def fail(self, number: int, reason: str) -> None:
@@ -66,7 +72,7 @@ class Shelf:
     def _close(self) -> None:
         points = tuple(self._points[number].id for number in self._numbers)
         self._ready.append(Pulled(self._joined(points), points, self._failed))
-        self._parts, self._numbers, self._events, self._failed = [], [], 0, {}
+        self._parts, self._numbers, self._events, self._bytes, self._failed = [], [], 0, 0, {}
 
     def _joined(self, points: tuple[str, ...]) -> pa.Table:
         rows = (pa.concat_tables(self._parts) if self._parts else ROWS.empty_table()).combine_chunks()

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 from pipelines.plant import SourceSettings
 from pipelines.points import NUMERIC_KINDS, Point
-from pipelines.ports import Changes, Pulled, SourceTally
+from pipelines.ports import PULL_BYTES, Changes, Pulled, SourceTally
 from pipelines.timeline import Interval, parse
 from resources.budget import Budget
 from resources.pi_web_api.auth import login
@@ -73,13 +73,17 @@ class PiWebApiSource:
         """Every point that the login may see and the plant file selects, by id. Raises Stop, Retry."""
         return await discover(self._transport, self._data_server, self._include, self._exclude)
 
-    async def pull(self, points: Sequence[Point], span: Interval, max_events: int) -> AsyncGenerator[Pulled, None]:
+    async def pull(
+        self, points: Sequence[Point], span: Interval, max_events: int, max_bytes: int = PULL_BYTES
+    ) -> AsyncGenerator[Pulled, None]:
         """All events of [start, end), batches of about 100,000 events, each point whole and in one of them.
 
         Raises Split when one point alone has more than `max_events`, or the server refuses even the least; Retry, Stop.
         """
         by_id = {point.id: point for point in points}
-        async with aclosing(Pulling(self._streams, self._pace, points, span, max_events).batches()) as batches:
+        async with aclosing(
+            Pulling(self._streams, self._pace, points, span, max_events, max_bytes).batches()
+        ) as batches:
             async for batch in batches:
                 self._specimens.look(batch, by_id, span)
                 yield batch

@@ -17,7 +17,7 @@ import msgspec
 
 from pipelines.ports import Stop
 from resources.pi_web_api.refusals import UNSUPPORTED, Denied, Refused, TooMuch, Trouble, refusal, seconds_of
-from resources.pi_web_api.transport import Transport
+from resources.pi_web_api.transport import BODY_BYTES, Transport
 from resources.pi_web_api.wire import (
     RECORDED_FIELDS,
     Broken,
@@ -96,7 +96,9 @@ class Streams:
         if not self._sets_proved and (error.status in (405, 501) or self._refusals >= 3):
             self._sets = False
 
-    async def together(self, question: Question[T], web_ids: Sequence[str], query: Query) -> dict[str, T]:
+    async def together(
+        self, question: Question[T], web_ids: Sequence[str], query: Query, most_bytes: int = BODY_BYTES
+    ) -> dict[str, T]:
         """Answers by the WebId that was asked for; a stream that the server left out is left out here.
 
         Raises Refused, TooMuch, Trouble, Unreachable, Stop.
@@ -117,27 +119,29 @@ class Streams:
                     found[web_id] = stream
             return found
 
-        found = await self.transport.get(path, read)
+        found = await self.transport.get(path, read, most_bytes)
         self._sets_proved = self._sets_proved or bool(found)
         return found
 
-    async def each(self, question: Question[T], asks: Sequence[Ask]) -> list[T | Refused | TooMuch | Trouble]:
+    async def each(
+        self, question: Question[T], asks: Sequence[Ask], most_bytes: int = BODY_BYTES
+    ) -> list[T | Refused | TooMuch | Trouble]:
         """An answer or an error for every ask, in their order. Raises Unreachable, Stop, and for a whole batch TooMuch,
         Trouble."""
         if len(asks) > 1 and self.batches:
             try:
-                return await self._batch(question, asks)
+                return await self._batch(question, asks, most_bytes)
             except Refused as error:
                 if error.status not in UNSUPPORTED and error.status != 400:
                     raise Stop(f"source {self.transport.source}: a batch of reads was refused: {error}") from None
                 self.batches = False
-        return await asyncio.gather(*(self._one(question, ask) for ask in asks))
+        return await asyncio.gather(*(self._one(question, ask, most_bytes) for ask in asks))
 
     def set_bytes(self, question: Question[T], query: Query) -> int:
         """Length of a set's URL before its WebIds."""
         return len(self.transport.url) + len(question.action) + len(question.of_set(query)) + 16
 
-    async def _one(self, question: Question[T], ask: Ask) -> T | Refused | TooMuch | Trouble:
+    async def _one(self, question: Question[T], ask: Ask, most_bytes: int) -> T | Refused | TooMuch | Trouble:
         def read(body: bytes) -> T:
             answer = question.read_one(body)
             if fault := fault_of(answer):
@@ -145,11 +149,13 @@ class Streams:
             return answer
 
         try:
-            return await self.transport.get(self._path(question, ask), read)
+            return await self.transport.get(self._path(question, ask), read, most_bytes)
         except (Refused, TooMuch, Trouble) as error:
             return error
 
-    async def _batch(self, question: Question[T], asks: Sequence[Ask]) -> list[T | Refused | TooMuch | Trouble]:
+    async def _batch(
+        self, question: Question[T], asks: Sequence[Ask], most_bytes: int
+    ) -> list[T | Refused | TooMuch | Trouble]:
         body = {
             str(place): {"Method": "GET", "Resource": f"{self.transport.url}/{self._path(question, ask)}"}
             for place, ask in enumerate(asks)
@@ -159,7 +165,7 @@ class Streams:
             parts = read_batch(answer)
             return [_part(question, parts.get(str(place))) for place in range(len(asks))]
 
-        found = await self.transport.post("batch", body, read)
+        found = await self.transport.post("batch", body, read, most_bytes)
         for each in found:
             if isinstance(each, Denied) and each.status == 401:
                 raise Stop(f"source {self.transport.source}: a part of a batch was refused ({each})")

@@ -26,6 +26,8 @@ from resources.silence import telling
 
 T = TypeVar("T")
 _HEADERS = {"Accept": "application/json", "X-Requested-With": "historian-ferry"}  # the latter: CSRF defence
+BODY_BYTES = 256 << 20
+"""More than any answer that is asked for without a bound: a page of points, or one event."""
 _INLINE_BYTES = 32_768  # smaller bodies are read faster here than they are handed to another thread
 
 
@@ -86,13 +88,16 @@ class Transport:
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _Session] = WeakKeyDictionary()
         self._reader: ThreadPoolExecutor | None = None
 
-    async def get(self, path: str, read: Callable[[bytes], T]) -> T:
-        """GETs `path` (with its query, under the base URL) and reads the body with `read`."""
-        return await self._tried("GET", path, None, read)
+    async def get(self, path: str, read: Callable[[bytes], T], most_bytes: int = BODY_BYTES) -> T:
+        """GETs `path` (with its query, under the base URL) and reads the body with `read`.
 
-    async def post(self, path: str, body: object, read: Callable[[bytes], T]) -> T:
+        Of a body that has more than `most_bytes` no more is taken: TooMuch.
+        """
+        return await self._tried("GET", path, None, read, most_bytes)
+
+    async def post(self, path: str, body: object, read: Callable[[bytes], T], most_bytes: int = BODY_BYTES) -> T:
         """POSTs JSON, or nothing. Only for what may be sent twice: a batch of GETs, a registration for updates."""
-        return await self._tried("POST", path, None if body is None else msgspec.json.encode(body), read)
+        return await self._tried("POST", path, None if body is None else msgspec.json.encode(body), read, most_bytes)
 
     async def apart(self, work: Callable[[], T], size_bytes: int) -> T:
         """Does `work` in the reader thread when it is big enough to hold the event loop up."""
@@ -112,7 +117,9 @@ class Transport:
             self._reader.shutdown(wait=False, cancel_futures=True)
             self._reader = None
 
-    async def _tried(self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T]) -> T:
+    async def _tried(
+        self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T], most_bytes: int
+    ) -> T:
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(_Faltered),
             stop=tenacity.stop_after_attempt(self.patience.tries),
@@ -120,7 +127,7 @@ class Transport:
             reraise=True,
         )
         try:
-            return await retrying(self._once, method, path, body, read)
+            return await retrying(self._once, method, path, body, read, most_bytes)
         except _Faltered as error:
             message = f"{self._who()}: {error} ({self.patience.tries} tries)"
             if error.unreachable:
@@ -136,17 +143,17 @@ class Transport:
         backoff = tenacity.wait_random_exponential(self.patience.first_wait_s, self.patience.longest_wait_s)
         return backoff(state)
 
-    async def _once(self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T]) -> T:
+    async def _once(self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T], most_bytes: int) -> T:
         session = self._session()
         async with session.gate:
             await self.budget.admit()
-            response = await self._sent(session.client, method, path, body)
+            response, content = await self._sent(session.client, method, path, body, most_bytes)
         status = response.status_code
         if status in (200, 201, 207):
-            return await self._read(response, read)
+            return await self._read(response, content, read)
         if status in range(300, 400):
             raise Stop(f"{self._who()}: redirects to {response.headers.get('Location', 'nowhere')}; use that url")
-        error = refusal(status, complaint_in(response.content), seconds_of(response.headers.get("Retry-After")))
+        error = refusal(status, complaint_in(content), seconds_of(response.headers.get("Retry-After")))
         if isinstance(error, Denied):
             raise Stop(f"{self._who()}: the login as {self._user or 'nobody'} was refused ({error})")
         if isinstance(error, Trouble):
@@ -155,12 +162,19 @@ class Transport:
             raise _Faltered(str(error), status, error.after_s)
         raise error
 
-    async def _sent(self, client: httpx.AsyncClient, method: str, path: str, body: bytes | None) -> httpx.Response:
+    async def _sent(
+        self, client: httpx.AsyncClient, method: str, path: str, body: bytes | None, most_bytes: int
+    ) -> tuple[httpx.Response, bytes]:
+        """The answer and its body. Raises TooMuch for a longer one."""
         headers = {"Content-Type": "application/json"} if body is not None else None
         try:
             with telling(self._who()):
                 async with asyncio.timeout(self.patience.whole_s):
-                    return await client.request(method, f"{self.url}/{path}", content=body, headers=headers)
+                    asked = client.stream(method, f"{self.url}/{path}", content=body, headers=headers)
+                    async with asked as response:
+                        return response, await self._body(response, most_bytes)
+        except TooMuch:
+            raise
         except (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError):
             waited = f"{self._who()}: no whole answer within {self.patience.read_s:.0f} s"
             if not await self._answers(client):
@@ -185,6 +199,15 @@ class Transport:
             text = f"{type(error).__name__}: {error}"
             raise Stop(f"{self._who()}: the login as {self._user or 'nobody'} failed ({text})") from None
 
+    async def _body(self, response: httpx.Response, most_bytes: int) -> bytes:
+        """Raises TooMuch for a longer one, of which no more is taken."""
+        found = bytearray()
+        async for part in response.aiter_bytes():
+            found += part
+            if len(found) > most_bytes:
+                raise TooMuch(f"{self._who()}: more than {most_bytes >> 20} MiB in one answer", "bytes")
+        return bytes(found)
+
     async def _answers(self, client: httpx.AsyncClient) -> bool:
         """Whether anything is answered: a server that is stopped goes on taking questions."""
         try:
@@ -193,8 +216,7 @@ class Transport:
             return False
         return True
 
-    async def _read(self, response: httpx.Response, read: Callable[[bytes], T]) -> T:
-        body = response.content
+    async def _read(self, response: httpx.Response, body: bytes, read: Callable[[bytes], T]) -> T:
         if response.headers.get("Content-Type", "").startswith("text/html"):
             raise Stop(f"{self._who()}: answered with a web page, not with JSON: is this the address of PI Web API?")
         try:

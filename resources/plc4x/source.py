@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.points import Kind, Point, point_id, selected
-from pipelines.ports import SPOOL_SCHEMA, Pulled, Retry, SourceTally, Split, Tag, clock_tags
+from pipelines.ports import PULL_BYTES, SPOOL_SCHEMA, Pulled, Retry, SourceTally, Split, Tag, clock_tags
 from pipelines.samples import GOOD, empty, number_ties, ordered, samples_table, times_ns
 from pipelines.timeline import HOUR_NS, Interval
 from resources.plc4x.spool import SpoolReader
@@ -49,12 +49,14 @@ class SpoolSource:
         """
         return await self._read(self._kinds_as_read)
 
-    async def pull(self, points: Sequence[Point], span: Interval, max_events: int) -> AsyncIterator[Pulled]:
+    async def pull(
+        self, points: Sequence[Point], span: Interval, max_events: int, max_bytes: int = PULL_BYTES
+    ) -> AsyncIterator[Pulled]:
         """All that was spooled of the points in the span, each whole. Raises Split where one holds too much."""
         known, failed = self._told(points, span)
         if failed:
             yield Pulled(empty(), (), failed)
-        for some in await self._read(self._packed, known, span, max_events):
+        for some in await self._read(self._packed, known, span, max_events, max_bytes):
             events = await self._read(self._events, some, span)
             if self._told(points, span)[1] != failed:
                 raise Retry(f"the spool of {self.name} let go of some of {span} meanwhile")
@@ -62,7 +64,7 @@ class SpoolSource:
 
     async def tally(self, points: Sequence[Point], span: Interval) -> SourceTally:
         """How many events of each point the spool holds."""
-        counts = await self._read(self._counts, points, span)
+        counts, _ = await self._read(self._sizes, points, span)
         known, failed = self._told(points, span)
         told = {point.id for point in known}
         here = [place for place, point in enumerate(points) if point.id in told]
@@ -122,18 +124,20 @@ class SpoolSource:
         failed |= {point.id: _UNKNOWN for point in points if point.name not in self._names}
         return [point for point in points if point.id not in failed], failed
 
-    def _packed(self, points: Sequence[Point], span: Interval, most: int) -> list[list[Point]]:
-        """The points in groups of at most `most` events each. Raises Split."""
+    def _packed(self, points: Sequence[Point], span: Interval, most: int, most_bytes: int) -> list[list[Point]]:
+        """The points in groups of at most `most` events and `most_bytes` of texts each. Raises Split."""
         groups: list[list[Point]] = []
-        room = 0
-        for point, events in zip(points, self._counts(points, span).tolist(), strict=True):
-            if events > most:
-                raise Split(f"{point.name} has {events:,} events in {span}, more than {most:,}")
-            if not groups or events > room:
+        room = room_bytes = 0
+        counts, sizes = self._sizes(points, span)
+        for point, events, size in zip(points, counts.tolist(), sizes.tolist(), strict=True):
+            if events > most or (events > 1 and size > most_bytes):
+                raise Split(f"{point.name} has {events:,} events of {size:,} bytes in {span}, more than {most:,}")
+            if not groups or events > room or size > room_bytes:
                 groups.append([])
-                room = most
+                room, room_bytes = most, most_bytes
             groups[-1].append(point)
             room -= events
+            room_bytes -= size
         return groups
 
     def _events(self, points: Sequence[Point], span: Interval) -> pa.Table:
@@ -146,13 +150,17 @@ class SpoolSource:
         ties = number_ties(np.asarray(places), times_ns(table))  # in the order in which they were spooled
         return ordered(samples_table({"point": ids, "tie": pa.array(ties), **columns}))
 
-    def _counts(self, points: Sequence[Point], span: Interval) -> np.ndarray:
+    def _sizes(self, points: Sequence[Point], span: Interval) -> tuple[np.ndarray, np.ndarray]:
+        """Events of each point, and bytes of their texts."""
         names = pa.array([point.name for point in points], pa.string())
-        counts = np.zeros(len(points), np.int64)
+        counts, sizes = np.zeros(len(points), np.int64), np.zeros(len(points), np.int64)
         for batch in self._spool.batches(span):
-            places = np.asarray(pc.index_in(batch["point"], value_set=names).drop_null())
+            found = pc.index_in(batch["point"], value_set=names)
+            lengths = pc.binary_length(batch["text"]).fill_null(0).filter(pc.is_valid(found))
+            places = np.asarray(found.drop_null())
             counts += np.bincount(places, minlength=len(points))
-        return counts
+            sizes += np.bincount(places, weights=np.asarray(lengths), minlength=len(points)).astype(np.int64)
+        return counts, sizes
 
 
 def _points(tags: Sequence[Tag], clocks: Sequence[str]) -> list[Point]:

@@ -13,7 +13,7 @@ from pipelines.ports import Stop
 from resources.wonderware.login import Login, Session, environment, trusted_file
 from resources.wonderware.refusals import DriverMissing, Faltered, TooMuch
 
-_BATCH_ROWS = 65_536
+_BATCH_ROWS = 16_384  # of 4,000 characters each, as Wonderware has them at most, 128 MB
 _NOT_LOADED = "Failed to load the driver"
 # The driver tells no number of SQL Server's, but a fixed sentence for each SQLSTATE (mssql_python.exceptions).
 _LOGIN_REFUSED = frozenset({"Invalid authorization specification"})  # 28000

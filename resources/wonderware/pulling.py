@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipelines.points import Point
 from pipelines.ports import Pulled, Split
-from pipelines.samples import empty
+from pipelines.samples import besides_longest, empty
 from pipelines.timeline import SECOND_NS, Interval
 from resources.wonderware.asking import around, history
 from resources.wonderware.decoding import decode, statement_for
@@ -49,8 +49,11 @@ class _Ask:
 class Pulling:
     """The state of one pull."""
 
-    def __init__(self, server: Server, pace: Pace, points: Sequence[Point], span: Interval, max_events: int) -> None:
+    def __init__(
+        self, server: Server, pace: Pace, points: Sequence[Point], span: Interval, max_events: int, max_bytes: int
+    ) -> None:
         self._server, self._pace, self._span, self._max_events = server, pace, span, max_events
+        self._max_bytes = max_bytes
         self._points = points
         self._each = max(1, max_events // server.concurrency)
         self._waiting: dict[str, deque[Point]] = {}
@@ -95,7 +98,9 @@ class Pulling:
         most = (self._max_events if len(ask.points) == 1 else self._each) + _ROWS_AROUND
         began_s = time.monotonic()
         try:
-            rows = await self._server.ask(*history(name, [point.address for point in ask.points], asked), most)
+            rows = await self._server.ask(
+                *history(name, [point.address for point in ask.points], asked), most, self._max_bytes
+            )
         except TooMuch as error:
             self._pace.refused(error, len(ask.points))
             if len(ask.points) == 1 and error.reason == "statement":
@@ -107,7 +112,7 @@ class Pulling:
         events = empty() if rows is None else await asyncio.to_thread(decode, ask.points, rows, ask.span, asked)
         if ask.whole is not None:
             return self._joined(ask, ask.whole, events)
-        if len(events) > self._max_events:
+        if len(events) > self._max_events or besides_longest(events) > self._max_bytes:
             self._halve(ask, TooMuch(f"{len(events)} events at once", "rows"))
             return []
         return [Pulled(events, tuple(point.id for point in ask.points))]
@@ -119,7 +124,9 @@ class Pulling:
             self._again.extendleft(_Ask(some, ask.span) for some in (ask.points[half:], ask.points[:half]))
             return
         if error.reason == "rows" and ask.whole is None:
-            raise Split(f"point {ask.points[0].name!r} has more than {self._max_events} events in {ask.span}")
+            raise Split(
+                f"point {ask.points[0].name!r} has more than {self._max_events} events in {ask.span}, or longer ones"
+            )
         try:
             halves = ask.span.halves()
         except ValueError:
@@ -131,9 +138,12 @@ class Pulling:
     def _joined(self, ask: _Ask, whole: _Whole, events: pa.Table) -> list[Pulled]:
         whole.parts.append((ask.span.start_ns, events))
         whole.missing -= 1
-        if sum(len(part) for _, part in whole.parts) > self._max_events:
-            raise Split(f"point {whole.point.name!r} has more than {self._max_events} events in {self._span}")
+        parts = [part for _, part in sorted(whole.parts, key=lambda part: part[0])]
+        size = besides_longest(pa.concat_tables(part.select(["text"]) for part in parts))
+        if sum(map(len, parts)) > self._max_events or size > self._max_bytes:
+            raise Split(
+                f"point {whole.point.name!r} has more than {self._max_events} events in {self._span}, or longer ones"
+            )
         if whole.missing:
             return []
-        parts = [part for _, part in sorted(whole.parts, key=lambda part: part[0])]
         return [Pulled(pa.concat_tables(parts).unify_dictionaries().combine_chunks(), (whole.point.id,))]

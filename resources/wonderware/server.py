@@ -54,8 +54,13 @@ class Server:
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
 
-    async def ask(self, statement: str, values: Sequence[str | int], most_rows: int = 2**62) -> pa.Table | None:
-        """All rows of a statement, None where it has none. Raises TooMuch above `most_rows`; Retry, Stop."""
+    async def ask(
+        self, statement: str, values: Sequence[str | int], most_rows: int = 2**62, most_bytes: int = 2**62
+    ) -> pa.Table | None:
+        """All rows of a statement, None where it has none.
+
+        Raises TooMuch above `most_rows`, and for more than one row above `most_bytes` of texts; Retry, Stop.
+        """
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Faltered),
             stop=tenacity.stop_after_attempt(self.patience.tries),
@@ -63,7 +68,7 @@ class Server:
             reraise=True,
         )
         try:
-            return await retrying(self._once, statement, values, most_rows)
+            return await retrying(self._once, statement, values, most_rows, most_bytes)
         except Faltered as error:
             message = f"{self.login.where}: {error} ({self.patience.tries} tries)"
             kind = Retry if error.reached else Unreachable
@@ -79,26 +84,31 @@ class Server:
         if threads is not None:
             threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _once(self, statement: str, values: Sequence[str | int], most_rows: int) -> pa.Table | None:
+    async def _once(
+        self, statement: str, values: Sequence[str | int], most_rows: int, most_bytes: int
+    ) -> pa.Table | None:
         await self.budget.admit()
         over = threading.Event()
         try:
             with telling(self.login.where):
-                return await self._apart(lambda: self._read(statement, values, most_rows, over))
+                return await self._apart(lambda: self._read(statement, values, most_rows, most_bytes, over))
         finally:
             over.set()  # a task that was cancelled leaves its thread to stop at the next rows
 
     def _read(
-        self, statement: str, values: Sequence[str | int], most_rows: int, over: threading.Event
+        self, statement: str, values: Sequence[str | int], most_rows: int, most_bytes: int, over: threading.Event
     ) -> pa.Table | None:
         session = self._session()
         parts: list[pa.Table] = []
-        rows = 0
+        rows = size = 0
         try:
             for part in session.read(statement, values):
                 rows += part.num_rows
                 if rows > most_rows:
                     raise TooMuch(f"{self.login.where}: more than {most_rows:,} rows at once", "rows")
+                size += sum(column.nbytes for column in part.columns[2:] if pa.types.is_string(column.type))
+                if size > most_bytes and rows > 1:
+                    raise TooMuch(f"{self.login.where}: more than {most_bytes >> 20} MiB of texts at once", "rows")
                 if over.is_set():
                     raise Faltered("nobody waits for it any more")
                 parts.append(part)

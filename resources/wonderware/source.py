@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipelines.plant import SourceSettings, secret
 from pipelines.points import Point
-from pipelines.ports import Pulled, SourceTally, Unreachable
+from pipelines.ports import PULL_BYTES, Pulled, SourceTally, Unreachable
 from pipelines.timeline import SECOND_NS, Interval
 from resources.budget import Budget
 from resources.wonderware import asking, counting, journal
@@ -52,9 +52,13 @@ class WonderwareSource:
         """Every tag that the login may see and the plant file selects, by id. Raises Stop, Retry."""
         return await discover(self._server, self._include, self._exclude)
 
-    async def pull(self, points: Sequence[Point], span: Interval, max_events: int) -> AsyncGenerator[Pulled, None]:
+    async def pull(
+        self, points: Sequence[Point], span: Interval, max_events: int, max_bytes: int = PULL_BYTES
+    ) -> AsyncGenerator[Pulled, None]:
         """All events of [start, end), each point whole and in one batch. Raises Split, Retry, Stop."""
-        async with aclosing(Pulling(self._server, self._pace, points, span, max_events).batches()) as batches:
+        async with aclosing(
+            Pulling(self._server, self._pace, points, span, max_events, max_bytes).batches()
+        ) as batches:
             async for batch in batches:
                 yield batch
 

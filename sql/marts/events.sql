@@ -14,12 +14,14 @@ CREATE TABLE points (
 
 -- name: events
 -- t: UTC nanoseconds. inside: of the window; the others are the event on either side of it, one a point.
+-- long: bytes of a text that has more than 1000; `text` is then its beginning and a digest, for sorts hold whole rows.
 CREATE TABLE events (
     pt INTEGER NOT NULL,
     t BIGINT NOT NULL,
     tie INTEGER NOT NULL,
     value DOUBLE,
     text VARCHAR,
+    long BIGINT,
     code BIGINT,
     quality INTEGER NOT NULL,
     detail INTEGER NOT NULL,
@@ -29,8 +31,10 @@ CREATE TABLE events (
 -- name: landed
 -- Landed files, for the part of their span in which they are the current generation.
 INSERT INTO events
-SELECT points.pt, epoch_ns(landed.time), landed.tie, landed.value, landed.text, landed.code, landed.quality,
-       landed.detail, true
+SELECT points.pt, epoch_ns(landed.time), landed.tie, landed.value,
+       CASE WHEN strlen(landed.text) > 1000 THEN left(landed.text, 200) || '… ' || md5(landed.text) ELSE landed.text END,
+       CASE WHEN strlen(landed.text) > 1000 THEN strlen(landed.text) END,
+       landed.code, landed.quality, landed.detail, true
 FROM read_parquet($paths, hive_partitioning = false) AS landed
 JOIN points ON points.point = landed.point
 WHERE epoch_ns(landed.time) >= $start_ns AND epoch_ns(landed.time) < $end_ns;
@@ -45,12 +49,15 @@ ANTI JOIN (SELECT pt FROM events WHERE NOT inside AND (t < $edge_ns) = ($directi
 -- The event nearest to the window in files beside it, of each point that has none yet on that side: $direction -1 the
 -- last, 1 the first. Files are read from the window outwards; a point is in one file of a part of time.
 INSERT INTO events
-SELECT pt, nearest.t, nearest.tie, nearest.value, nearest.text, nearest.code, nearest.quality, nearest.detail, false
+SELECT pt, nearest.t, nearest.tie, nearest.value, nearest.text, NULL, nearest.code, nearest.quality, nearest.detail,
+       false
 FROM (
     SELECT points.pt,
            arg_min(
                struct_pack(t := epoch_ns(landed.time), tie := landed.tie, value := landed.value,
-                           text := landed.text, code := landed.code, quality := landed.quality,
+                           text := CASE WHEN strlen(landed.text) > 1000
+                                        THEN left(landed.text, 200) || '… ' || md5(landed.text) ELSE landed.text END,
+                           code := landed.code, quality := landed.quality,
                            detail := landed.detail),
                struct_pack(t := $direction * epoch_ns(landed.time), tie := $direction * landed.tie)
            ) AS nearest

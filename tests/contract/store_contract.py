@@ -19,6 +19,7 @@ from pipelines import reconcile, samples
 from pipelines.points import point_id
 from pipelines.ports import Store
 from pipelines.timeline import DAY_NS, MINUTE_NS, SECOND_NS, Interval, parse
+from resources.iotdb import scans
 from tests.contract.source_contract import same
 
 START = parse("2024-02-28T23:59:59Z")
@@ -239,6 +240,22 @@ class StoreContract:
         store.write(source, events)
         same(held(store, source, ["A"]), events)
         same_tally(store.tally(source, ["A"], ALWAYS), events)
+
+    def test_texts_of_more_than_one_answer_come_back(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In parts of the span, and of one moment row by row; nothing twice, and nothing left out."""
+        monkeypatch.setattr(scans, "CHARACTERS_PER_TABLE", 2_000)
+        source = source_name()
+        events = [
+            state(point, START + place * SECOND_NS, sign * length, tie=tie)
+            for point in IDS[:2]
+            for tie, sign in enumerate(("x", "Ü", "🏭"))
+            for place, length in enumerate([0, 1, 999, 1_000, 1_001, 10, 10, 5_000])
+        ]
+        events += [number(IDS[0], START + place * SECOND_NS, float(place), tie=3) for place in range(20)]
+        store.write(source, table(events))
+        for span in (ALWAYS, Interval(START, START + MINUTE_NS), Interval(START + SECOND_NS, START + 3 * SECOND_NS)):
+            inside = [each for each in events if span.start_ns <= each[1] < span.end_ns]
+            same(held(store, source, IDS[:2], span), table(inside))
 
     def test_the_newest_event_is_that_of_now(self, store: Store) -> None:
         source, other = source_name(), source_name()

@@ -140,6 +140,8 @@ def test_a_row_survives_kill_9(server: EmbeddedIoTDB, address: IoTDBAddress, vic
     pids = server.status().pids
     for victim in victims:
         os.kill(pids[victim], signal.SIGKILL)
+    if 1 in victims:
+        assert server.died()
     again = server.ensure()  # at once, while they are still dying
     assert again == address
     assert add(again) == before + 1
@@ -152,6 +154,7 @@ def test_stop_then_another_rpc_port_when_its_own_was_taken(
     monkeypatch.setattr(iotdb_module, "_PORTS_DEADLINE_S", 0.2)
     before = add(address)
     assert server.stop()
+    assert not server.died()
     assert not server.stop()
     assert not server.status().running
     known = recall(folder / "iotdb" / "ports.json", [RPC_PORT, "dn_internal_port"])

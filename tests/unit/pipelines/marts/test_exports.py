@@ -19,9 +19,11 @@ from pipelines.marts import (
     MartInput,
     build_aggregates,
     export,
+    long_texts,
 )
 from pipelines.points import Point
 from pipelines.ports import Stop
+from pipelines.samples import besides_longest
 from pipelines.timeline import DAY_NS, HOUR_NS, Interval, parse
 
 WINDOW = Interval(parse("2026-01-01"), parse("2026-01-04"))
@@ -70,6 +72,19 @@ def test_what_an_export_holds(land: Any, tmp_path: Path) -> None:
     assert [(row["source"], row["name"], row["unit"], row["span"]) for row in catalogue] == [
         ("pi1", "Kessel 1", "°C", 400.0), ("pi1", "VALVE", "", None),
     ]  # fmt: skip
+
+
+def test_long_texts_are_whole_and_few_at_a_time(land: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table that is sorted has only their beginning; in the file stands all of them, in bounded row groups."""
+    monkeypatch.setattr(long_texts, "_AT_ONCE_BYTES", 10_000)
+    texts = [f"{number}{'ä' * (1_500 if number % 3 else 20)}" for number in range(40)]
+    rows = [("VALVE", f"2026-01-02T00:{number // 2:02d}:00Z", text, 192) for number, text in enumerate(texts)]
+    result = _export(land([*ROWS, *rows], WINDOW), tmp_path / "exports")
+    file = pq.ParquetFile(result.paths[1])
+    found = [text for text in file.read(["text"])["text"].to_pylist() if text and len(text) > 6]
+    assert found == texts
+    groups = [file.read_row_group(number, ["text"]) for number in range(file.num_row_groups)]
+    assert all(besides_longest(group) <= 10_000 for group in groups)
 
 
 def test_times_are_microseconds_and_nothing_is_lost(land: Any, tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.points import Point
-from pipelines.ports import Pulled, Retry, Split, Stop, Unreachable
+from pipelines.ports import PULL_BYTES, Pulled, Retry, Split, Stop, Unreachable
 from pipelines.samples import times_ns
 from pipelines.timeline import TICK_NS, Interval, parse
+from resources.pi_web_api import pulling
 from resources.pi_web_api.pace import Bounds
 from resources.pi_web_api.source import PiWebApiSource
 from tests.unit.resources.pi_web_api.fake_plant import QUICK, Event, FakePlant
@@ -23,9 +24,11 @@ SPAN = Interval(START, START + 1_000 * TICK_NS)
 TINY = Bounds(items=40, expected=12, first_count=3, url_bytes=900, batch=3)
 
 
-async def pulled(source: PiWebApiSource, points: list[Point], span: Interval, most: int) -> list[Pulled]:
+async def pulled(
+    source: PiWebApiSource, points: list[Point], span: Interval, most: int, most_bytes: int = PULL_BYTES
+) -> list[Pulled]:
     try:
-        return [batch async for batch in source.pull(points, span, most)]
+        return [batch async for batch in source.pull(points, span, most, most_bytes)]
     finally:
         await source.close()
 
@@ -371,3 +374,41 @@ def test_few_requests_in_flight_and_none_left_behind() -> None:
 
     asyncio.run(work())
     assert most == 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.integers(0, 900)), max_size=40),
+    st.sampled_from([(True, True), (True, False), (False, False)]),
+)
+def test_an_answer_is_bounded_in_bytes_and_every_event_comes(
+    given_events: list[tuple[str, int, int]], forms: tuple[bool, bool]
+) -> None:
+    events: dict[str, list[Event]] = {name: [] for name in "abc"}
+    for number, (name, tick, length) in enumerate(sorted(given_events, key=lambda each: each[1])):
+        events[name].append((START + tick * TICK_NS, f"{number}{'x' * length}"))
+    plant = FakePlant(events, sets=forms[0], batches=forms[1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pulling, "_ANSWER_BYTES", 6_000)
+        batches = asyncio.run(pulled(plant.source(TINY), plant.points("string"), SPAN, 100_000, 1_000_000))
+    found = sorted((row["point"], row["text"]) for batch in batches for row in batch.samples.to_pylist())
+    assert found == sorted((name, text) for name in "abc" for _, text in events[name])
+    assert not any(batch.failed for batch in batches)
+
+
+def test_an_event_that_is_too_long_for_any_answer_is_its_points_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulling, "_ANSWER_BYTES", 2_000)
+    monkeypatch.setattr(pulling, "BODY_BYTES", 10_000)
+    plant = FakePlant({"a": [(START + TICK_NS, "x" * 20_000)], "b": [(START, "y")], "c": [(START, "z" * 9_000)]})
+    batches = asyncio.run(pulled(plant.source(TINY), plant.points("string"), SPAN, 1_000, 1_000))
+    failed = {name: why for batch in batches for name, why in batch.failed.items()}
+    assert failed.keys() == {"a"}
+    assert "2026-01-01T00:00:00Z" in failed["a"]
+    assert sorted(row["point"] for batch in batches for row in batch.samples.to_pylist()) == ["b", "c"]
+
+
+def test_a_point_of_long_texts_is_split() -> None:
+    texts: list[Event] = [(START + tick * TICK_NS, "x" * 400) for tick in range(10)]
+    plant = FakePlant({"a": texts})
+    with pytest.raises(Split):
+        asyncio.run(pulled(plant.source(TINY), plant.points("string"), SPAN, 1_000, 2_000))
