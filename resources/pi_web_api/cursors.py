@@ -30,7 +30,8 @@ class Cursor:
     reach_ns: int
     start_text: str
     need: int = 0  # maxCount must be at least this
-    tries: int = 0
+    tries: int = 0  # of this very question
+    shrunk: int = 0  # how often in a row it was made smaller
     slim: bool = True
     events: int = 0
     parts: list[pa.Table] = field(default_factory=list)
@@ -44,10 +45,14 @@ class Cursor:
         done_ns = self.start_ns - begin_ns
         return self.events / done_ns * (self.last_ns - self.start_ns) if done_ns > 0 else None
 
-    def halve(self) -> None:
-        """Asks for half of the time next."""
-        half = (self.reach_ns - self.start_ns) // 2 // TICK_NS * TICK_NS
-        self.reach_ns = self.start_ns + half
+    def shrink(self, parts: int) -> bool:
+        """Asks for one of so many parts of the time next; False where it is an instant."""
+        span_ns = self.reach_ns - self.start_ns
+        if span_ns < TICK_NS:
+            return False
+        self.reach_ns = self.start_ns + span_ns // parts // TICK_NS * TICK_NS
+        self.shrunk += 1
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +121,4 @@ def _short_page(at: Cursor, keep: int) -> Step:
 
 def _restart(at: Cursor, start_ns: int, text: str) -> None:
     at.start_ns, at.start_text = start_ns, text
-    at.tries = 0
+    at.tries = at.shrunk = 0

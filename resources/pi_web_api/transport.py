@@ -85,6 +85,7 @@ class Transport:
         self._tls = _trust(ca_file) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _Session] = WeakKeyDictionary()
         self._reader: ThreadPoolExecutor | None = None
+        self._answered = False  # with JSON, once
 
     async def get(self, path: str, read: Callable[[bytes], T]) -> T:
         """GETs `path` (with its query, under the base URL) and reads the body with `read`."""
@@ -196,11 +197,15 @@ class Transport:
     async def _read(self, response: httpx.Response, read: Callable[[bytes], T]) -> T:
         body = response.content
         if response.headers.get("Content-Type", "").startswith("text/html"):
+            if self._answered:
+                raise _Faltered("a web page in the place of an answer", status=502)
             raise Stop(f"{self._who()}: answered with a web page, not with JSON: is this the address of PI Web API?")
         try:
-            return await self.apart(lambda: read(body), len(body))
+            found = await self.apart(lambda: read(body), len(body))
         except Broken as error:
             raise _Faltered(str(error), status=200) from None
+        self._answered = True
+        return found
 
     def _session(self) -> _Session:
         loop = asyncio.get_running_loop()

@@ -32,7 +32,6 @@ class Shape(IntEnum):
     STATE = 3  # {"Name", "Value", "IsSystem": false}
     SYSTEM = 4  # the same with IsSystem true
     TEXT = 5
-    ERRORS = 6  # {"Errors": ["text"]}
 
 
 class Flag(IntFlag):
@@ -52,7 +51,7 @@ class Events:
     shapes: Bytes
     numbers: Floats  # of FLOAT
     codes: Int64s  # of INTEGER, BOOL, STATE and SYSTEM
-    texts: Int32s  # place in `names` of STATE, SYSTEM, TEXT and ERRORS; -1 elsewhere
+    texts: Int32s  # place in `names` of STATE, SYSTEM and TEXT; -1 elsewhere
     flags: Bytes
     names: tuple[str, ...] = ()
 

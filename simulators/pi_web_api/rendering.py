@@ -166,8 +166,6 @@ def _named(events: Events, kind: Shape) -> pa.Array:
         written = json.dumps(name, ensure_ascii=bool(text % 2))
         if kind == Shape.TEXT:
             listed.append(written)
-        elif kind == Shape.ERRORS:
-            listed.append(f'{{"Errors":[{written}]}}' if name else '{"Errors":[]}')
         else:
             system = "true" if kind == Shape.SYSTEM else "false"
             listed.append(f'{{"Name":{written},"Value":{code},"IsSystem":{system}}}')
