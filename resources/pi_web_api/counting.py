@@ -23,12 +23,11 @@ from resources.pi_web_api.streams import SUMMARY, Ask, Query, Streams, packed
 from resources.pi_web_api.wire import Answer, Summary, SummaryItem, fault_of
 
 _NO_DATA = 248
-_WHOLE = 2.0**53
 
 
 class Counted(NamedTuple):
-    """One point's count, and the sum of its numbers that are not bad where it is finite and integers beyond a double
-    cannot have entered; None otherwise. `pure` where every event is good, so that any sum is of the same numbers."""
+    """One point's count, and the sum of its numbers that are not bad where it is finite; None otherwise. `pure` where
+    every event is good, so that any sum is of the same numbers."""
 
     events: int
     total: float | None
@@ -199,8 +198,7 @@ def _counted(answer: Summary | None) -> Counted | None:
     if events == 0:
         return Counted(0, 0.0, pure=True)
     total, good = _number(by_type.get("Total")), _number(by_type.get("PercentGood"))
-    sure = total is not None and abs(total) < _WHOLE
-    return Counted(round(events), total if sure else None, good == 100.0)
+    return Counted(round(events), total, good == 100.0)
 
 
 def _number(item: SummaryItem | None) -> float | None:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.points import Point
-from pipelines.samples import EXACT, GOOD, SCHEMA
+from pipelines.samples import EXACT, GOOD, HALF, SCHEMA, SINGLE, narrowed
+from resources.pi_web_api.precision import bits_of, numbers_of
 from resources.pi_web_api.states import Undelivered, quality_of, reading, undelivered
 from resources.pi_web_api.wire import Event
 
@@ -127,6 +128,31 @@ def _values(
     events: list[Event], streams: Sequence[Given], lengths: list[int]
 ) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array, pa.Array]:
     """value, text, code, quality, detail."""
+    values, *others = _as_written(events, streams, lengths)
+    return _narrowed(values, streams, lengths), *others
+
+
+def _narrowed(values: pa.Array, streams: Sequence[Given], lengths: list[int]) -> pa.Array:
+    """The values, where a point keeps them in fewer bits than a double as what their texts stand for."""
+    few = [bits_of(stream.point) for stream in streams]
+    if not any(few):
+        return values
+    missing = values.is_null() if values.null_count else None
+    numbers = np.array(values.fill_null(0.0) if values.null_count else values)
+    singles = np.repeat([bits == SINGLE for bits in few], lengths)
+    numbers[singles] = narrowed(numbers[singles], SINGLE)
+    ends = np.cumsum(lengths)
+    for place, bits in enumerate(few):
+        if bits == HALF:
+            mine = slice(ends[place] - lengths[place], ends[place])
+            numbers[mine] = numbers_of(streams[place].point, numbers[mine])
+    return pa.array(numbers, mask=None if missing is None else np.asarray(missing))
+
+
+def _as_written(
+    events: list[Event], streams: Sequence[Given], lengths: list[int]
+) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array, pa.Array]:
+    """The same, with the values as their texts have them."""
     rows = len(events)
     raw = [event.value for event in events]
     quality = _qualities(events)

@@ -21,6 +21,7 @@ SECOND_NS = 1_000_000_000
 HOUR_NS = 3_600 * SECOND_NS
 DAY_NS = 24 * HOUR_NS
 TICK_NS = 100  # PI and .NET count in ticks of 100 ns
+DOUBLE = "f8"
 
 
 class Shape(IntEnum):
@@ -54,6 +55,7 @@ class Events:
     texts: Int32s  # place in `names` of STATE, SYSTEM and TEXT; -1 elsewhere
     flags: Bytes
     names: tuple[str, ...] = ()
+    precision: str = DOUBLE  # numpy's name of what `numbers` are, each exactly
 
     def __len__(self) -> int:
         return len(self.times)
@@ -127,4 +129,5 @@ def joined(parts: Sequence[Events]) -> Events:
         texts=np.concatenate(texts),
         flags=np.concatenate([part.flags for part in parts]),
         names=tuple(names),
+        precision=min(part.precision for part in parts),  # made-up events go with the point's own
     )

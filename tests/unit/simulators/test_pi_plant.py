@@ -166,7 +166,7 @@ class TestEdits:
         assert after[:4] == [before[0], before[1], (before[1][0], 7.5), (before[2][0], 1.0)]
         assert len(after) == len(before) and before[4] not in after
         assert [(one["op"], one["time"], one["tie"]) for one in told[:2]] == [("add", second, 1), ("change", third, 0)]
-        assert told[1]["before"]["Value"] == before[2][1] and told[1]["after"]["Value"] == 1
+        assert np.float32(told[1]["before"]["Value"]) == before[2][1] and told[1]["after"]["Value"] == 1
 
     def test_an_edit_without_its_event_is_refused_and_nothing_is_applied(self, fresh: Plant) -> None:
         before = self.rows(fresh)
