@@ -18,7 +18,7 @@ from pipelines.points import NUMERIC_KINDS, Point
 from pipelines.timeline import Interval
 from resources.pi_web_api.cursors import cursor, pi_time
 from resources.pi_web_api.pace import Pace
-from resources.pi_web_api.refusals import Refused, TooMuch, Trouble
+from resources.pi_web_api.refusals import Denied, Refused, TooMuch, Trouble
 from resources.pi_web_api.streams import SUMMARY, Ask, Query, Streams, packed
 from resources.pi_web_api.wire import Answer, Summary, SummaryItem, fault_of
 
@@ -146,7 +146,7 @@ class Counting:
         if isinstance(answer, TooMuch) and answer.reason != "url":
             return await self._halved(point, span, answer)
         counted = _counted(answer) if isinstance(answer, Summary) else None
-        if isinstance(answer, Trouble):  # what is read in its place may not be read in a set either
+        if isinstance(answer, Trouble | Denied):  # what is read in its place may not be read in a set either
             self._streams.doubt([point.address])
         return Tallied(unable=[point]) if counted is None else Tallied({point.id: counted})
 

@@ -16,7 +16,7 @@ from pipelines.points import Point
 from pipelines.ports import Changes
 from pipelines.samples import SCHEMA
 from resources.pi_web_api.pace import Pace
-from resources.pi_web_api.refusals import Refused, TooMuch
+from resources.pi_web_api.refusals import Denied, Refused, TooMuch
 from resources.pi_web_api.streams import identity, packed
 from resources.pi_web_api.transport import Transport
 from resources.pi_web_api.wire import Answer, Broken, fault_of, reader
@@ -24,6 +24,7 @@ from resources.pi_web_api.wire import Answer, Broken, fault_of, reader
 _UPDATED = ("RequestedMarker", "LatestMarker", "Status", "Exception", "Errors", "Events.Timestamp")
 _REGISTERED = ("Source", "LatestMarker", "Status", "Exception", "Errors")
 _FAILED = "Failed"
+_REFUSALS = 40
 _ROOM = 64
 """Bytes of a path besides its fields and the WebIds or markers."""
 
@@ -60,6 +61,7 @@ class Feed:
         self._transport, self._pace = transport, pace
         self.offered = True
         self._proved = False
+        self._refusals = 0
 
     async def changes(self, points: Sequence[Point], markers: Mapping[str, str]) -> Changes:
         """As ports.ChangeFeed says."""
@@ -105,8 +107,10 @@ class Feed:
             found = await ask(texts)
         except TooMuch as error:
             self._pace.refused(error, len(texts), 0)
-        except Refused:
-            if not self._proved:  # a whole set: there is no such feed, or it knows none of our markers
+        except Refused as error:
+            self._refusals += 1
+            secured = isinstance(error, Denied) and self._refusals < _REFUSALS  # perhaps just one of the points
+            if not self._proved and not secured:  # there is no such feed, or it knows none of our markers
                 return []
         else:
             self._proved = True

@@ -21,7 +21,7 @@ from resources.pi_web_api.agenda import Agenda, Round
 from resources.pi_web_api.cursors import Cursor, advance
 from resources.pi_web_api.decoding import Given, Page, decode
 from resources.pi_web_api.pace import Pace
-from resources.pi_web_api.refusals import Refused, TooMuch, Trouble
+from resources.pi_web_api.refusals import Denied, Refused, TooMuch, Trouble
 from resources.pi_web_api.shelf import Shelf
 from resources.pi_web_api.streams import RECORDED, Ask, Streams
 from resources.pi_web_api.wire import Stream
@@ -58,6 +58,8 @@ class Pulling:
         self._shelf = Shelf(tuple(points), _BATCH_EVENTS, max_events)
         self._max_events = max_events
         self._nameless = [at for at in range(len(points)) if not points[at].address]
+        self.denied: set[str] = set()
+        """Points that the login may not read."""
         self.stray_events = 0
         """Events that the server gave though nobody asked for their time; they were not let through."""
 
@@ -243,6 +245,9 @@ class Pulling:
             self._pace.refused(error, 1, count)
             self._too_much(at, count, error)
         elif isinstance(error, Refused):
+            if isinstance(error, Denied):
+                self._streams.doubt([at.point.address])  # a set with it is refused as a whole
+                self.denied.add(at.point.id)
             self._shelf.fail(at.number, f"the source refuses this point: {error}")
         elif isinstance(error, Trouble):
             self._trouble(at, error)

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from pipelines.ports import Stop
-from resources.pi_web_api.refusals import UNSUPPORTED, Denied, Refused, TooMuch, Trouble, refusal, seconds_of
+from resources.pi_web_api.refusals import Denied, Refused, TooMuch, Trouble, refusal, seconds_of
 from resources.pi_web_api.transport import Transport
 from resources.pi_web_api.wire import (
     RECORDED_FIELDS,
@@ -101,7 +101,7 @@ class Streams:
 
     def set_refused(self, error: Refused) -> None:
         """A whole set was refused: because of one of its streams, or because the server takes none."""
-        self._refusals += 1
+        self._refusals += not isinstance(error, Denied)
         if not self._sets_proved and (error.status in (405, 501) or self._refusals >= 3):
             self._sets = False
 
@@ -150,9 +150,7 @@ class Streams:
         if len(asks) > 1 and self.batches:
             try:
                 return await self._batch(question, asks)
-            except Refused as error:
-                if error.status not in UNSUPPORTED and error.status != 400:
-                    raise Stop(f"source {self.transport.source}: a batch of reads was refused: {error}") from None
+            except Refused:  # whatever it says: one at a time it is known what it is about
                 self.batches = False
         return await asyncio.gather(*(self._one(question, ask) for ask in asks))
 

@@ -7,6 +7,7 @@ TooMuch when less must be asked, Refused for an answer that will stay the same, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -148,7 +149,7 @@ class Transport:
         if status in range(300, 400):
             raise Stop(f"{self._who()}: redirects to {response.headers.get('Location', 'nowhere')}; use that url")
         error = refusal(status, complaint_in(response.content), seconds_of(response.headers.get("Retry-After")))
-        if isinstance(error, Denied):
+        if isinstance(error, Denied) and not (status == 403 and await self._lets_in(session.client)):
             raise Stop(f"{self._who()}: the login as {self._user or 'nobody'} was refused ({error})")
         if isinstance(error, Trouble):
             if error.after_s or status == 429:
@@ -193,6 +194,15 @@ class Transport:
         except Exception:  # whatever it is, a login's library may raise it
             return False
         return True
+
+    async def _lets_in(self, client: httpx.AsyncClient) -> bool:
+        """Whether the login works, so that a 403 is about what was asked for: it worked before, or does for a list."""
+        if not self._answered:
+            await self.budget.admit()
+            with contextlib.suppress(httpx.HTTPError):
+                found = await client.get(f"{self.url}/dataservers?selectedFields=Items.Name")
+                self._answered = found.status_code == 200 and "html" not in found.headers.get("Content-Type", "")
+        return self._answered
 
     async def _read(self, response: httpx.Response, read: Callable[[bytes], T]) -> T:
         body = response.content

@@ -147,8 +147,8 @@ def test_discovery_through_faults(url: str, faults: Callable[..., None]) -> None
     assert len(run(url, lambda source: source.discover())) == POINTS
 
 
-@pytest.mark.parametrize("kind", ["value_errors", "stream_errors"])
-def test_what_is_never_delivered_is_named_alone(url: str, faults: Callable[..., None], kind: str) -> None:
+@pytest.mark.parametrize("kind", ["value_errors", "stream_errors", "403"])
+def test_what_cannot_be_had_is_named_alone(url: str, faults: Callable[..., None], kind: str) -> None:
     name = "UNIT1.TEMP.TI002.PV"
     for inside in (False, True):
         faults(kind=kind, times=-1, path="recorded|summary" if not inside else "", point=name, inside_batch=inside)

@@ -80,6 +80,11 @@ class FakePlant:
         path = [unquote(part) for part in parts.path.split("/")[2:]]
         pairs = parse_qsl(parts.query)
         query = dict(pairs)
+        if path[0] == "dataservers":
+            names = list(enumerate(self.events))
+            listed = [{"WebId": name, "Id": at, "Name": name, "PointType": "Float64"} for at, name in names]
+            server = {"WebId": "S", "Id": "g", "Name": "PISRV"}
+            return 200, {"Items": [server] if len(path) == 1 else listed[int(query["startIndex"]) :]}
         if path[0] == "streams":
             return self._answers([path[1]], path[2], query, alone=True)
         if not self.sets:
