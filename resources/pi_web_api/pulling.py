@@ -175,9 +175,9 @@ class Pulling:
         if step.stuck:
             self._shelf.fail(at.number, step.stuck)
             return False
-        if step.done and asked_once and step.keep == len(times):
+        if step.done and asked_once and not step.stray:
             return True
-        self.stray_events += (len(times) - step.keep) if step.done else 0
+        self.stray_events += step.stray
         return self._keep(at, table.slice(rows.start, step.keep), step.done)
 
     def _take_odd(self, outcome: _Outcome, place: int, table: pa.Table, times: np.ndarray) -> bool:
