@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.ports import PROOF_SCHEMA, SourceTally
-from pipelines.samples import TALLY_SCHEMA, UNCERTAIN, tally
+from pipelines.samples import TALLY_SCHEMA, UNCERTAIN, same_sum, tally, written
 from pipelines.samples.events import codes_of
-
-EPSILON = 2.0**-53
 
 Row = dict[str, Any]
 _NOTHING: Row = {
@@ -64,6 +63,25 @@ def usable_totals(events: pa.Table) -> dict[str, tuple[float, float] | None]:
     return sums | dict.fromkeys(pc.unique(states["point"].cast(pa.string())).to_pylist())
 
 
+def written_totals(events: pa.Table, said: SourceTally) -> dict[str, float]:
+    """The sums of the texts of the same values, of points whose numbers have fewer bits than a double: who adds them up
+    may add up either."""
+    if "bits" not in said.table.column_names:
+        return {}
+    found: dict[str, float] = {}
+    events = events.select(["point", "value", "quality"])
+    usable = events.filter(pc.and_(pc.is_finite(events["value"]), pc.greater_equal(events["quality"], UNCERTAIN)))
+    codes, ids = codes_of(usable)
+    values = np.asarray(usable["value"].combine_chunks())
+    bits = {row["point"]: row["bits"] or 0 for row in said.table.select(["point", "bits"]).to_pylist()}
+    of_codes = np.array([bits.get(name, 0) for name in ids] or [0])[codes]
+    for precision in {*of_codes.tolist()} - {0}:
+        mine = of_codes == precision
+        texts = np.bincount(codes[mine], weights=written(values[mine], precision), minlength=len(ids))
+        found |= {ids[code]: float(texts[code]) for code in np.unique(codes[mine])}
+    return found
+
+
 def needs_deep(landed: Mapping[str, Row], share: float, salt: str) -> set[str]:
     """Points that counting cannot prove: with states, or numbers that the digest of numbers cannot tell, such as
     non-finite ones; and a seeded share of the rest."""
@@ -86,7 +104,7 @@ def against_store(landed: Mapping[str, Row], stored: Mapping[str, Row], points: 
             told = [key for key in ("good", "first_ns", "last_ns") if its[key] is not None]
             what = next((key for key in told if mine[key] != its[key]), None)
         if what is None and mine["finite"] == mine["numbers"]:
-            what = None if _same_sum(mine["total"], its["total"], mine["magnitude"], mine["finite"]) else "total"
+            what = None if same_sum(mine["total"], its["total"], mine["magnitude"], mine["finite"]) else "total"
         if what is None and mine["events"]:
             digest = "number_digest" if its["digest"] is None else "digest"
             what = None if its[digest] is not None and mine[digest] == its[digest] else "digest"
@@ -100,8 +118,12 @@ def against_source(
     totals: Mapping[str, tuple[float, float] | None],
     said: SourceTally,
     points: Iterable[str],
+    texts: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Drift]:
-    """Source and landing must agree in what the source could tell: events, and where it told, sum, good, digest."""
+    """Source and landing must agree in what the source could tell: events, and where it told, sum, good, digest.
+
+    `totals` and `texts` are what the source may have added up: usable_totals and written_totals of what was landed.
+    """
     found = []
     source = rows_of(said.table)
     for point in points:
@@ -116,8 +138,10 @@ def against_source(
             what = next((key for key in keys if mine["events"] and mine[key] != its[key]), None)
         elif its.get("total") is not None and its.get("origin", said.origin) == "independent":
             summed = totals.get(point, (0.0, 0.0))
-            same = summed is None or _same_sum(summed[0], its["total"], summed[1], mine["finite"])
-            what = None if same else "total"
+            if summed is not None:
+                added = (summed[0], texts.get(point, summed[0]))
+                same = any(same_sum(each, its["total"], summed[1], mine["finite"]) for each in added)
+                what = None if same else "total"
         if what is not None:
             found.append(Drift(point, its["events"], mine["events"], None, what))
     return found
@@ -193,12 +217,6 @@ def _keyed(events: pa.Table) -> pa.Table:
             "row": pa.array(np.arange(len(events))),
         }
     )
-
-
-def _same_sum(mine: float, its: float, magnitude: float, terms: int) -> bool:
-    """Two sums of the same n doubles in any order differ by at most 2·(n-1)·2^-53·Σ|x| (Higham, Accuracy and
-    Stability of Numerical Algorithms, section 4.2)."""
-    return mine == its or abs(mine - its) <= 2 * max(terms, 1) * EPSILON * magnitude
 
 
 def _draw(point: str, salt: str) -> int:

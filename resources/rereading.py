@@ -16,20 +16,24 @@ Pull = Callable[[Sequence[Point], Interval, int], AsyncGenerator[Pulled, None]]
 
 
 async def read_again(pull: Pull, points: Sequence[Point], span: Interval, most: int) -> SourceTally:
-    """What a pull gives, `most` events at once: TALLY_SCHEMA, a row of zeros for a point without events."""
+    """What a pull gives, `most` events at once: TALLY_SCHEMA, a row of zeros for a point without events. One of which
+    nothing was said has failed."""
     failed: dict[str, str] = {}
-    parts = await _tallies(pull, points, span, most, failed)
+    read: set[str] = set()
+    parts = await _tallies(pull, points, span, most, failed, read)
+    failed |= {each.id: "the source's answers left it out" for each in points if each.id not in read | failed.keys()}
     return SourceTally(merged(parts, [point.id for point in points if point.id not in failed]), "re-read", failed)
 
 
 async def _tallies(
-    pull: Pull, points: Sequence[Point], span: Interval, most: int, failed: dict[str, str]
+    pull: Pull, points: Sequence[Point], span: Interval, most: int, failed: dict[str, str], read: set[str]
 ) -> list[pa.Table]:
     tallies: list[pa.Table] = []
     try:
         async for batch in pull(points, span, most):
             tallies.append(await asyncio.to_thread(tally, batch.samples))
             failed.update(batch.failed)
+            read.update(batch.points)
     except Split as error:
         if len(points) > 1:
             half = len(points) // 2
@@ -38,7 +42,7 @@ async def _tallies(
             halves = [(points, part) for part in _halves(span, error)]
         tallies = []
         for some, part in halves:
-            tallies += await _tallies(pull, some, part, most, failed)
+            tallies += await _tallies(pull, some, part, most, failed, read)
     return tallies
 
 

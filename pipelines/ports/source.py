@@ -36,9 +36,9 @@ class Pulled:
 class SourceTally:
     """What the source says it holds, per point over a span: columns of samples.TALLY_SCHEMA that it can tell.
 
-    `table` has `point` and `events` and may have `origin` (a row's own, where they differ) and `total` (sum of the
-    finite values that are not bad); when everything was read again, it has all of TALLY_SCHEMA. Points with no events
-    are rows of 0.
+    `table` has `point` and `events` and may have `origin` (a row's own, where they differ), `total` (sum of the finite
+    values that are not bad) and `bits` (samples.SINGLE or HALF, where that is the precision of what was added up, null
+    elsewhere); when everything was read again, it has all of TALLY_SCHEMA. Points with no events are rows of 0.
     """
 
     table: pa.Table

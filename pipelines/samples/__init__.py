@@ -6,7 +6,7 @@ An event has either a number (`value`) or a state (`text` and `code`), never bot
 point  dictionary<int32,string> stable id (percent-encoded)
 time   timestamp[ns, UTC]       as the source holds it
 tie    int32                    0, or 1, 2, … for further events of one point at one stamp, in the source's order
-value  double, nullable         the number; NaN and infinities are numbers
+value  double, nullable         the number, a single as exactly what it is; NaN and infinities are numbers
 text   string, nullable         text of a string, name of a state; '' for none
 code   int64, nullable          number of a state, an integer beyond 2^53, or NO_CODE
 quality int32                   OPC classic quality (192 good, 64 uncertain, 0 bad)
@@ -26,6 +26,7 @@ from pipelines.samples.events import (
     times_ns,
 )
 from pipelines.samples.fields import EXACT, fields_of
+from pipelines.samples.precision import HALF, SINGLE, narrowed, same_sum, written
 from pipelines.samples.quality import BAD, GOOD, GOOD_EDITED, GOOD_FLOOR, UNCERTAIN, Quality
 from pipelines.samples.sizes import EVENT_TEXT_MAX, Size, besides_longest, cut_by_bytes, text_bytes
 from pipelines.samples.tally import TALLY_SCHEMA, merged, tally
@@ -37,8 +38,10 @@ __all__ = [
     "GOOD",
     "GOOD_EDITED",
     "GOOD_FLOOR",
+    "HALF",
     "NO_CODE",
     "SCHEMA",
+    "SINGLE",
     "TALLY_SCHEMA",
     "UNCERTAIN",
     "Quality",
@@ -50,10 +53,13 @@ __all__ = [
     "fields_of",
     "is_number",
     "merged",
+    "narrowed",
     "number_ties",
     "ordered",
+    "same_sum",
     "samples_table",
     "tally",
     "text_bytes",
     "times_ns",
+    "written",
 ]

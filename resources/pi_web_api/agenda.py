@@ -1,7 +1,8 @@
 """What is still to be asked in one pull, and the next thing to ask.
 
-Points begin together, many in one stream set over the whole span. Those with more pages, and those whose set was
-refused, go on alone, several in one batch. They go first, so that few points are half read at any time.
+Points begin together, many in one stream set over the whole span. Those with more pages, those whose set was refused,
+and those of which a set has answered oddly, go on alone, several in one batch. They go first, so that few points are
+half read at any time.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ class Agenda:
         self._span_s = span.length_ns / SECOND_NS
         found = [cursor(number, point, span) for number, point in enumerate(points)]
         self.outside = [number for number, at in enumerate(found) if at is None]
-        self._fresh = deque(at for at in found if at is not None)
-        self._begin_ns = self._fresh[0].start_ns if self._fresh else span.start_ns
-        self._alone: deque[Cursor] = deque()
-        self._room = streams.set_bytes(RECORDED, self._fresh[0].query(10**6)) if self._fresh else 0
+        begun = [at for at in found if at is not None]
+        self._fresh = deque(at for at in begun if not streams.doubted(at.point.address))
+        self._alone = deque(at for at in begun if streams.doubted(at.point.address))
+        self._begin_ns = begun[0].start_ns if begun else span.start_ns
+        self._room = streams.set_bytes(RECORDED, begun[0].query(10**6)) if begun else 0
 
     def __bool__(self) -> bool:
         return bool(self._fresh or self._alone)

@@ -18,7 +18,7 @@ from pipelines.points import Kind, Point, point_id, selected
 from pipelines.ports import Retry, Stop
 from resources.pi_web_api.refusals import Refused, TooMuch
 from resources.pi_web_api.transport import Transport
-from resources.pi_web_api.wire import Broken, fault_of, reader
+from resources.pi_web_api.wire import Answer, Broken, fault_of, reader
 
 PAGE_POINTS = 10_000
 _LEAST_SLOW_PAGE = 500  # a server that takes longer than patience for so few points is in trouble
@@ -45,15 +45,13 @@ class Server(msgspec.Struct, rename="pascal"):
     server_time: str = ""
 
 
-class Servers(msgspec.Struct, rename="pascal"):
+class Servers(Answer, rename="pascal"):
     """The answer of /dataservers."""
 
     items: list[Server] | UnsetType = UNSET
-    web_exception: Any = None
-    errors: Any = None
 
 
-class Listed(msgspec.Struct, rename="pascal"):
+class Listed(Answer, rename="pascal"):
     """A point as …/points shows it; limits may be objects on odd points."""
 
     web_id: str = ""
@@ -71,12 +69,10 @@ class Listed(msgspec.Struct, rename="pascal"):
     future: bool | None = False
 
 
-class Listing(msgspec.Struct, rename="pascal"):
+class Listing(Answer, rename="pascal"):
     """One page of points."""
 
     items: list[Listed] | UnsetType = UNSET
-    web_exception: Any = None
-    errors: Any = None
 
 
 _read_servers = reader(Servers)
@@ -157,7 +153,8 @@ async def find_server(transport: Transport, name: str) -> Server:
 async def _page(transport: Transport, path: str) -> list[Listed]:
     def read(body: bytes) -> list[Listed]:
         answer = _read_listing(body)
-        return _items(answer.items, fault_of(answer))
+        items = _items(answer.items, fault_of(answer))
+        return _items(items, next(filter(None, map(fault_of, items)), ""))  # a point that is not shown is not gone
 
     return await transport.get(path, read)
 

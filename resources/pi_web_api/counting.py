@@ -18,17 +18,16 @@ from pipelines.points import NUMERIC_KINDS, Point
 from pipelines.timeline import Interval
 from resources.pi_web_api.cursors import cursor, pi_time
 from resources.pi_web_api.pace import Pace
-from resources.pi_web_api.refusals import Refused, TooMuch, Trouble
+from resources.pi_web_api.refusals import Denied, Refused, TooMuch, Trouble
 from resources.pi_web_api.streams import SUMMARY, Ask, Query, Streams, packed
-from resources.pi_web_api.wire import Summary, SummaryItem
+from resources.pi_web_api.wire import Answer, Summary, SummaryItem, fault_of
 
 _NO_DATA = 248
-_WHOLE = 2.0**53
 
 
 class Counted(NamedTuple):
-    """One point's count, and the sum of its numbers that are not bad where it is finite and integers beyond a double
-    cannot have entered; None otherwise. `pure` where every event is good, so that any sum is of the same numbers."""
+    """One point's count, and the sum of its numbers that are not bad where it is finite; None otherwise. `pure` where
+    every event is good, so that any sum is of the same numbers."""
 
     events: int
     total: float | None
@@ -62,7 +61,7 @@ class Counting:
         tallied.unable += [point for point in points if not point.address]
         numbers = [point for point in named if point.kind in NUMERIC_KINDS]
         others = [point for point in named if point.kind not in NUMERIC_KINDS]
-        groups = [group for kind in (numbers, others) for group in self._groups(kind)]
+        groups = [group for kind in (numbers, others) for sure in (True, False) for group in self._groups(kind, sure)]
         tasks = [asyncio.create_task(self._group(group, span)) for group in groups]
         try:
             for task in tasks:
@@ -73,8 +72,9 @@ class Counting:
             await asyncio.gather(*tasks, return_exceptions=True)
         return tallied
 
-    def _groups(self, points: Sequence[Point]) -> list[list[Point]]:
-        """As many points together as a URL holds."""
+    def _groups(self, points: Sequence[Point], sure: bool) -> list[list[Point]]:
+        """As many points together as a URL holds; those that are in doubt are not among those that are not."""
+        points = [point for point in points if self._streams.doubted(point.address) != sure]
         room = self._pace.url_bytes - self._streams.set_bytes(SUMMARY, _query("0" * 28, "0" * 28, points[:1]))
         return packed(points, lambda point: len(point.address) + 7, room)
 
@@ -84,7 +84,7 @@ class Counting:
         if at is None or at.start_ns == at.last_ns:  # no summary over an instant
             return Tallied(unable=list(points))
         query = _query(at.start_text, pi_time(at.last_ns), points)
-        if len(points) == 1 or not self._streams.sets:
+        if len(points) == 1 or not self._streams.sets or self._streams.doubted(points[0].address):
             return await self._each(points, span, query)
         try:
             found = await self._streams.together(SUMMARY, [point.address for point in points], query)
@@ -98,6 +98,7 @@ class Counting:
         except Trouble as error:
             if not error.personal:
                 raise
+            self._streams.doubt(point.address for point in points)
             return await self._each(points, span, query)
         self._pace.stalls = 0
         tallied, missing = Tallied(), []
@@ -115,14 +116,26 @@ class Counting:
         tallied = Tallied()
         step = max(1, int(self._pace.batch))
         for low in range(0, len(points), step):
-            some = points[low : low + step]
-            answers: Sequence[Summary | Exception]
-            try:
-                answers = await self._streams.each(SUMMARY, [Ask(point.address, query) for point in some])
-            except TooMuch as error:
-                answers = [error] * len(some)
-            for point, answer in zip(some, answers, strict=True):
-                tallied.add(await self._one(point, span, query, answer))
+            tallied.add(await self._some(points[low : low + step], span, query))
+        return tallied
+
+    async def _some(self, points: Sequence[Point], span: Interval, query: Query) -> Tallied:
+        """Each by itself, in one batch; in halves where a batch fails as a whole."""
+        answers: Sequence[Summary | Exception]
+        try:
+            answers = await self._streams.each(SUMMARY, [Ask(point.address, query) for point in points])
+        except (TooMuch, Trouble) as error:
+            if isinstance(error, Trouble) and not error.personal:
+                raise
+            if len(points) > 1:
+                if isinstance(error, TooMuch):
+                    self._pace.refused(error, len(points), 0)
+                half = len(points) // 2
+                return await self._both(self._some(points[:half], span, query), self._some(points[half:], span, query))
+            answers = [error]
+        tallied = Tallied()
+        for point, answer in zip(points, answers, strict=True):
+            tallied.add(await self._one(point, span, query, answer))
         return tallied
 
     async def _one(self, point: Point, span: Interval, query: Query, answer: Summary | Exception) -> Tallied:
@@ -133,6 +146,8 @@ class Counting:
         if isinstance(answer, TooMuch) and answer.reason != "url":
             return await self._halved(point, span, answer)
         counted = _counted(answer) if isinstance(answer, Summary) else None
+        if isinstance(answer, Trouble | Denied):  # what is read in its place may not be read in a set either
+            self._streams.doubt([point.address])
         return Tallied(unable=[point]) if counted is None else Tallied({point.id: counted})
 
     async def _halved(self, point: Point, span: Interval, error: TooMuch) -> Tallied:
@@ -169,26 +184,34 @@ def _query(start: str, end: str, points: Sequence[Point]) -> Query:
 
 def _counted(answer: Summary | None) -> Counted | None:
     """The count in an answer, None where there is none to trust."""
-    if answer is None or not isinstance(answer.items, list) or answer.web_exception or answer.errors:
+    if answer is None or not isinstance(answer.items, list):
         return None
+    parts: list[Answer] = [answer, *answer.items, *(item.value for item in answer.items if item.value is not None)]
     by_type = {item.type: item for item in answer.items}
+    if any(fault_of(part) for part in parts) or len(by_type) != len(answer.items):
+        return None
     events = _number(by_type.get("Count"))
     if events is None:
         return Counted(0, None) if _is_no_data(by_type.get("Count")) else None
+    if events < 0 or events != round(events):  # seconds, where the weight by events was not understood
+        return None
     if events == 0:
         return Counted(0, 0.0, pure=True)
     total, good = _number(by_type.get("Total")), _number(by_type.get("PercentGood"))
-    sure = total is not None and math.isfinite(total) and abs(total) < _WHOLE
-    return Counted(round(events), total if sure else None, good == 100.0)
+    return Counted(round(events), total, good == 100.0)
 
 
 def _number(item: SummaryItem | None) -> float | None:
-    if item is None or item.value is None or item.value.errors or item.value.good is False:
+    """A finite number that is not bad; None for anything else."""
+    if item is None or item.value is None or item.value.good is False:
         return None
     value = item.value.value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # an integer beyond any double
+        return None
 
 
 def _is_no_data(item: SummaryItem | None) -> bool:

@@ -31,7 +31,8 @@ class Cursor:
     reach_ns: int
     start_text: str
     need: int = 0  # maxCount must be at least this
-    tries: int = 0
+    tries: int = 0  # of this very question
+    shrunk: int = 0  # how often in a row it was made smaller
     slim: bool = True
     events: int = 0
     size: Size = field(default_factory=Size)  # of `parts`
@@ -46,17 +47,23 @@ class Cursor:
         done_ns = self.start_ns - begin_ns
         return self.events / done_ns * (self.last_ns - self.start_ns) if done_ns > 0 else None
 
-    def halve(self) -> None:
-        """Asks for half of the time next."""
-        half = (self.reach_ns - self.start_ns) // 2 // TICK_NS * TICK_NS
-        self.reach_ns = self.start_ns + half
+    def shrink(self, parts: int) -> bool:
+        """Asks for one of so many parts of the time next; False where it is an instant."""
+        span_ns = self.reach_ns - self.start_ns
+        if span_ns < TICK_NS:
+            return False
+        self.reach_ns = self.start_ns + span_ns // parts // TICK_NS * TICK_NS
+        self.shrunk += 1
+        return True
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one page means: keep rows [0, keep); then `done`, `stuck` with a reason, or ask on."""
+    """What one page means: keep rows [0, keep); then `done`, `stuck` with a reason, or ask on. `stray` rows at its end
+    are later than what was asked for."""
 
     keep: int
+    stray: int = 0
     done: bool = False
     stuck: str = ""
 
@@ -76,11 +83,10 @@ def advance(at: Cursor, times: Int64s, last_text: str, asked: int, most: int) ->
     `last_text` is the last event's time as the server wrote it; `most` the greatest maxCount that it takes.
     """
     rows = len(times)
-    if rows < asked:
-        return _short_page(at, rows)
+    within = int(np.searchsorted(times, at.reach_ns, side="right"))
+    if rows < asked or within < rows:  # all that was asked is here
+        return _short_page(at, within, rows - within)
     first, last = int(times[0]), int(times[-1])
-    if last > at.reach_ns:  # outside of what was asked: all that was asked is here
-        return _short_page(at, int(np.searchsorted(times, at.reach_ns, side="right")))
     if first == last:
         if asked >= most:
             return Step(0, stuck=f"more events at {iso(last)} than one answer may hold ({most})")
@@ -105,17 +111,17 @@ def recorded_query(start: str, end: str, count: int) -> tuple[tuple[str, str], .
     return (("startTime", start), ("endTime", end), ("boundaryType", "Inside"), ("maxCount", str(count)))
 
 
-def _short_page(at: Cursor, keep: int) -> Step:
+def _short_page(at: Cursor, keep: int, stray: int) -> Step:
     at.events += keep
     at.need = 0
     if at.reach_ns >= at.last_ns:
-        return Step(keep, done=True)
+        return Step(keep, stray, done=True)
     stride_ns = at.reach_ns - at.start_ns
     _restart(at, at.reach_ns + TICK_NS, pi_time(at.reach_ns + TICK_NS))
     at.reach_ns = min(at.last_ns, at.start_ns + 2 * stride_ns + TICK_NS)
-    return Step(keep)
+    return Step(keep, stray)
 
 
 def _restart(at: Cursor, start_ns: int, text: str) -> None:
     at.start_ns, at.start_text = start_ns, text
-    at.tries = 0
+    at.tries = at.shrunk = 0

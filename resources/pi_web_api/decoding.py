@@ -8,7 +8,7 @@ A page of plain good numbers takes the fast path: one list per column, one Arrow
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -17,8 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.points import Point
-from pipelines.samples import EXACT, GOOD, SCHEMA
-from resources.pi_web_api.states import quality_of, reading
+from pipelines.samples import EXACT, GOOD, HALF, SCHEMA, SINGLE, narrowed
+from resources.pi_web_api.precision import bits_of, numbers_of
+from resources.pi_web_api.states import Undelivered, quality_of, reading, undelivered
 from resources.pi_web_api.wire import Event
 
 _SHOWN = 200
@@ -45,21 +46,22 @@ class Given(NamedTuple):
 class Page:
     """Columns (ROWS) of several streams one after another; `ends[i]` is where stream i ends.
 
-    `bad` names streams (by their place) that could not be read and why; they have no rows. `times` is the time
-    column, ns.
+    `bad` names streams (by their place) that could not be read and why, `lost` those with a value that was not
+    delivered; they have no rows. `times` is the time column, ns.
     """
 
     rows: pa.Table
     times: Int64s
     ends: tuple[int, ...]
-    bad: dict[int, str]
+    bad: dict[int, str] = field(default_factory=dict)
+    lost: dict[int, str] = field(default_factory=dict)
 
 
 def decode(streams: Sequence[Given]) -> Page:
-    """The columns of all streams. Raises nothing: a stream with something that cannot be kept is `bad`."""
+    """The columns of all streams. Raises nothing: a stream with something that cannot be kept is `bad` or `lost`."""
     try:
         return _decoded(streams)
-    except (ValueError, TypeError, OverflowError, LookupError, RecursionError, pa.ArrowException):
+    except (Undelivered, ValueError, TypeError, OverflowError, LookupError, RecursionError, pa.ArrowException):
         return _without_bad(streams)
 
 
@@ -74,7 +76,7 @@ def _decoded(streams: Sequence[Given]) -> Page:
     numbers = np.repeat(np.array([stream.number for stream in streams], dtype=np.int32), lengths)
     rows = pa.table([pa.array(numbers), times, values, text, code, quality, detail], schema=ROWS)
     ends = tuple(int(end) for end in np.cumsum(lengths, dtype=np.int64))
-    return Page(rows, np.asarray(times.cast(pa.int64())), ends, {})
+    return Page(rows, np.asarray(times.cast(pa.int64())), ends)
 
 
 def _times(events: list[Event]) -> pa.Array | None:
@@ -90,14 +92,19 @@ def _times(events: list[Event]) -> pa.Array | None:
 
 def _without_bad(streams: Sequence[Given]) -> Page:
     """The page with the streams emptied that cannot be kept whole. Slow, and rare."""
-    bad, kept = {}, []
+    bad, lost, kept = {}, {}, []
     for place, stream in enumerate(streams):
-        if why := _trouble(stream):
+        if why := _loss(stream):
+            lost[place] = why
+        elif why := _trouble(stream):
             bad[place] = why
-            stream = stream._replace(events=[])  # noqa: PLW2901 (its place must stay)
-        kept.append(stream)
-    page = _decoded(kept)
-    return Page(page.rows, page.times, page.ends, bad)
+        kept.append(stream._replace(events=[]) if why else stream)
+    return replace(_decoded(kept), bad=bad, lost=lost)
+
+
+def _loss(stream: Given) -> str:
+    """The first event of the stream whose value was not delivered, '' where all were."""
+    return next((f"at {event.timestamp}: {why}" for event in stream.events if (why := undelivered(event))), "")
 
 
 def _trouble(stream: Given) -> str:
@@ -121,18 +128,43 @@ def _values(
     events: list[Event], streams: Sequence[Given], lengths: list[int]
 ) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array, pa.Array]:
     """value, text, code, quality, detail."""
+    values, *others = _as_written(events, streams, lengths)
+    return _narrowed(values, streams, lengths), *others
+
+
+def _narrowed(values: pa.Array, streams: Sequence[Given], lengths: list[int]) -> pa.Array:
+    """The values, where a point keeps them in fewer bits than a double as what their texts stand for."""
+    few = [bits_of(stream.point) for stream in streams]
+    if not any(few):
+        return values
+    missing = values.is_null() if values.null_count else None
+    numbers = np.array(values.fill_null(0.0) if values.null_count else values)
+    singles = np.repeat([bits == SINGLE for bits in few], lengths)
+    numbers[singles] = narrowed(numbers[singles], SINGLE)
+    ends = np.cumsum(lengths)
+    for place, bits in enumerate(few):
+        if bits == HALF:
+            mine = slice(ends[place] - lengths[place], ends[place])
+            numbers[mine] = numbers_of(streams[place].point, numbers[mine])
+    return pa.array(numbers, mask=None if missing is None else np.asarray(missing))
+
+
+def _as_written(
+    events: list[Event], streams: Sequence[Given], lengths: list[int]
+) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array, pa.Array]:
+    """The same, with the values as their texts have them."""
     rows = len(events)
     raw = [event.value for event in events]
     quality = _qualities(events)
     detail = np.zeros(rows, dtype=np.int32)
-    errors = [event.errors for event in events]
-    # A value with errors beside it does not count, number or not.
-    odd = [] if errors.count(None) == rows else [row for row, each in enumerate(errors) if each]
-    values = None if odd else _plain(raw)
+    for errors in ([event.errors for event in events], [event.web_exception for event in events]):
+        if errors.count(None) != rows and any(errors):  # such a value does not count, number or not
+            raise Undelivered
+    values = _plain(raw)
     if values is not None:
         return values, pa.nulls(rows, pa.string()), pa.nulls(rows, pa.int64()), pa.array(quality), pa.array(detail)
     # Arrow takes a list of numbers only when all are exact in a double, so what it refused is looked at one by one.
-    odd += [row for row, value in enumerate(raw) if value.__class__ is not float and not _is_exact(value)]
+    odd = [row for row, value in enumerate(raw) if value.__class__ is not float and not _is_exact(value)]
     places = np.unique(np.array(odd, dtype=np.int64))
     owners = np.searchsorted(np.cumsum(lengths, dtype=np.int64), places, side="right")
     found = [

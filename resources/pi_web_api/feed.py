@@ -7,7 +7,6 @@ gone, 409 that the marker is not valid; either may be said of the set or of one 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
 from urllib.parse import quote, urlencode
 
 import pyarrow as pa
@@ -17,14 +16,15 @@ from pipelines.points import Point
 from pipelines.ports import Changes
 from pipelines.samples import SCHEMA
 from resources.pi_web_api.pace import Pace
-from resources.pi_web_api.refusals import Refused, TooMuch
+from resources.pi_web_api.refusals import Denied, Refused, TooMuch
 from resources.pi_web_api.streams import identity, packed
 from resources.pi_web_api.transport import Transport
-from resources.pi_web_api.wire import Broken, reader
+from resources.pi_web_api.wire import Answer, Broken, fault_of, reader
 
-_UPDATED = ("RequestedMarker", "LatestMarker", "Status", "Events.Timestamp")
-_REGISTERED = ("Source", "LatestMarker", "Status")
+_UPDATED = ("RequestedMarker", "LatestMarker", "Status", "Exception", "Errors", "Events.Timestamp")
+_REGISTERED = ("Source", "LatestMarker", "Status", "Exception", "Errors")
 _FAILED = "Failed"
+_REFUSALS = 40
 _ROOM = 64
 """Bytes of a path besides its fields and the WebIds or markers."""
 
@@ -35,7 +35,7 @@ class Told(Struct, rename="pascal", gc=False):
     timestamp: str | None = None
 
 
-class Update(Struct, rename="pascal", gc=False):
+class Update(Answer, rename="pascal", gc=False):
     """One stream of a set: registered, or read."""
 
     source: str | None = None
@@ -45,11 +45,10 @@ class Update(Struct, rename="pascal", gc=False):
     events: list[Told] | None = None
 
 
-class UpdateSet(Struct, rename="pascal", gc=False):
+class UpdateSet(Answer, rename="pascal", gc=False):
     """The answer of streamsets/updates."""
 
     items: list[Update] | None = None
-    errors: Any = None
 
 
 _read_set = reader(UpdateSet)
@@ -62,6 +61,7 @@ class Feed:
         self._transport, self._pace = transport, pace
         self.offered = True
         self._proved = False
+        self._refusals = 0
 
     async def changes(self, points: Sequence[Point], markers: Mapping[str, str]) -> Changes:
         """As ports.ChangeFeed says."""
@@ -71,18 +71,18 @@ class Feed:
         for some in self._parts(list(asked), _UPDATED, "marker"):
             for item in await self._read(some):
                 point = asked.get(item.requested_marker or "")
-                if point is None or item.status == _FAILED or not item.latest_marker:
+                stamps = _stamps(item.events)
+                if point is None or not _sound(item) or stamps is None:
                     continue
-                stamps = _stamps(item.events or [])
-                if stamps is not None:
-                    found[point], times[point] = item.latest_marker, stamps
+                found[point] = item.latest_marker or ""
+                times[point] = [*times.get(point, ()), *stamps]
         holes = [point for point in points if point.id not in found]
         new = {identity(point.address): point.id for point in holes if point.address}
         for some in self._parts([point.address for point in holes if point.address], _REGISTERED, "webId"):
             for item in await self._register(some):
                 point = new.get(identity(item.source or ""))
-                if point is not None and item.status != _FAILED and item.latest_marker:
-                    found[point] = item.latest_marker
+                if point is not None and _sound(item):
+                    found[point] = item.latest_marker or ""
         if new and not self._proved:
             self.offered = False  # not even a registration was answered
         return Changes({p: each for p, each in times.items() if each}, found, frozenset(p.id for p in holes))
@@ -107,8 +107,10 @@ class Feed:
             found = await ask(texts)
         except TooMuch as error:
             self._pace.refused(error, len(texts), 0)
-        except Refused:
-            if not self._proved:  # a whole set: there is no such feed, or it knows none of our markers
+        except Refused as error:
+            self._refusals += 1
+            secured = isinstance(error, Denied) and self._refusals < _REFUSALS  # perhaps just one of the points
+            if not self._proved and not secured:  # there is no such feed, or it knows none of our markers
                 return []
         else:
             self._proved = True
@@ -121,8 +123,8 @@ class Feed:
 
 def _items(body: bytes) -> list[Update]:
     answer = _read_set(body)
-    if answer.errors or not isinstance(answer.items, list):
-        raise Broken("a set of updates without Items")
+    if fault_of(answer) or not isinstance(answer.items, list):
+        raise Broken(fault_of(answer) or "a set of updates without Items")
     return answer.items
 
 
@@ -131,8 +133,14 @@ def _path(fields: Sequence[str], name: str, texts: Sequence[str]) -> str:
     return f"streamsets/updates?{selected}{''.join(f'&{name}={quote(text)}' for text in texts)}"
 
 
-def _stamps(events: Sequence[Told]) -> list[int] | None:
-    """Their times, None where one cannot be read."""
+def _sound(item: Update) -> bool:
+    return item.status != _FAILED and bool(item.latest_marker) and not fault_of(item)
+
+
+def _stamps(events: Sequence[Told] | None) -> list[int] | None:
+    """Their times, None where there is no list of them, or one cannot be read."""
+    if events is None:
+        return None
     texts = pa.array([event.timestamp for event in events], pa.string())
     try:
         return None if texts.null_count else texts.cast(SCHEMA.field("time").type).cast(pa.int64()).to_pylist()

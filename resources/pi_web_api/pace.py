@@ -63,14 +63,18 @@ class Pace:
             seen = events / points / span_s
             self._density = seen if self._density is None else 0.5 * (self._density + seen)
 
+    def fewer(self, points: int) -> None:
+        """A request for so many points failed: fewer next, whatever the reason, so that it always ends with one."""
+        if points > 1:
+            self.width = max(1.0, min(self.width, points / 2))
+            self.batch = max(1.0, min(self.batch, points / 2))
+
     def refused(self, error: TooMuch, points: int, count: int) -> None:
         """A request for `points` × `count` events was too much; `count` 0 stands for a question that returns none.
 
         Raises Retry when the server seems to hang.
         """
-        if points > 1:  # whatever the reason: fewer points next, so that it always ends with one
-            self.width = max(1.0, min(self.width, points / 2))
-            self.batch = max(1.0, min(self.batch, points / 2))
+        self.fewer(points)
         if error.reason == "url":
             self.url_bytes = max(512, self.url_bytes // 2)
             return

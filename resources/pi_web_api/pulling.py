@@ -21,7 +21,7 @@ from resources.pi_web_api.agenda import Agenda, Round
 from resources.pi_web_api.cursors import Cursor, advance
 from resources.pi_web_api.decoding import Given, Page, decode
 from resources.pi_web_api.pace import Pace
-from resources.pi_web_api.refusals import Refused, TooMuch, Trouble
+from resources.pi_web_api.refusals import Denied, Refused, TooMuch, Trouble
 from resources.pi_web_api.shelf import Shelf
 from resources.pi_web_api.streams import RECORDED, Ask, Streams
 from resources.pi_web_api.transport import BODY_BYTES
@@ -32,6 +32,7 @@ _EVENT_BYTES = 116
 _TRIES = 6
 _LEAST = 2
 """Events of one answer that no bound of ours keeps out: from one alone paging does not go on."""
+_SHRINKS, _PARTS = 6, 8  # down to the 260,000th part of a span
 _BATCH_EVENTS = 100_000
 _ANSWER_BYTES = 32 << 20
 """What one answer may have of JSON in any case: 150,000 numbers are 20 MB."""
@@ -39,7 +40,8 @@ _ANSWER_BYTES = 32 << 20
 
 @dataclass(slots=True)
 class _Outcome:
-    """What came of a round: `refused` a whole one, or `page` with the streams of `cursors` in their order."""
+    """What came of a round: `refused` a whole one, or `page` with the streams of `cursors` in their order. `faults`
+    are the others: None where a set or a part of a batch had no answer for one."""
 
     round: Round
     refused: Exception | None = None
@@ -47,7 +49,7 @@ class _Outcome:
     counts: tuple[int, ...] = ()
     last_texts: tuple[str, ...] = ()
     page: Page | None = None
-    faults: tuple[tuple[Cursor, int, Exception | None], ...] = ()  # None: left out of the answer
+    faults: tuple[tuple[Cursor, int, Exception | None], ...] = ()
 
 
 class Pulling:
@@ -64,6 +66,8 @@ class Pulling:
         self._max_events, self._max_bytes = max_events, max_bytes
         self._answer_bytes = max(_ANSWER_BYTES, 4 * max_bytes // self._flights)
         self._nameless = [at for at in range(len(points)) if not points[at].address]
+        self.denied: set[str] = set()
+        """Points that the login may not read."""
         self.stray_events = 0
         """Events that the server gave though nobody asked for their time; they were not let through."""
 
@@ -119,7 +123,7 @@ class Pulling:
         """Streams that were read → columns; the others → faults."""
         given, cursors, counts, faults = [], [], [], []
         for at, count, stream in zip(asked.cursors, asked.counts, found, strict=True):
-            if isinstance(stream, Stream) and isinstance(stream.items, list) and not stream.web_exception:
+            if isinstance(stream, Stream) and isinstance(stream.items, list):
                 given.append(Given(at.number, at.point, stream.items))
                 cursors.append(at)
                 counts.append(count)
@@ -168,6 +172,10 @@ class Pulling:
         if place in page.bad:
             self._shelf.fail(at.number, page.bad[place])
             return False
+        if place in page.lost:
+            self._streams.doubt([at.point.address])
+            self._fault(outcome.round, at, outcome.counts[place], Trouble(page.lost[place], 200))
+            return False
         table = page.rows
         if len(times) and (times[0] < at.start_ns or bool(np.any(times[1:] < times[:-1]))):
             return self._take_odd(outcome, place, table.slice(rows.start, len(times)), times)
@@ -176,9 +184,9 @@ class Pulling:
         if step.stuck:
             self._shelf.fail(at.number, step.stuck)
             return False
-        if step.done and asked_once and step.keep == len(times):
+        if step.done and asked_once and not step.stray:
             return True
-        self.stray_events += (len(times) - step.keep) if step.done else 0
+        self.stray_events += step.stray
         return self._keep(at, table.slice(rows.start, step.keep), step.done)
 
     def _take_odd(self, outcome: _Outcome, place: int, table: pa.Table, times: np.ndarray) -> bool:
@@ -216,13 +224,18 @@ class Pulling:
                 for at in asked.cursors:
                     self._agenda.alone(at)
             return
-        if asked.together and (isinstance(error, Refused) or (isinstance(error, Trouble) and error.personal)):
+        personal = isinstance(error, Refused) or (isinstance(error, Trouble) and error.personal)
+        if not personal or len(asked.cursors) == 1:
+            raise error
+        if asked.together:
             if isinstance(error, Refused):
                 self._streams.set_refused(error)
-            for at in asked.cursors:
-                self._agenda.alone(at)
-            return
-        raise error
+            else:
+                self._streams.doubt(at.point.address for at in asked.cursors)
+        else:
+            self._pace.fewer(len(asked.cursors))
+        for at in asked.cursors:
+            self._agenda.alone(at)
 
     def _too_much(self, at: Cursor, count: int, error: TooMuch) -> None:
         """One point alone was too much: fewer events, then less time."""
@@ -235,18 +248,21 @@ class Pulling:
             self._shelf.fail(at.number, f"what it has from {iso(at.start_ns)} on is too long: {error}")
             return
         if error.reason == "time":
-            at.halve()
+            at.shrink(2)
         at.need = min(at.need, self._pace.most)
         self._agenda.alone(at)
 
     def _fault(self, asked: Round, at: Cursor, count: int, error: Exception | None) -> None:
-        """One stream of an answer could not be had."""
+        """One stream of an answer could not be had, or not whole."""
         if asked.together:
             self._agenda.alone(at)
         elif isinstance(error, TooMuch):
             self._pace.refused(error, 1, count)
             self._too_much(at, count, error)
         elif isinstance(error, Refused):
+            if isinstance(error, Denied):
+                self._streams.doubt([at.point.address])  # a set with it is refused as a whole
+                self.denied.add(at.point.id)
             self._shelf.fail(at.number, f"the source refuses this point: {error}")
         elif isinstance(error, Trouble):
             self._trouble(at, error)
@@ -259,7 +275,9 @@ class Pulling:
     def _trouble(self, at: Cursor, error: Trouble) -> None:
         """One stream failed in a way that may pass."""
         at.tries += 1
-        if not error.exhausted and at.tries < _TRIES:
+        if error.status == 200 and not error.exhausted:
+            self._undelivered(at, error)
+        elif not error.exhausted and at.tries < _TRIES:
             patience = self._streams.transport.patience
             wait_s = error.after_s or min(patience.first_wait_s * 2**at.tries, patience.longest_wait_s)
             self._streams.transport.budget.pause(wait_s)
@@ -268,3 +286,12 @@ class Pulling:
             self._shelf.fail(at.number, f"the source fails at this point: {error}")
         else:
             raise Retry(f"source {self._streams.transport.source}: {error}", error.after_s)
+
+    def _undelivered(self, at: Cursor, error: Trouble) -> None:
+        """The answer says itself that it is not whole: once more with all fields, then for less and less time."""
+        if at.tries == 1 and at.slim:
+            at.slim = False
+        elif at.shrunk >= _SHRINKS or not at.shrink(_PARTS):
+            self._shelf.fail(at.number, f"the source could not deliver this point: {error}")
+            return
+        self._agenda.alone(at)

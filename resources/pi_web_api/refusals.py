@@ -16,7 +16,6 @@ OVER_LIMIT = "is greater than the maximum allowed"
 _LIMIT = re.compile(re.escape(OVER_LIMIT) + r"\D{0,12}(\d+)")
 _LONGEST_WAIT_S = 600.0
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
-UNSUPPORTED = frozenset({404, 405, 409, 501})
 
 
 class TooMuch(Split):
@@ -37,7 +36,7 @@ class Refused(FerryError):
 
 
 class Denied(Refused):
-    """401 or 403: the whole login when the request says so, one point when a part of a batch does."""
+    """401 or 403: of the whole login before it was seen to work (Stop then), of a point or a form of asking later."""
 
 
 class Trouble(Retry):

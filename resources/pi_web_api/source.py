@@ -7,17 +7,19 @@ from contextlib import aclosing
 
 from pipelines.plant import SourceSettings
 from pipelines.points import NUMERIC_KINDS, Point
-from pipelines.ports import PULL_BYTES, Changes, Pulled, SourceTally
-from pipelines.timeline import Interval, parse
+from pipelines.ports import PULL_BYTES, Changes, Pulled, SourceTally, Stop
+from pipelines.timeline import Interval, iso, parse
 from resources.budget import Budget
 from resources.pi_web_api.auth import login
 from resources.pi_web_api.catalogue import discover, find_server
 from resources.pi_web_api.counting import Counting
+from resources.pi_web_api.cursors import recorded_query
 from resources.pi_web_api.feed import Feed
 from resources.pi_web_api.pace import Bounds, Pace
 from resources.pi_web_api.pulling import Pulling
+from resources.pi_web_api.refusals import Denied
 from resources.pi_web_api.specimens import Specimens
-from resources.pi_web_api.streams import Streams
+from resources.pi_web_api.streams import RECORDED, Ask, Streams
 from resources.pi_web_api.tallies import combined
 from resources.pi_web_api.transport import Patience, Transport
 from resources.rereading import read_again
@@ -81,12 +83,13 @@ class PiWebApiSource:
         Raises Split when one point alone has more than `max_events`, or the server refuses even the least; Retry, Stop.
         """
         by_id = {point.id: point for point in points}
-        async with aclosing(
-            Pulling(self._streams, self._pace, points, span, max_events, max_bytes).batches()
-        ) as batches:
+        pulling = Pulling(self._streams, self._pace, points, span, max_events, max_bytes)
+        async with aclosing(pulling.batches()) as batches:
             async for batch in batches:
                 self._specimens.look(batch, by_id, span)
                 yield batch
+        if by_id and pulling.denied == by_id.keys() and not await self._any_readable(span):
+            raise Stop(f"source {self.name}: the login may list points, and read none of them: every one is refused")
 
     async def tally(self, points: Sequence[Point], span: Interval) -> SourceTally:
         """Event counts by PI's own summaries, read again for points where those cannot tell. Raises Retry, Stop.
@@ -118,6 +121,16 @@ class PiWebApiSource:
     async def close(self) -> None:
         """Closes connections; may be called twice."""
         await self._transport.close()
+
+    async def _any_readable(self, span: Interval) -> bool:
+        """Whether the login may read any point at all."""
+        query = recorded_query(iso(span.start_ns), iso(span.start_ns), 1)
+        asks = [Ask(point.address, query) for point in await self.discover()]
+        for low in range(0, len(asks), self._pace.bounds.batch):
+            answers = await self._streams.each(RECORDED, asks[low : low + self._pace.bounds.batch])
+            if not all(isinstance(answer, Denied) for answer in answers):
+                return True
+        return False
 
     async def _find_out(self) -> None:
         """Whether Count takes bad events, as far as a pull has met some."""

@@ -9,20 +9,22 @@ import numpy as np
 
 from pipelines.points import NUMERIC_KINDS, Point
 from pipelines.ports import Pulled
-from pipelines.samples import UNCERTAIN
+from pipelines.samples import UNCERTAIN, same_sum, written
 from pipelines.timeline import Interval
+from resources.pi_web_api.precision import bits_of
 
 
 @dataclass(frozen=True, slots=True)
 class Specimen:
     """A point with bad events: how many events it has over a span, how many of them are bad, and the sum of the finite
-    numbers that are not bad, with the sum of their absolutes."""
+    numbers that are not bad, of their texts, and of their absolutes."""
 
     point: Point
     span: Interval
     events: int
     bad: int
     total: float = 0.0
+    written: float = 0.0
     magnitude: float = 0.0
 
 
@@ -47,8 +49,9 @@ class Specimens:
         """What Count and Total said. Neither count: the point has changed meanwhile; another specimen is waited for."""
         numeric = specimen.point.kind in NUMERIC_KINDS
         if total is not None and counted in (specimen.events, specimen.events - specimen.bad):
-            slack = specimen.events * 2.0**-52 * specimen.magnitude
-            self.sums_usable = self.sums_usable and abs(total - specimen.total) <= slack
+            added = (specimen.total, specimen.written)
+            same = any(same_sum(each, total, specimen.magnitude, specimen.events) for each in added)
+            self.sums_usable = self.sums_usable and same
         if counted == specimen.events:
             self._counts_bad[numeric] = True
         elif counted == specimen.events - specimen.bad:
@@ -73,7 +76,9 @@ class Specimens:
                 events, wrong = int(np.count_nonzero(mine)), int(np.count_nonzero(mine & bad))
                 values = np.asarray(batch.samples["value"].combine_chunks().fill_null(np.nan))[mine & ~bad]
                 usable = values[np.isfinite(values)]
-                total, magnitude = float(usable.sum()), float(np.abs(usable).sum())
-                self._known[numeric] = Specimen(point, span, events, wrong, total, magnitude)
+                bits = bits_of(point)
+                texts = written(usable, bits) if bits else usable
+                sums = (float(each.sum()) for each in (usable, texts, np.abs(usable)))
+                self._known[numeric] = Specimen(point, span, events, wrong, *sums)
             if len(self._known) == 2:
                 return

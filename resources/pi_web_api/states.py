@@ -11,9 +11,11 @@ import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from msgspec import UNSET
+
 from pipelines.points import NUMERIC_KINDS, Point
 from pipelines.samples import BAD, EXACT, GOOD, GOOD_EDITED, NO_CODE, UNCERTAIN, Quality
-from resources.pi_web_api.wire import Event
+from resources.pi_web_api.wire import Event, complaint
 
 _INT64 = 2**63
 _INT32 = 2**31
@@ -46,12 +48,33 @@ class Reading(NamedTuple):
     detail: int
 
 
+class Undelivered(Exception):
+    """A value that the archive may hold and the answer does not: a fault of the transfer, and no event."""
+
+
+def undelivered(event: Event) -> str:
+    """Why this is no value of the archive, '' where it is one. Its errors may stand beside it or in its place.
+
+    No point holds a null: a bad one may be told so, a good one was lost on its way.
+    """
+    value = event.value
+    if event.errors or event.web_exception:
+        return f"an error in the place of a value: {complaint([event.errors, event.web_exception])}"
+    if value is UNSET:
+        return "an event without a value"
+    if value is None and event.good is not False:
+        return "null in the place of a good value"
+    if isinstance(value, dict) and "Errors" in value and (value["Errors"] or "Name" not in value):
+        return f"an error in the place of a value: {complaint(value)}"
+    return ""
+
+
 def reading(event: Event, point: Point) -> Reading:
-    """What the event says, whatever its value is."""
+    """What the event says, whatever its value is. Raises Undelivered."""
+    if lost := undelivered(event):
+        raise Undelivered(lost)
     quality = quality_of(event.good, event.questionable, event.substituted)
     value = event.value
-    if event.errors:
-        return Reading(None, first_message(event.errors), NO_CODE, BAD, 0)
     if isinstance(value, int):  # bool is one too
         return _integer(value, quality)
     if isinstance(value, float):
@@ -73,13 +96,6 @@ def quality_of(good: bool | None, questionable: bool | None, substituted: bool |
     return GOOD_EDITED if substituted else GOOD
 
 
-def first_message(errors: Any) -> str:
-    """The first text in the Errors of a value, as it stands: a list of texts or of {FieldName, Message: [...]}."""
-    while isinstance(errors, list | dict):
-        errors = errors.get("Message", "") if isinstance(errors, dict) else next(iter(errors), "")
-    return errors if isinstance(errors, str) else ""
-
-
 def _integer(value: int, quality: int) -> Reading:
     if -EXACT <= value <= EXACT:
         return Reading(float(value), None, None, quality, 0)
@@ -93,8 +109,6 @@ def _object(value: dict[str, Any], quality: int) -> Reading:
         number = int(value["Value"]) if isinstance(value["Value"], int) else None  # a bool is one too
         name = value["Name"] if isinstance(value["Name"], str) else ""
         return _state(name, number, bool(value.get("IsSystem")), quality)
-    if set(value) == {"Errors"}:
-        return Reading(None, first_message(value["Errors"]), NO_CODE, BAD, 0)
     return Reading(None, _json(value), NO_CODE, quality, 0)
 
 

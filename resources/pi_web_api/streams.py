@@ -8,7 +8,9 @@ by WebId. A batch (POST, 207) holds independent GETs, each with its own span and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
@@ -16,7 +18,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from pipelines.ports import Stop
-from resources.pi_web_api.refusals import UNSUPPORTED, Denied, Refused, TooMuch, Trouble, refusal, seconds_of
+from resources.pi_web_api.refusals import Denied, Refused, TooMuch, Trouble, refusal, seconds_of
 from resources.pi_web_api.transport import BODY_BYTES, Transport
 from resources.pi_web_api.wire import (
     RECORDED_FIELDS,
@@ -27,9 +29,11 @@ from resources.pi_web_api.wire import (
     Summary,
     SummarySet,
     complaint,
+    complaint_in,
     fault_of,
     read_batch,
     reader,
+    set_reader,
 )
 
 Query = Sequence[tuple[str, str]]
@@ -62,8 +66,12 @@ class Question(Generic[T]):
         return _query([*query, ("selectedFields", ";".join(fields))])
 
 
-RECORDED = Question("recorded", RECORDED_FIELDS, reader(Stream), reader(StreamSet))
-SUMMARY = Question("summary", ("Type", "Value"), reader(Summary), reader(SummarySet))
+RECORDED = Question("recorded", RECORDED_FIELDS, reader(Stream), set_reader(StreamSet, Stream))
+SUMMARY = Question(
+    "summary", ("Type", "Value", "Errors", "WebException"), reader(Summary), set_reader(SummarySet, Summary)
+)
+_DOUBT_S = 900.0
+"""So long a stream of which a set answered oddly is asked for alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,7 @@ class Streams:
         self._sets = True
         self._sets_proved = False
         self._refusals = 0
+        self._doubted: dict[str, float] = {}  # until when
 
     @property
     def sets(self) -> bool:
@@ -92,14 +101,26 @@ class Streams:
 
     def set_refused(self, error: Refused) -> None:
         """A whole set was refused: because of one of its streams, or because the server takes none."""
-        self._refusals += 1
+        self._refusals += not isinstance(error, Denied)
         if not self._sets_proved and (error.status in (405, 501) or self._refusals >= 3):
             self._sets = False
+
+    def doubt(self, web_ids: Iterable[str]) -> None:
+        """A set did not answer for these as it should: events and counts of them come from another question."""
+        until = time.monotonic() + _DOUBT_S
+        self._doubted.update(dict.fromkeys(web_ids, until))
+
+    def doubted(self, web_id: str) -> bool:
+        """Whether this stream is to be asked for alone."""
+        if web_id in self._doubted and self._doubted[web_id] < time.monotonic():
+            del self._doubted[web_id]
+        return web_id in self._doubted
 
     async def together(
         self, question: Question[T], web_ids: Sequence[str], query: Query, most_bytes: int = BODY_BYTES
     ) -> dict[str, T]:
-        """Answers by the WebId that was asked for; a stream that the server left out is left out here.
+        """Answers by the WebId that was asked for, of streams that are there once, whole and without an error; the
+        others are in doubt from now on.
 
         Raises Refused, TooMuch, Trouble, Unreachable, Stop.
         """
@@ -112,15 +133,17 @@ class Streams:
                 raise Broken(fault)
             if not isinstance(answer.items, list):
                 raise Broken("a stream set without Items")
-            found: dict[str, T] = {}
-            for stream in answer.items:
-                web_id = wanted.get(identity(stream.web_id))
-                if web_id is not None and web_id not in found:
-                    found[web_id] = stream
-            return found
+            streams = [(wanted.get(identity(each.web_id)), each) for each in answer.items]
+            times = Counter(web_id for web_id, _ in streams)
+            return {
+                web_id: each
+                for web_id, each in streams
+                if web_id is not None and times[web_id] == 1 and isinstance(each.items, list) and not fault_of(each)
+            }
 
         found = await self.transport.get(path, read, most_bytes)
         self._sets_proved = self._sets_proved or bool(found)
+        self.doubt(web_id for web_id in web_ids if web_id not in found)
         return found
 
     async def each(
@@ -131,9 +154,7 @@ class Streams:
         if len(asks) > 1 and self.batches:
             try:
                 return await self._batch(question, asks, most_bytes)
-            except Refused as error:
-                if error.status not in UNSUPPORTED and error.status != 400:
-                    raise Stop(f"source {self.transport.source}: a batch of reads was refused: {error}") from None
+            except Refused:  # whatever it says: one at a time it is known what it is about
                 self.batches = False
         return await asyncio.gather(*(self._one(question, ask, most_bytes) for ask in asks))
 
@@ -142,14 +163,8 @@ class Streams:
         return len(self.transport.url) + len(question.action) + len(question.of_set(query)) + 16
 
     async def _one(self, question: Question[T], ask: Ask, most_bytes: int) -> T | Refused | TooMuch | Trouble:
-        def read(body: bytes) -> T:
-            answer = question.read_one(body)
-            if fault := fault_of(answer):
-                raise Broken(fault)
-            return answer
-
         try:
-            return await self.transport.get(self._path(question, ask), read, most_bytes)
+            return _sound(await self.transport.get(self._path(question, ask), question.read_one, most_bytes))
         except (Refused, TooMuch, Trouble) as error:
             return error
 
@@ -163,6 +178,8 @@ class Streams:
 
         def read(answer: bytes) -> list[T | Refused | TooMuch | Trouble]:
             parts = read_batch(answer)
+            if not parts.keys() & body.keys():
+                raise Broken(f"a batch without any of its answers: {complaint_in(answer)}")
             return [_part(question, parts.get(str(place))) for place in range(len(asks))]
 
         found = await self.transport.post("batch", body, read, most_bytes)
@@ -181,14 +198,20 @@ def _part(question: Question[T], part: SubResponse | None) -> T | Refused | TooM
         return Trouble("left out of the answer to a batch", 200)
     content = bytes(part.content)
     try:
-        if part.status not in (200, 207):
+        if part.status in range(400, 600):
             after = (part.headers or {}).get("Retry-After")
             return refusal(part.status, complaint(msgspec.json.decode(content)), seconds_of(str(after or "")))
+        if part.status not in (200, 207):
+            return Trouble(f"an answer in a batch has the status {part.status}", 200)
         if content.startswith(b'"'):  # some servers give a content as text
             content = msgspec.json.decode(content, type=str).encode()
-        answer = question.read_one(content)
+        return _sound(question.read_one(content))
     except (Broken, msgspec.DecodeError) as error:
         return Trouble(f"a broken answer in a batch: {error}", 200)
+
+
+def _sound(answer: T) -> T | Trouble:
+    """The answer, if it does not itself say that it is none."""
     fault = fault_of(answer)
     return Trouble(fault, 200) if fault else answer
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pipelines.points import Point
 from pipelines.ports import Origin, SourceTally
 from resources.pi_web_api.counting import Counted
+from resources.pi_web_api.precision import bits_of
 
 
 def combined(
@@ -17,7 +18,7 @@ def combined(
 ) -> SourceTally:
     """One table of all points that did not fail, in their order. `read` (TALLY_SCHEMA) holds those read again.
 
-    With none read again: point, events, total (null where it is not sure), origin. With all: TALLY_SCHEMA and
+    With none read again: point, events, total (null where it is not sure), bits, origin. With all: TALLY_SCHEMA and
     origin. With some: the former, and the whole is called re-read, which is the weaker word.
     """
     again = set(read["point"].to_pylist())
@@ -34,11 +35,13 @@ def combined(
         },
     }
     names = [point.id for point in points if point.id in totals and point.id not in failed]
+    bits = {point.id: bits_of(point) for point in points}
     table = pa.table(
         {
             "point": pa.array(names, pa.string()),
             "events": pa.array([totals[name][0] for name in names], pa.int64()),
             "total": pa.array([totals[name][1] for name in names], pa.float64()),
+            "bits": pa.array([bits[name] for name in names], pa.int32()),
             "origin": pa.array(["re-read" if name in again else "independent" for name in names], pa.string()),
         }
     )

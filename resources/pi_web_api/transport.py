@@ -7,6 +7,7 @@ TooMuch when less must be asked, Refused for an answer that will stay the same, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +88,7 @@ class Transport:
         self._tls = _trust(ca_file) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _Session] = WeakKeyDictionary()
         self._reader: ThreadPoolExecutor | None = None
+        self._answered = False  # with JSON, once
 
     async def get(self, path: str, read: Callable[[bytes], T], most_bytes: int = BODY_BYTES) -> T:
         """GETs `path` (with its query, under the base URL) and reads the body with `read`.
@@ -154,7 +156,7 @@ class Transport:
         if status in range(300, 400):
             raise Stop(f"{self._who()}: redirects to {response.headers.get('Location', 'nowhere')}; use that url")
         error = refusal(status, complaint_in(content), seconds_of(response.headers.get("Retry-After")))
-        if isinstance(error, Denied):
+        if isinstance(error, Denied) and not (status == 403 and await self._lets_in(session.client)):
             raise Stop(f"{self._who()}: the login as {self._user or 'nobody'} was refused ({error})")
         if isinstance(error, Trouble):
             if error.after_s or status == 429:
@@ -216,13 +218,26 @@ class Transport:
             return False
         return True
 
+    async def _lets_in(self, client: httpx.AsyncClient) -> bool:
+        """Whether the login works, so that a 403 is about what was asked for: it worked before, or does for a list."""
+        if not self._answered:
+            await self.budget.admit()
+            with contextlib.suppress(httpx.HTTPError):
+                found = await client.get(f"{self.url}/dataservers?selectedFields=Items.Name")
+                self._answered = found.status_code == 200 and "html" not in found.headers.get("Content-Type", "")
+        return self._answered
+
     async def _read(self, response: httpx.Response, body: bytes, read: Callable[[bytes], T]) -> T:
         if response.headers.get("Content-Type", "").startswith("text/html"):
+            if self._answered:
+                raise _Faltered("a web page in the place of an answer", status=502)
             raise Stop(f"{self._who()}: answered with a web page, not with JSON: is this the address of PI Web API?")
         try:
-            return await self.apart(lambda: read(body), len(body))
+            found = await self.apart(lambda: read(body), len(body))
         except Broken as error:
             raise _Faltered(str(error), status=200) from None
+        self._answered = True
+        return found
 
     def _session(self) -> _Session:
         loop = asyncio.get_running_loop()

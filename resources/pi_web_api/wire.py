@@ -2,18 +2,19 @@
 
 Shapes: facts/historians.md 1.4 to 1.7. Errors come in three: `{"Errors": [...]}`, `{"Message": "..."}`, a plain
 string. Since 2017 R2 a 200 may carry a `WebException` at any level: it is broken, however whole it looks.
+An answer with an error in any part of it is never a complete answer, and a part that is missing is never an empty one.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-RECORDED_FIELDS = ("Timestamp", "Value", "Good", "Questionable", "Substituted", "Errors")
+RECORDED_FIELDS = ("Timestamp", "Value", "Good", "Questionable", "Substituted", "Errors", "WebException")
 T = TypeVar("T")
 _UNREAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """The last where a value is nested some thousand deep."""
@@ -23,60 +24,61 @@ class Event(Struct, rename="pascal", gc=False):
     """One TimedValue. Left untracked by the garbage collector: a page holds 100,000 and none is in a cycle."""
 
     timestamp: str | None = None
-    value: Any = None
+    value: Any = UNSET
     good: bool | None = True
     questionable: bool | None = False
     substituted: bool | None = False
     errors: Any = None
+    web_exception: Any = None
 
 
-class Stream(Struct, rename="pascal", gc=False):
+class Answer(Struct, rename="pascal", gc=False):
+    """Any object of an answer that may carry an error, in one of the forms that servers have for it."""
+
+    web_exception: Any = None
+    errors: Any = None
+    exception: Any = None
+    message: Any = None
+
+
+class Stream(Answer, rename="pascal", gc=False):
     """Recorded events of one stream: a whole answer of streams/…/recorded, or one item of a stream set."""
 
     web_id: str = ""
     items: list[Event] | UnsetType | None = UNSET
-    web_exception: Any = None
-    errors: Any = None
 
 
-class StreamSet(Struct, rename="pascal", gc=False):
+class StreamSet(Answer, rename="pascal", gc=False):
     """The answer of streamsets/recorded."""
 
     items: list[Stream] | UnsetType | None = UNSET
-    web_exception: Any = None
-    errors: Any = None
 
 
-class SummaryValue(Struct, rename="pascal"):
+class SummaryValue(Answer, rename="pascal"):
     """The value of one summary: a number, or a state where there is nothing to sum up."""
 
     value: Any = None
     good: bool | None = True
-    errors: Any = None
 
 
-class SummaryItem(Struct, rename="pascal"):
+class SummaryItem(Answer, rename="pascal"):
     """One summary of one stream."""
 
     type: str = ""
     value: SummaryValue | None = None
 
 
-class Summary(Struct, rename="pascal"):
+class Summary(Answer, rename="pascal"):
     """Summaries of one stream."""
 
     web_id: str = ""
     items: list[SummaryItem] | UnsetType | None = UNSET
-    web_exception: Any = None
-    errors: Any = None
 
 
-class SummarySet(Struct, rename="pascal"):
+class SummarySet(Answer, rename="pascal"):
     """The answer of streamsets/summary."""
 
     items: list[Summary] | UnsetType | None = UNSET
-    web_exception: Any = None
-    errors: Any = None
 
 
 class SubResponse(Struct, rename="pascal"):
@@ -111,36 +113,66 @@ def reader(kind: type[T]) -> Callable[[bytes], T]:
     return read
 
 
+def set_reader(kind: type[T], stream: type[Answer]) -> Callable[[bytes], T]:
+    """A reader of stream sets that leaves out the streams which are none, so that one spoils no other."""
+    whole = reader(kind)
+
+    def read(body: bytes) -> T:
+        try:
+            return whole(body)
+        except Broken as broken:
+            try:
+                document = json.loads(body)
+                document["Items"] = [item for item in document["Items"] if _fits(item, stream)]
+            except (ValueError, LookupError, TypeError, RecursionError):
+                raise broken from None
+            return whole(json.dumps(document).encode())
+
+    return read
+
+
 _read_parts = msgspec.json.Decoder(dict[str, SubResponse])
 
 
 def read_batch(body: bytes) -> dict[str, SubResponse]:
-    """The answers of a batch by the ids that were given; their contents stay as they came. Raises Broken."""
+    """The answers of a batch by the ids that were given; their contents stay as they came. What is no answer is left
+    out. Raises Broken."""
     try:
         return _read_parts.decode(body)
     except _UNREAD as first:
-        try:  # bare tokens somewhere: one part after another, so that only the part with them is read slowly
-            return {
-                name: SubResponse(part["Status"], part.get("Headers"), msgspec.Raw(json.dumps(part.get("Content"))))
-                for name, part in json.loads(body).items()
-            }
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        try:  # bare tokens, or something odd: one part after another, so that no other suffers from it
+            parts = {name: _sub_response(part) for name, part in json.loads(body).items()}
+        except (ValueError, AttributeError, RecursionError):
+            parts = {}
+        found = {name: part for name, part in parts.items() if part is not None}
+        if not found:
             raise Broken(f"unreadable batch of {len(body)} bytes: {first}") from None
+        return found
 
 
-class Answer(Protocol):
-    """Any object that may carry an error."""
+def _sub_response(part: Any) -> SubResponse | None:
+    if not isinstance(part, dict) or not isinstance(part.get("Status"), int):
+        return None
+    headers = part.get("Headers")
+    content = msgspec.Raw(json.dumps(part.get("Content")))
+    return SubResponse(part["Status"], headers if isinstance(headers, dict) else None, content)
 
-    web_exception: Any
-    errors: Any
+
+def _fits(item: Any, kind: type[Answer]) -> bool:
+    try:
+        msgspec.convert(item, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def fault_of(answer: Answer) -> str:
-    """The text of the WebException or the page-level Errors in a 200, '' where there is none."""
+    """The text of whatever says in a 200 that it is none, '' where nothing does."""
     if answer.web_exception:
         return "WebException: " + (complaint(answer.web_exception) or "without a text")
-    if answer.errors:
-        return complaint(answer.errors) or "Errors without a text"
+    for each in (answer.errors, answer.exception, answer.message):
+        if each:
+            return complaint(each) or "an error without a text"
     return ""
 
 

@@ -102,6 +102,10 @@ class Catalogue:
             found = self._web_ids[key] = webids.of_point(kind, self.guid, spec.number, path)
         return found
 
+    def web_ids(self, name: str) -> set[str]:
+        """Every WebId of the point, none for no name. Raises UnknownPointError."""
+        return {self.web_id(self.find(name), kind) for kind in webids.TYPES} if name else set()
+
     def by_web_id(self, web_id: str) -> Spec:
         """The point that a WebId names. Raises webids.WebIdError for a bad one, UnknownPointError for a stranger."""
         target = webids.read(web_id)

@@ -23,9 +23,9 @@ _LIMITS = {"Int16": (0, 32_767), "Int32": (-2_147_450_880, 2_147_483_647)}
 
 
 def coerced(events: Events, spec: Spec) -> Events:
-    """The events under the type of `spec`; system states and errors stay as they are."""
+    """The events under the type of `spec`; system states stay as they are."""
     shape = _SHAPES.get(spec.pi_type)
-    stay = np.isin(events.shapes, [Shape.SYSTEM, Shape.ERRORS, *([] if shape is None else [shape])])
+    stay = np.isin(events.shapes, [Shape.SYSTEM, *([] if shape is None else [shape])])
     if stay.all():
         return events
     parts = [events.take(slice(place, place + 1)) for place in range(len(events))]

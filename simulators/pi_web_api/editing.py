@@ -13,6 +13,7 @@ from simulators.pi_web_api.clock import iso, parse_iso
 from simulators.pi_web_api.edits import Edit, EditError, applied, generated, read_edit
 from simulators.pi_web_api.events import DAY_NS, Events
 from simulators.pi_web_api.plant import Plant
+from simulators.pi_web_api.precision import narrowed
 from simulators.pi_web_api.rendering import item_texts
 from simulators.pi_web_api.signals import dice
 
@@ -49,7 +50,14 @@ def load(plant: Plant, path: str) -> list[dict[str, Any]]:
 def _read(plant: Plant, given: dict[str, Any]) -> Edit:
     spec = plant.catalogue.find(given.get("point", ""))
     numeric = spec.pi_type.startswith(("Int", "Float"))
-    return read_edit(spec.number, numeric, given)
+    return _stored(plant, read_edit(spec.number, numeric, given))
+
+
+def _stored(plant: Plant, edit: Edit) -> Edit:
+    """The edit with its event as the point's type holds it."""
+    if edit.event is None:
+        return edit
+    return replace(edit, event=narrowed(edit.event, plant.catalogue.spec(edit.number).pi_type))
 
 
 def _drawn(plant: Plant, given: dict[str, Any]) -> list[tuple[str, Edit]]:
@@ -72,7 +80,7 @@ def _drawn(plant: Plant, given: dict[str, Any]) -> list[tuple[str, Edit]]:
         turned = kinds[done % len(kinds) :] + kinds[: done % len(kinds)]
         events = plant.window(number, start_ns, end_ns - 1)
         for kind, edits in generated(events, number, draw, min(each, count - done), turned):
-            drawn += [(kind, edit) for edit in edits]
+            drawn += [(kind, _stored(plant, edit)) for edit in edits]
             done += 1
     return drawn
 

@@ -55,7 +55,7 @@ def one_event(time_ns: int, value: Any, numeric: bool, given: dict[str, Any]) ->
     event = blank(np.array([time_ns]), shape, () if name is None else (name,))
     event.numbers[0], event.codes[0] = number, code
     event.texts[0] = -1 if name is None else 0
-    good = given.get("good", shape not in (Shape.SYSTEM, Shape.ERRORS))
+    good = given.get("good", shape != Shape.SYSTEM)
     event.flags[0] = sum(int(flag) for name, flag in _FLAG_NAMES.items() if given.get(name))
     event.flags[0] |= 0 if good else int(Flag.BAD)
     return event
@@ -75,8 +75,6 @@ def _parts(value: Any, numeric: bool) -> tuple[Shape, float, int, str | None]:
             found = Shape.FLOAT, _NONFINITE[value], NO_CODE, None
         else:
             found = Shape.TEXT, 0.0, NO_CODE, value
-    elif isinstance(value, dict) and "Errors" in value:
-        found = Shape.ERRORS, 0.0, NO_CODE, str((value["Errors"] or [""])[0])
     elif isinstance(value, dict) and isinstance(value.get("Value"), int):
         shape = Shape.SYSTEM if value.get("IsSystem") else Shape.STATE
         found = shape, 0.0, value["Value"], str(value.get("Name", ""))

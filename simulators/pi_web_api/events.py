@@ -21,6 +21,7 @@ SECOND_NS = 1_000_000_000
 HOUR_NS = 3_600 * SECOND_NS
 DAY_NS = 24 * HOUR_NS
 TICK_NS = 100  # PI and .NET count in ticks of 100 ns
+DOUBLE = "f8"
 
 
 class Shape(IntEnum):
@@ -32,7 +33,6 @@ class Shape(IntEnum):
     STATE = 3  # {"Name", "Value", "IsSystem": false}
     SYSTEM = 4  # the same with IsSystem true
     TEXT = 5
-    ERRORS = 6  # {"Errors": ["text"]}
 
 
 class Flag(IntFlag):
@@ -52,9 +52,10 @@ class Events:
     shapes: Bytes
     numbers: Floats  # of FLOAT
     codes: Int64s  # of INTEGER, BOOL, STATE and SYSTEM
-    texts: Int32s  # place in `names` of STATE, SYSTEM, TEXT and ERRORS; -1 elsewhere
+    texts: Int32s  # place in `names` of STATE, SYSTEM and TEXT; -1 elsewhere
     flags: Bytes
     names: tuple[str, ...] = ()
+    precision: str = DOUBLE  # numpy's name of what `numbers` are, each exactly
 
     def __len__(self) -> int:
         return len(self.times)
@@ -128,4 +129,5 @@ def joined(parts: Sequence[Events]) -> Events:
         texts=np.concatenate(texts),
         flags=np.concatenate([part.flags for part in parts]),
         names=tuple(names),
+        precision=min(part.precision for part in parts),  # made-up events go with the point's own
     )

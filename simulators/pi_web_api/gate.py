@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from simulators.pi_web_api import batches, routes
 from simulators.pi_web_api.exchange import Answer, Question, RefusalError, parameters_of
-from simulators.pi_web_api.faults import BODY_KINDS, Fault, Faults, refusal, spoilt
+from simulators.pi_web_api.faults import BODY_KINDS, PART_KINDS, Fault, Faults, refusal
 from simulators.pi_web_api.service import Service
 
 Message = MutableMapping[str, Any]
@@ -39,7 +39,7 @@ class Gate:
     def __init__(self, service: Service, control: App) -> None:
         self.service, self.control = service, control
         self.settings = service.settings
-        self.faults = Faults(self.settings.seed)
+        self.faults = Faults(self.settings.seed, service.catalogue.web_ids)
         self.clear()
 
     def clear(self) -> None:
@@ -86,8 +86,8 @@ class Gate:
                 elif fault.kind.isdigit():
                     raise self._challenged(refusal(fault))
             answer = self._answer(scope, headers, body)
-            if fault is not None and fault.kind in BODY_KINDS:
-                answer = spoilt(fault, answer)
+            if fault is not None and fault.kind in BODY_KINDS + PART_KINDS:
+                answer = self.faults.spoilt(fault, answer)
         except RefusalError as error:
             answer = error.answer()
         await self._reply(answer, headers, send, fault is not None and fault.kind == "cut")
@@ -113,7 +113,7 @@ class Gate:
             if fault is not None and fault.kind.isdigit():
                 raise refusal(fault)
             answer = routes.answered(self.service, question)
-            return answer if fault is None else spoilt(fault, answer)
+            return answer if fault is None else self.faults.spoilt(fault, answer)
         except RefusalError as error:
             return error.answer()
 
@@ -185,7 +185,7 @@ class Gate:
     async def _reply(self, answer: Answer, asked: dict[str, str], send: Send, cut: bool) -> None:
         self.statuses[answer.status] += 1
         body, headers = answer.body, dict(answer.headers)
-        headers["Content-Type"] = "application/json; charset=utf-8"
+        headers.setdefault("Content-Type", "application/json; charset=utf-8")
         if self.settings.gzip and "gzip" in asked.get("accept-encoding", "") and len(body) > 1_000:
             body = gzip.compress(body, compresslevel=1)
             headers["Content-Encoding"] = "gzip"

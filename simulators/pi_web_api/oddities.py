@@ -13,7 +13,7 @@ from simulators.pi_web_api.specs import Spec
 from simulators.pi_web_api.states import COERCION_FAILED, OVER_RANGE, PT_CREATED, SYSTEM_STATES, UNDER_RANGE
 
 TIE_HEAVY_EVENTS = 5_000
-ERROR_TEXTS = ("PI Point not found 'UNIT1.ERRORS'.", "[-11059] No Good Data For Calculation", "")
+ERROR_TEXTS = ("PI Point not found 'UNIT1.ERRORS'.", "[-11059] No Good Data For Calculation", "An error occurred", "")
 _COMMON_STATES = (246, 246, 246, 255, 255, 254, 238, 307)
 _TIE_DAY = 20_454 % 4  # 2026-01-01 in days since 1970
 
@@ -147,10 +147,10 @@ def _many_ties(events: Events, draw: np.random.Generator, day: int) -> Events:
 
 
 def _errors(events: Events, draw: np.random.Generator) -> Events:
-    """Values that the server could not read: an object with the single key Errors, or a bare text; never good."""
+    """Values that are a text, which says of what went wrong when they were archived; never good."""
     places = np.unique(draw.integers(0, len(events), len(events) // 4 + 1))
     kinds = draw.integers(0, len(ERROR_TEXTS), len(places))
-    events.shapes[places] = np.where(draw.random(len(places)) < 0.6, Shape.ERRORS, Shape.TEXT)
+    events.shapes[places] = Shape.TEXT
     events.numbers[places] = 0.0
     events.codes[places] = -1
     events.texts[places] = len(events.names) + kinds

@@ -14,6 +14,7 @@ from simulators.pi_web_api.coercion import coerced
 from simulators.pi_web_api.edits import Edit, applied
 from simulators.pi_web_api.events import DAY_NS, NOTHING, TICK_NS, Events, joined
 from simulators.pi_web_api.oddities import created, with_oddities
+from simulators.pi_web_api.precision import narrowed
 from simulators.pi_web_api.settings import Settings
 from simulators.pi_web_api.signals import day_of_events, dice
 from simulators.pi_web_api.specs import Spec
@@ -87,7 +88,8 @@ class Plant:
         for edit in self._edits.get(number, {}).get(day, ()):
             events = applied(events, edit)
         eras = self._eras.get(number)
-        return coerced(events, eras[-1][1]) if eras else events
+        spec = eras[-1][1] if eras else self.birth(number)
+        return narrowed(coerced(events, spec) if eras else events, spec.pi_type)
 
     def window(self, number: int, start_ns: int, last_ns: int) -> Events:
         """The point's events in [start, last], both ends included."""
@@ -171,7 +173,7 @@ class Plant:
         settings = self.settings
         draw = dice(settings.seed, number, day, "oddities")
         events = day_of_events(spec, settings.seed, day)
-        events = with_oddities(spec, events, draw, day, settings.nonfinite != "none")
+        events = narrowed(with_oddities(spec, events, draw, day, settings.nonfinite != "none"), spec.pi_type)
         if day == start_ns // DAY_NS:
             events = created(spec, events.between(start_ns, end_ns), start_ns)
         return events.between(start_ns, end_ns) if (day + 1) * DAY_NS > end_ns else events

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from simulators.pi_web_api.clock import iso
 from simulators.pi_web_api.events import DAY_NS, SECOND_NS, TICK_NS, Events, Flag, Int64s, Shape
 from simulators.pi_web_api.plant import Plant
+from simulators.pi_web_api.precision import texts_of
 
 _FLAG_FIELDS = {
     "Questionable": Flag.QUESTIONABLE,
@@ -140,16 +141,16 @@ def _values(events: Events, tokens: bool) -> pa.Array:
 
 
 def _floats(events: Events, tokens: bool) -> pa.Array:
-    """Shortest text of each double, with a decimal point, as .NET's serialiser writes it."""
+    """Shortest text of each number, with a decimal point, as .NET's serialiser writes it."""
     numbers = events.numbers
-    texts = pa.array(numbers).cast(pa.string())
+    texts = texts_of(numbers, events.precision)
     whole = np.isfinite(numbers) & (np.abs(numbers) < _EXPONENT_FROM) & (numbers == np.trunc(numbers))
     wild = ~np.isfinite(numbers)
     if not whole.any() and not wild.any():
         return texts
     listed = texts.to_pylist()
     for place in np.flatnonzero(whole):
-        listed[place] += "" if "e" in listed[place] else ".0"
+        listed[place] += "" if "e" in listed[place] or "." in listed[place] else ".0"
     for place in np.flatnonzero(wild):
         word = "NaN" if np.isnan(numbers[place]) else "Infinity" if numbers[place] > 0 else "-Infinity"
         listed[place] = word if tokens else f'"{word}"'
@@ -166,8 +167,6 @@ def _named(events: Events, kind: Shape) -> pa.Array:
         written = json.dumps(name, ensure_ascii=bool(text % 2))
         if kind == Shape.TEXT:
             listed.append(written)
-        elif kind == Shape.ERRORS:
-            listed.append(f'{{"Errors":[{written}]}}' if name else '{"Errors":[]}')
         else:
             system = "true" if kind == Shape.SYSTEM else "false"
             listed.append(f'{{"Name":{written},"Value":{code},"IsSystem":{system}}}')

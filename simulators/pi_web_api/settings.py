@@ -35,6 +35,7 @@ class Settings:
     max_body_bytes: int = 4_194_304
     max_url_bytes: int = 16_384
     count_bad: bool = True  # an event-weighted Count takes bad events
+    totals: Literal["numbers", "texts"] = "numbers"  # what is added up of singles and halves: unverified
     nonfinite: Literal["strings", "tokens", "none"] = "strings"
     web_id_type: str = "Full"
     updates_kept: int = 10_000  # changes of a registered stream that a marker may be behind
@@ -71,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     add("--rate-limit", type=int, default=base.rate_limit, help="requests in any second, 0 for none")
     add("--count-batch-items", action="store_true", help="sub-requests use up the rate limit")
     add("--count-good-only", action="store_true", help="event-weighted Count leaves bad events out")
+    add("--totals", choices=("numbers", "texts"), default=base.totals, help="what is added up of singles and halves")
     add("--nonfinite", choices=("strings", "tokens", "none"), default=base.nonfinite)
     add("--web-id-type", default=base.web_id_type, help="Full, IDOnly or PathOnly")
     add("--updates-kept", type=int, default=base.updates_kept, help="changes kept of a registered stream")
@@ -102,6 +104,7 @@ def from_arguments(arguments: list[str] | None = None) -> Settings:
         rate_limit=given.rate_limit,
         count_batch_items=given.count_batch_items,
         count_bad=not given.count_good_only,
+        totals=given.totals,
         nonfinite=given.nonfinite,
         web_id_type=given.web_id_type,
         updates_kept=given.updates_kept,

@@ -64,11 +64,8 @@ def day_of_events(spec: Spec, seed: int, day: int) -> Events:
         if spec.pi_type == "Int16":
             np.clip(events.codes, 0, 32_767, out=events.codes)  # 15 bits, no negatives
         return events
-    if spec.pi_type == "Float16":
-        parts = np.clip(np.rint((wave - spec.zero) / spec.span * 32_767), 0, 32_767)
-        wave = spec.zero + parts * spec.span / 32_767
     events = blank(times)
-    events.numbers[:] = wave if spec.decimals == 17 else decimal(wave, spec.decimals)
+    events.numbers[:] = decimal(wave, spec.decimals) if spec.pi_type == "Float64" and spec.decimals < 17 else wave
     return events
 
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from simulators.pi_web_api.clock import TimeTextError, interval_ns, iso
 from simulators.pi_web_api.events import DAY_NS, SECOND_NS, Events, Flag, joined
 from simulators.pi_web_api.exchange import Question, RefusalError
 from simulators.pi_web_api.interpolation import at_times
+from simulators.pi_web_api.precision import texts_of
 from simulators.pi_web_api.service import Service
 from simulators.pi_web_api.specs import Spec
 from simulators.pi_web_api.states import NO_DATA, SYSTEM_STATES
@@ -101,8 +103,11 @@ def _by_events(service: Service, spec: Spec, ask: Wanted, first_ns: int, last_ns
     plain = events.take(events.plain())
     if len(plain) and spec.pi_type in _NUMERIC:
         amounts = plain.amounts()
+        added = amounts
+        if service.settings.totals == "texts":
+            added = np.asarray(texts_of(amounts, plain.precision).cast(pa.float64()))
         with np.errstate(over="ignore"):  # a square of 1e300 is infinite here and there
-            found |= _statistics(float(amounts.sum()), float(amounts.mean()), float(amounts.var()), plain)
+            found |= _statistics(float(added.sum()), float(amounts.mean()), float(amounts.var()), plain)
             if len(plain) > 1:
                 found["StdDev"] = (float(amounts.std(ddof=1)), 0)
     return found

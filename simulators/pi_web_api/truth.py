@@ -1,7 +1,7 @@
 """What the plant holds, as the product must store it: straight from the columns, through no JSON and no client.
 
 Rules: the brief of the PI source (design.md rule 4, facts/historians.md part 3). A number is a value; an integer
-beyond 2^53, a state, a text and an unreadable value are states; quality follows Good=false > Questionable >
+beyond 2^53, a state and a text are states; quality follows Good=false > Questionable >
 Substituted, and a system state has its own; detail is a system state's number.
 """
 
@@ -87,7 +87,6 @@ def qualities(events: Events) -> Int32s:
         [BAD, int(Quality.UNCERTAIN_SUBSTITUTED), UNCERTAIN, GOOD_EDITED],
         GOOD,
     ).astype(np.int32)
-    found[events.shapes == Shape.ERRORS] = BAD
     for place in np.flatnonzero(events.shapes == Shape.SYSTEM):
         found[place] = quality_of_state(int(events.codes[place]))
     return found

@@ -91,6 +91,11 @@ async def everything(source: PiWebApiSource) -> list[Pulled]:
         {"kind": "500", "times": 3},
         {"kind": "truncated", "times": 3},
         {"kind": "web_exception", "times": 3},
+        {"kind": "web_page", "times": 3},
+        {"kind": "value_errors", "times": -1, "path": "streamsets"},
+        {"kind": "stream_errors", "times": -1, "path": "streamsets"},
+        {"kind": "left_out", "times": -1, "path": "streamsets", "point": "UNIT1.TEMP.TI002.PV"},
+        {"kind": "twice", "times": -1, "path": "streamsets", "point": "UNIT1.TEMP.TI002.PV"},
         {"kind": "cut", "times": 3},
         {"kind": "reset", "times": 3},
         {"kind": "slow", "times": 2, "seconds": 0.2},
@@ -140,6 +145,25 @@ def test_discovery_through_faults(url: str, faults: Callable[..., None]) -> None
     for kind in ("503", "truncated", "web_exception", "reset"):
         faults(kind=kind, times=1, path="points")
     assert len(run(url, lambda source: source.discover())) == POINTS
+
+
+@pytest.mark.parametrize("kind", ["value_errors", "stream_errors", "403"])
+def test_what_cannot_be_had_is_named_alone(url: str, faults: Callable[..., None], kind: str) -> None:
+    name = "UNIT1.TEMP.TI002.PV"
+    for inside in (False, True):
+        faults(kind=kind, times=-1, path="recorded|summary" if not inside else "", point=name, inside_batch=inside)
+
+    async def work(source: PiWebApiSource) -> None:
+        points = [point for point in await source.discover() if point.name.startswith("UNIT1.TEMP")]
+        points += [point for point in await source.discover() if point.name.startswith("UNIT1.PRESSURE")]
+        batches = await drained(source, points, SPAN)
+        assert set(failures_of(batches)) == {name}
+        kept = [point.id for point in points if point.name != name]
+        same(events_of(batches), of_points(truth(PLANT, None, SPAN.start_ns, SPAN.end_ns), kept))
+        counted = await source.tally(points, SPAN)
+        assert set(counted.failed) == {name} and counted.table["point"].to_pylist() == kept
+
+    run(url, work)
 
 
 def test_a_server_in_trouble_is_a_retry(url: str, faults: Callable[..., None]) -> None:

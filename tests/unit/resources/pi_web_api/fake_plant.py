@@ -34,6 +34,7 @@ class FakePlant:
     batches: bool = True
     names_limit: bool = True
     drop: set[str] = field(default_factory=set)  # left out of sets
+    mangle: Callable[[str, Any], Any] = lambda _, body: body  # of each answer that is none of an error
     intrude: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
     count_bad: bool = True
     asked: list[str] = field(default_factory=list)
@@ -71,10 +72,19 @@ class FakePlant:
         return httpx.Response(207, json=found)
 
     def _one(self, target: str) -> tuple[int, Any]:
+        status, body = self._unspoilt(target)
+        return status, self.mangle(target, body) if status == 200 else body
+
+    def _unspoilt(self, target: str) -> tuple[int, Any]:
         parts = urlsplit(target)
         path = [unquote(part) for part in parts.path.split("/")[2:]]
         pairs = parse_qsl(parts.query)
         query = dict(pairs)
+        if path[0] == "dataservers":
+            names = list(enumerate(self.events))
+            listed = [{"WebId": name, "Id": at, "Name": name, "PointType": "Float64"} for at, name in names]
+            server = {"WebId": "S", "Id": "g", "Name": "PISRV"}
+            return 200, {"Items": [server] if len(path) == 1 else listed[int(query["startIndex"]) :]}
         if path[0] == "streams":
             return self._answers([path[1]], path[2], query, alone=True)
         if not self.sets:

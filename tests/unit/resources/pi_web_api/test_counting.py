@@ -157,6 +157,8 @@ def test_a_refused_login_stops() -> None:
             '{"Type":"PercentGood","Value":{"Value":99.9}}',
             Counted(3, 4.5),
         ),
+        ('{"Type":"Count","Value":{"Value":3}},{"Type":"Total","Value":{"Value":1e300}}', Counted(3, 1e300)),
+        ('{"Type":"Count","Value":{"Value":3}},{"Type":"Total","Value":{"Value":"Infinity"}}', Counted(3, None)),
         ('{"Type":"Count","Value":{"Value":0}}', Counted(0, 0.0, pure=True)),
         (
             '{"Type":"Count","Value":{"Value":{"Name":"No Data","Value":248,"IsSystem":true},"Good":false}}',

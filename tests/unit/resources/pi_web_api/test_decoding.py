@@ -66,20 +66,27 @@ CASES: list[tuple[str, dict[str, Any], Kind, tuple[Any, ...]]] = [
     ("text in a number", {"Value": "Tag not found", "Good": False}, "number", (None, "Tag not found", NO_CODE, 0, 0)),
     ("a digit as text", {"Value": "12.5"}, "number", (None, "12.5", NO_CODE, 192, 0)),
     ("null", {"Value": None, "Good": False}, "number", (None, "", NO_CODE, 0, 0)),
-    ("no value", {}, "number", (None, "", NO_CODE, 192, 0)),
     ("array", {"Value": [1, "ä"]}, "number", (None, '[1,"ä"]', NO_CODE, 192, 0)),
     ("object", {"Value": {"A": 1}}, "blob", (None, '{"A":1}', NO_CODE, 192, 0)),
-    ("errors as value", {"Value": {"Errors": [" a ", "b"]}, "Good": False}, "number", (None, " a ", NO_CODE, 0, 0)),
-    ("no errors as value", {"Value": {"Errors": []}, "Good": False}, "number", (None, "", NO_CODE, 0, 0)),
-    (
-        "errors beside it",
-        {"Value": 5.0, "Errors": [{"FieldName": "Value", "Message": ["late"]}]},
-        "number",
-        (None, "late", NO_CODE, 0, 0),
-    ),
     ("errors, null", {"Value": 5.0, "Errors": None}, "number", (5.0, None, None, 192, 0)),
     ("errors, none", {"Value": 5.0, "Errors": []}, "number", (5.0, None, None, 192, 0)),
+    (
+        "a state, errors null",
+        {"Value": {**state("Open", 2, False), "Errors": None}},
+        "digital",
+        (None, "Open", 2, 192, 0),
+    ),
 ]
+LOST: dict[str, tuple[dict[str, Any], str]] = {
+    "no value": ({}, "without a value"),
+    "good null": ({"Value": None}, "null"),
+    "errors as value": ({"Value": {"Errors": [" a ", "b"]}, "Good": False}, "a; b"),
+    "no errors as value": ({"Value": {"Errors": []}, "Good": False}, "error"),
+    "errors in a state": ({"Value": {**state("Open", 2, False), "Errors": ["late"]}}, "late"),
+    "errors beside it": ({"Value": 5.0, "Errors": [{"FieldName": "Value", "Message": ["late"]}]}, "late"),
+    "errors beside null": ({"Value": None, "Good": False, "Errors": ["late"]}, "late"),
+    "web exception beside it": ({"Value": 5.0, "WebException": {"Errors": ["late"]}}, "late"),
+}
 
 
 @pytest.mark.parametrize(("event", "kind", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
@@ -89,6 +96,16 @@ def test_what_a_value_means(event: dict[str, Any], kind: Kind, expected: tuple[A
         row = decoded(*neighbours, event, kind=kind).rows.to_pylist()[-1]
         found = tuple(row[name] for name in ("value", "text", "code", "quality", "detail"))
         assert str(found) == str(expected)  # NaN is one NaN, -0.0 is not 0.0
+
+
+@pytest.mark.parametrize(("event", "why"), LOST.values(), ids=LOST)
+def test_a_value_that_was_not_delivered_is_no_event(event: dict[str, Any], why: str) -> None:
+    plain = {"Timestamp": STAMP, "Value": 1.5}
+    streams = [[plain], [plain, {"Timestamp": STAMP, **event}], [{**plain, "Value": "text"}]]
+    body = {"Items": [{"WebId": str(place), "Items": items} for place, items in enumerate(streams)]}
+    page = page_of(json.dumps(body).encode())
+    assert page.ends == (1, 1, 2) and not page.bad
+    assert list(page.lost) == [1] and STAMP in page.lost[1] and why in page.lost[1]
 
 
 def test_minus_zero_stays() -> None:
@@ -129,7 +146,7 @@ _events = st.fixed_dictionaries(
     {
         "Timestamp": st.just(STAMP),
         "Value": st.one_of(
-            st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**64), 2**64), st.booleans(), st.none(),
+            st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**64), 2**64), st.booleans(),
             st.sampled_from(["NaN", "x"]), st.builds(state, st.text(max_size=3), st.integers(0, 400), st.booleans()),
         ),
         "Good": st.booleans(),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipelines.points import Point
 from pipelines.ports import PULL_BYTES, Pulled, Retry, Split, Stop, Unreachable
 from pipelines.samples import times_ns
-from pipelines.timeline import TICK_NS, Interval, parse
+from pipelines.timeline import TICK_NS, Interval, iso, parse
 from resources.pi_web_api import pulling
 from resources.pi_web_api.pace import Bounds
 from resources.pi_web_api.source import PiWebApiSource
@@ -152,7 +152,28 @@ def test_a_deleted_point_fails_alone() -> None:
     assert list(failed) == ["d"] and "not found" in failed["d"]
 
 
-def test_events_that_nobody_asked_for_are_dropped() -> None:
+@pytest.mark.parametrize("beyond", [1, 2, 500, 5_000])
+@pytest.mark.parametrize("sets", [True, False])
+@pytest.mark.parametrize("bounds", [Bounds(), TINY, Bounds(first_count=4), Bounds(first_count=5)])
+def test_events_that_nobody_asked_for_are_dropped(
+    beyond: int, sets: bool, bounds: Bounds, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After the asked end of pages that are short, full, and of a part of the time."""
+
+    class Sloppy(FakePlant):
+        def _answers(self, web_ids: list[str], action: str, query: dict[str, str], alone: bool) -> tuple[int, Any]:
+            high = parse(query["endTime"]) + beyond * TICK_NS
+            return super()._answers(web_ids, action, {**query, "endTime": iso(high)}, alone)
+
+    outside: list[Event] = [(START + at * TICK_NS, -1.0) for at in range(1_000, 1_700, 70)]
+    inside: list[Event] = [(START + at * TICK_NS, float(at)) for at in (0, 1, 2, 2, 600, 600, 998, 999)]
+    plant = Sloppy({"a": sorted([*outside, *inside]), "b": sorted(outside), "c": inside}, sets=sets)
+    found, failed = pull(plant, bounds)
+    assert {**failed, **found} == {name: [e for e in events if e[1] >= 0] for name, events in plant.events.items()}
+    assert "outside of the asked span" in caplog.text
+
+
+def test_events_before_the_asked_start_are_dropped() -> None:
     early, late = [(START - 50 * TICK_NS, 0.0)], [(SPAN.end_ns + TICK_NS, 9.0)]
 
     class Sloppy(FakePlant):
@@ -161,6 +182,21 @@ def test_events_that_nobody_asked_for_are_dropped() -> None:
 
     plant = Sloppy({"a": [(START, 1.0), (START + TICK_NS, 2.0)], "b": []})
     assert pull(plant, Bounds())[0] == held(plant)
+
+
+def test_a_page_of_half_the_time_gives_nothing_of_the_other_half_twice() -> None:
+    """A server that is too slow for all of the span, and gives more than it was asked for."""
+
+    class Sloppy(FakePlant):
+        def _answers(self, web_ids: list[str], action: str, query: dict[str, str], alone: bool) -> tuple[int, Any]:
+            low, high = parse(query["startTime"]), parse(query["endTime"])
+            if high - low > 200 * TICK_NS:
+                raise httpx.ReadTimeout("slow")
+            return super()._answers(web_ids, action, {**query, "endTime": iso(high + 50 * TICK_NS)}, alone)
+
+    events: list[Event] = [(START + at * TICK_NS, float(at)) for at in range(0, 1_000, 7)]
+    plant = Sloppy({"a": events, "b": events[:3]}, batches=False)
+    assert pull(plant, Bounds(stalls=50)) == (held(plant), {})
 
 
 def test_a_page_out_of_order_is_sorted_if_it_is_whole() -> None:

@@ -95,7 +95,7 @@ def test_what_is_tried_again(first: Any) -> None:
         ((409, {}), Refused, 1),
         ((501, {}), Refused, 1),
         ((401, {}), Stop, 1),
-        ((403, {}), Stop, 1),
+        ((403, {}), Stop, 2),  # the second asks whether the login works for anything
         ((302, {"headers": {"Location": "http://login"}}), Stop, 1),
         ((200, {"headers": {"Content-Type": "text/html; charset=utf-8"}}), Stop, 1),
         (httpx.UnsupportedProtocol("x"), Stop, 1),
