@@ -29,7 +29,7 @@ from pipelines.ports.plc import (
     clock_tags,
     told,
 )
-from pipelines.ports.source import ChangeFeed, Changes, Clocked, Kept, Origin, Pulled, Source, SourceTally
+from pipelines.ports.source import ChangeFeed, Changes, Choosy, Clocked, Kept, Origin, Pulled, Source, SourceTally
 from pipelines.ports.store import Store
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Absence",
     "ChangeFeed",
     "Changes",
+    "Choosy",
     "Clocked",
     "Exclusion",
     "FerryError",

@@ -78,6 +78,14 @@ class Clocked(Protocol):
 
 
 @runtime_checkable
+class Choosy(Protocol):
+    """A source that has points which nobody reads."""
+
+    left_out: Mapping[str, Sequence[str]]
+    """After `discover`: the names of points that the plant file selects and that are not read, by why."""
+
+
+@runtime_checkable
 class Kept(Protocol):
     """A source of our own keeping, which knows where it begins: nobody has to backfill it."""
 

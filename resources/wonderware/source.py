@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 import pyarrow as pa
@@ -32,6 +32,8 @@ class WonderwareSource:
         self._server = server
         self._include, self._exclude = tuple(include), tuple(exclude)
         self._pace = Pace(bounds)
+        self.left_out: Mapping[str, Sequence[str]] = {}
+        """Tags that the last discovery left out, by why."""
 
     @classmethod
     def from_settings(
@@ -50,7 +52,9 @@ class WonderwareSource:
 
     async def discover(self) -> list[Point]:
         """Every tag that the login may see and the plant file selects, by id. Raises Stop, Retry."""
-        return await discover(self._server, self._include, self._exclude)
+        found = await discover(self._server, self._include, self._exclude)
+        self.left_out = found.left_out
+        return found.points
 
     async def pull(self, points: Sequence[Point], span: Interval, max_events: int) -> AsyncGenerator[Pulled, None]:
         """All events of [start, end), each point whole and in one batch. Raises Split, Retry, Stop."""

@@ -1,0 +1,103 @@
+"""What real Historians answer that a plain one does not, by both drivers: odd tags, engines that fail, poison."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+
+from pipelines.plant import SourceSettings
+from pipelines.timeline import HOUR_NS, Interval, parse
+from resources.wonderware import WonderwareSource
+from resources.wonderware.driver import DRIVERS, missing_driver
+from resources.wonderware.server import Patience
+from simulators.tds import Server
+from simulators.wonderware import Historian, Plant, Settings
+
+T = TypeVar("T")
+BEGIN = parse("2026-01-01T00:00:00Z")
+SPAN = Interval(BEGIN, BEGIN + HOUR_NS)
+
+
+@dataclass
+class Answers:
+    """A Historian in this process, and the source that reads it."""
+
+    historian: Historian
+    address: str
+    driver: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def order(self, operation: str, **given: Any) -> list[dict[str, Any]]:
+        _, table = self.historian.control.run(operation, json.dumps(given))
+        return [json.loads(row) for row in table.column(0).to_pylist()]
+
+    def run(self, work: Callable[[WonderwareSource], Awaitable[T]], **settings: Any) -> T:
+        async def main() -> T:
+            source = WonderwareSource.from_settings(
+                SourceSettings(
+                    name="w1", kind="wonderware", address=self.address, start="2026-01-01T00:00:00Z", tls=False,
+                    auth={"kind": "basic", "username": "ferry", "password_env": "FERRY_TEST_SQL"},
+                    requests_per_s=10_000, **settings,
+                ),
+                connect=DRIVERS[self.driver], patience=Patience(tries=3, first_wait_s=0.001, longest_wait_s=0.002),
+            )  # fmt: skip
+            try:
+                return await work(source)
+            finally:
+                await source.close()
+
+        return asyncio.run(main())
+
+
+@pytest.fixture(params=["mssql-python", "pymssql"])
+def answers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
+    if request.param == "mssql-python" and missing_driver():
+        pytest.skip(missing_driver())
+    monkeypatch.setenv("FERRY_TEST_SQL", "ferry-demo")
+    historian = Historian(Plant(Settings(points=50, hours=1)))
+    server = Server(historian)
+    server.start()
+    try:
+        yield Answers(historian, f"127.0.0.1:{server.port}", request.param)
+    finally:
+        server.stop()
+        historian.outside.close()
+
+
+def test_whose_a_tag_is_says_its_driver_and_not_its_name(answers: Answers) -> None:
+    answers.order("tags", op="add", name="SYSPUMP.FLOW", acquisition=2)
+    answers.order("tags", op="add", name="Historian.Own", acquisition=3)
+
+    async def found(source: WonderwareSource) -> tuple[set[str], dict[str, Any]]:
+        names = {point.name for point in await source.discover()}
+        return names, {why.split(":")[0]: set(tags) for why, tags in source.left_out.items()}
+
+    names, left_out = answers.run(found)
+    assert {"SYSPUMP.FLOW", "System2.Pump.FI041.PV"} <= names
+    assert not {"SysTimeSec", "SysPulse", "Historian.Own"} & names
+    [own] = [tags for why, tags in left_out.items() if "system driver" in why]
+    assert own == {"SysTimeSec", "SysPulse", "SysPerfCPUTotal", "SysStatusText", "Historian.Own"}
+    names, left_out = answers.run(found, points=["Sys*", "*.FLOW"])
+    assert names == {"SYSPUMP.FLOW", "System2.Pump.FI041.PV"} | own - {"Historian.Own"}
+    assert left_out == {"events": {"SysStatusEvent"}}
+
+
+def test_tags_of_types_that_are_not_read_are_named(answers: Answers) -> None:
+    answers.order("tags", op="add", name="Odd", tag_type=9)
+
+    async def left_out(source: WonderwareSource) -> dict[str, Any]:
+        points = await source.discover()
+        assert not {"Odd", "UNIT1.RECIPE.043"} & {point.name for point in points}
+        return {why.split(":")[0]: set(tags) for why, tags in source.left_out.items()}
+
+    found = answers.run(left_out)
+    assert found["events"] == {"SysStatusEvent"}
+    assert found["structures"] == {"UNIT1.RECIPE.043"}
+    assert found["summaries"] == {"UNIT1.TEMP.TI002.PV.Hourly", "UNIT1.VALVE.XV003.ST.Shifts"}
+    assert found["of type 9, which is not known here"] == {"Odd"}
+    assert "structures" not in answers.run(left_out, exclude=["*RECIPE*"])
