@@ -14,7 +14,7 @@ from resources.wonderware.asking import around, count
 from resources.wonderware.decoding import by_name, place_of
 from resources.wonderware.pace import Pace
 from resources.wonderware.presence import absent
-from resources.wonderware.refusals import TooMuch
+from resources.wonderware.refusals import BLAMED, TooMuch
 from resources.wonderware.server import Server
 
 Counted = dict[str, tuple[int, float | None] | str]
@@ -75,7 +75,7 @@ async def _halved(server: Server, pace: Pace, points: Sequence[Point], span: Int
         one, two = points[:half], points[half:]
         return await _some(server, pace, one, span) | await _some(server, pace, two, span)
     [point] = points
-    if error.reason == "statement":
+    if error.reason in BLAMED:
         return {point.id: f"the Historian refuses to count this tag: {error}"}
     try:
         early, late = span.halves()

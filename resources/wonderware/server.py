@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import pyarrow as pa
 import tenacity
@@ -18,10 +18,12 @@ import tenacity
 from pipelines.ports import Retry, Unreachable
 from resources.budget import Budget
 from resources.silence import telling
+from resources.wonderware.asking import engine
 from resources.wonderware.driver import Connect, chosen
 from resources.wonderware.login import Login, Session
 from resources.wonderware.refusals import Faltered, TooMuch
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -55,7 +57,21 @@ class Server:
         self._threads: ThreadPoolExecutor | None = None
 
     async def ask(self, statement: str, values: Sequence[str | int], most_rows: int = 2**62) -> pa.Table | None:
-        """All rows of a statement, None where it has none. Raises TooMuch above `most_rows`; Retry, Stop."""
+        """All rows of a statement, None where it has none. Raises TooMuch above `most_rows`; Retry, Stop.
+
+        A refusal that may be about the statement or about the engine behind SQL Server is raised only when the engine
+        has answered another question meanwhile and refuses this one again.
+        """
+        try:
+            return await self._patiently(self._once, statement, values, most_rows)
+        except TooMuch as error:
+            if error.reason != "unknown":
+                raise
+        await self._patiently(self._engine)
+        return await self._patiently(self._once, statement, values, most_rows)
+
+    async def _patiently(self, question: Callable[P, Awaitable[T]], *given: P.args, **named: P.kwargs) -> T:
+        """A question, asked again while it falters. Raises Retry and Unreachable in the place of Faltered."""
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Faltered),
             stop=tenacity.stop_after_attempt(self.patience.tries),
@@ -63,11 +79,18 @@ class Server:
             reraise=True,
         )
         try:
-            return await retrying(self._once, statement, values, most_rows)
+            return await retrying(question, *given, **named)
         except Faltered as error:
             message = f"{self.login.where}: {error} ({self.patience.tries} tries)"
             kind = Retry if error.reached else Unreachable
             raise kind(message, after_s=self.patience.longest_wait_s) from None
+
+    async def _engine(self) -> None:
+        """Whether the engine answers at all. Raises Faltered where it does not."""
+        try:
+            await self._once(*engine(), most_rows=2**62)
+        except TooMuch as error:
+            raise Faltered(f"its retrieval engine answers nothing: {error}", reached=False) from None
 
     async def close(self) -> None:
         """Closes the connections; may be called twice. A later question opens new ones."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pytest
 
 from pipelines.plant import SourceSettings
+from pipelines.points import Point
+from pipelines.ports import Unreachable
 from pipelines.timeline import HOUR_NS, Interval, parse
 from resources.wonderware import WonderwareSource
 from resources.wonderware.driver import DRIVERS, missing_driver
@@ -101,3 +103,59 @@ def test_tags_of_types_that_are_not_read_are_named(answers: Answers) -> None:
     assert found["summaries"] == {"UNIT1.TEMP.TI002.PV.Hourly", "UNIT1.VALVE.XV003.ST.Shifts"}
     assert found["of type 9, which is not known here"] == {"Odd"}
     assert "structures" not in answers.run(left_out, exclude=["*RECIPE*"])
+
+
+async def pulled(source: WonderwareSource, points: Sequence[Point]) -> tuple[set[str], dict[str, str]]:
+    """The points whose events came, and those that failed."""
+    there: set[str] = set()
+    failed: dict[str, str] = {}
+    async for batch in source.pull(points, SPAN, 100_000):
+        there.update(batch.points)
+        failed |= batch.failed
+    return there, failed
+
+
+@pytest.mark.parametrize("number", [7_303, 7_320, 7_330, 7_399, 7_301, 40_001])
+def test_an_engine_that_is_dead_is_nobodys_fault(answers: Answers, number: int) -> None:
+    async def asked(source: WonderwareSource) -> None:
+        points = await source.discover()
+        answers.order("faults", kind="error", number=number, times=-1)
+        answers.order("stats_reset")
+        for question in (pulled(source, points), source.tally(points, SPAN), source.journal(SPAN)):
+            with pytest.raises(Unreachable, match="retrieval engine answers nothing"):
+                await question
+
+    answers.run(asked, concurrency=1)
+    assert answers.order("stats")[0]["history_statements"] == 3 * (1 + 3), (
+        "once, and the engine as often as patience says"
+    )
+
+
+def test_an_engine_that_comes_back_answers_for_every_tag(answers: Answers) -> None:
+    async def asked(source: WonderwareSource) -> None:
+        points = await source.discover()
+        answers.order("faults", kind="error", number=7_330, times=3)
+        there, failed = await pulled(source, points)
+        assert (there, failed) == ({point.id for point in points}, {})
+        answers.order("faults", kind="error", number=7_303, times=3)
+        counted = await source.tally(points, SPAN)
+        assert not counted.failed and len(counted.table) == len(points)
+
+    answers.run(asked)
+
+
+@pytest.mark.parametrize("number", [7_320, 7_399, 8_115, 40_001])
+def test_one_tag_that_the_engine_refuses_stops_no_other(answers: Answers, number: int) -> None:
+    """Blamed alone, and only when the engine has answered something else meanwhile."""
+
+    async def asked(source: WonderwareSource) -> None:
+        points = await source.discover()
+        bad = points[17]
+        answers.order("faults", kind="error", number=number, times=-1, tag=bad.name)
+        there, failed = await pulled(source, points)
+        assert failed.keys() == {bad.id} and "refuses this tag" in failed[bad.id]
+        assert there == {point.id for point in points} - {bad.id}
+        counted = await source.tally(points, SPAN)
+        assert counted.failed.keys() == {bad.id}
+
+    answers.run(asked)

@@ -92,7 +92,7 @@ def test_odbc_at_connecting(state: str, text: str, kind: type[Exception]) -> Non
         ("Serialization failure", Faltered, ""),
         ("Communication link failure", Faltered, ""),
         ("Timeout expired", TooMuch, "time"),
-        ("Syntax error or access violation", TooMuch, "statement"),
+        ("Syntax error or access violation", TooMuch, "unknown"),
         ("Invalid authorization specification", Stop, ""),
     ],
 )
@@ -111,8 +111,9 @@ def test_odbc_at_a_statement(state: str, kind: type[Exception], reason: str) -> 
         (8623, 0.1, TooMuch, "statement"),
         (229, 0.1, Stop, ""),
         (18456, 0.1, Stop, ""),
-        (50000, 0.1, Faltered, ""),
-        (7399, 0.1, TooMuch, "statement"),
+        (50000, 0.1, TooMuch, "unknown"),
+        (20004, 0.1, Faltered, ""),
+        (7399, 0.1, TooMuch, "unknown"),
     ],
 )
 def test_freetds_at_a_statement(number: int, spent_s: float, kind: type[Exception], reason: str) -> None:
