@@ -33,8 +33,8 @@ class SourceTally:
     """What the source says it holds, per point over a span: columns of samples.TALLY_SCHEMA that it can tell.
 
     `table` has `point` and `events` and may have `origin` (a row's own, where they differ) and `total` (sum of the
-    finite values that are not bad); when everything was read again, it has all of TALLY_SCHEMA. Points with no events
-    are rows of 0.
+    finite values that are not bad) and `coded` (whether the numbers of states are in the total, too); when everything
+    was read again, it has all of TALLY_SCHEMA. Points with no events are rows of 0.
     """
 
     table: pa.Table

@@ -208,7 +208,7 @@ async def _piece(
         look, transfer.store, slice_id, kept, ids, transfer.bounds.deep_share, ids if deep else ()
     )
     torn = {each.point: each.what for each in seen.torn}
-    drifted = reconcile.against_source(seen.landed, reconcile.usable_totals(events), said, ids)
+    drifted = reconcile.against_source(seen.landed, events, said, ids)
     for reason, differing in ((LOST, torn.keys()), (DRIFT, {each.point for each in drifted} - torn.keys())):
         found.exceptions += [Exclusion(name, slice_id.group, point, span, reason) for point in sorted(differing)]
     _compare(found, ids, window, seen, said, {each.point: each.what for each in drifted} | torn)

@@ -8,17 +8,19 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import pyarrow.compute as pc
 import pytest
 
+from pipelines import reconcile
 from pipelines.plant import SourceSettings
 from pipelines.points import Point
 from pipelines.ports import Unreachable
-from pipelines.timeline import HOUR_NS, Interval, parse
+from pipelines.timeline import HOUR_NS, Interval, iso, parse
 from resources.wonderware import WonderwareSource
 from resources.wonderware.driver import DRIVERS, missing_driver
 from resources.wonderware.server import Patience
 from simulators.tds import Server
-from simulators.wonderware import Historian, Plant, Settings
+from simulators.wonderware import Historian, Plant, Settings, truth
 
 T = TypeVar("T")
 BEGIN = parse("2026-01-01T00:00:00Z")
@@ -159,3 +161,21 @@ def test_one_tag_that_the_engine_refuses_stops_no_other(answers: Answers, number
         assert counted.failed.keys() == {bad.id}
 
     answers.run(asked)
+
+
+def test_a_discrete_whose_states_were_changed_differs_in_its_sum(answers: Answers) -> None:
+    """Same count, and neither text nor number is read again for it."""
+    name = "UNIT1.VALVE.XV003.ST"
+    events = truth(answers.historian.plant, SPAN.start_ns, SPAN.end_ns, [name])
+    off = events.filter(pc.and_(pc.equal(events["code"], 0), pc.equal(events["quality"], 192)))
+    assert len(off)
+
+    async def drifted(source: WonderwareSource) -> list[str]:
+        [point] = [each for each in await source.discover() if each.name == name]
+        said = await source.tally([point], SPAN)
+        return [each.what for each in reconcile.against_source(reconcile.deep_rows([events]), events, said, [point.id])]
+
+    assert answers.run(drifted) == []
+    edit = {"point": name, "op": "change", "time": iso(off["time"].cast("int64")[0].as_py()), "value": 1}
+    answers.order("edits", edits=[edit])
+    assert answers.run(drifted) == ["total"]
