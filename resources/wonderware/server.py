@@ -19,6 +19,7 @@ from pipelines.ports import Retry, Unreachable
 from resources.budget import Budget
 from resources.silence import telling
 from resources.wonderware.asking import engine
+from resources.wonderware.browser import located
 from resources.wonderware.driver import Connect, chosen
 from resources.wonderware.login import Login, Session
 from resources.wonderware.refusals import Faltered, TooMuch
@@ -136,9 +137,11 @@ class Server:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
+        login = located(self.login)
+        with self._lock:
             if self._connect is None:
-                self.driver, self._connect = chosen(self.login)
-        return self._connect(self.login)
+                self.driver, self._connect = chosen(login)
+        return self._connect(login)
 
     async def _apart(self, work: Callable[[], T]) -> T:
         if self._threads is None:

@@ -89,7 +89,7 @@ class WonderwareSource:
 
 def login_of(settings: SourceSettings, where: str | None = None) -> Login:
     """The login of a source; a stand-in on this machine is spoken to in the clear. Raises Stop."""
-    host, port = address(settings.name, where or settings.address)
+    host, port, instance = address(settings.name, where or settings.address)
     return Login(
         source=settings.name,
         host=host,
@@ -99,4 +99,5 @@ def login_of(settings: SourceSettings, where: str | None = None) -> Login:
         password=secret(settings.auth.password_env),
         tls=settings.tls and settings.simulate is None,
         ca_file=settings.ca_file,
+        instance=instance,
     )

@@ -16,10 +16,11 @@ from pipelines.plant import SourceSettings
 from pipelines.points import Point
 from pipelines.ports import Unreachable
 from pipelines.timeline import HOUR_NS, Interval, iso, parse
-from resources.wonderware import WonderwareSource
+from resources.wonderware import WonderwareSource, browser
 from resources.wonderware.driver import DRIVERS, missing_driver
 from resources.wonderware.server import Patience
 from simulators.tds import Server
+from simulators.tds.browser import Browser
 from simulators.wonderware import Historian, Plant, Settings, truth
 
 T = TypeVar("T")
@@ -179,3 +180,13 @@ def test_a_discrete_whose_states_were_changed_differs_in_its_sum(answers: Answer
     edit = {"point": name, "op": "change", "time": iso(off["time"].cast("int64")[0].as_py()), "value": 1}
     answers.order("edits", edits=[edit])
     assert answers.run(drifted) == ["total"]
+
+
+def test_a_named_instance_is_read_at_the_port_that_is_told(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Browser({"FERRY": int(answers.address.split(":")[1])})
+    monkeypatch.setattr(browser, "PORT", told.port)
+    answers.address = "127.0.0.1\\ferry"
+    try:
+        assert answers.run(lambda source: source.time_ns())
+    finally:
+        told.stop()
