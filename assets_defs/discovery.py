@@ -6,15 +6,15 @@ end a point's history or begin it again, so a person is asked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
 from pipelines.plant import SourceSettings
 from pipelines.points import Point, may_vanish, merge_catalogue, rebound, rekeyed, selected
-from pipelines.ports import FerryError, Source, Stop
+from pipelines.ports import Choosy, FerryError, Source, Stop
 from pipelines.timeline import Interval, iso
 
 if TYPE_CHECKING:
@@ -30,13 +30,14 @@ _LOOKED_FOR = 50
 @dataclass(frozen=True, slots=True)
 class Discovery:
     """What a look at the source's catalogue found. `missing`: names that are no longer listed, and not believed gone;
-    `gone`: those that are, since this look."""
+    `gone`: those that are, since this look; `left_out`: those that the source has and nobody reads, by why."""
 
     points: int
     changed: int
     newcomers: int
     missing: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def discover(line: Line, settings: SourceSettings, answer: Answer = "", by: str 
 
     Raises Retry, and Stop where it shows no point at all, or most under other keys than before.
     """
-    found = line.with_source(settings, lambda source: source.discover())
+    found, left_out = line.with_source(settings, all_of)
     before = _before(line, settings)
     if before.known and not found and answer != "accept_loss":
         _miss(line, settings, before, before.wanted)
@@ -86,7 +87,19 @@ def discover(line: Line, settings: SourceSettings, answer: Answer = "", by: str 
     line.hand_over(settings)
     names = tuple(sorted(point.name for point in absent))
     newcomers = len(listed - {point.id for point in known})
-    return Discovery(len(merged), changed, newcomers, () if believed else names, names if believed else ())
+    gone, missing = (names, ()) if believed else ((), names)
+    return Discovery(len(merged), changed, newcomers, missing, gone, left_out)
+
+
+async def all_of(source: Source) -> tuple[list[Point], Mapping[str, Sequence[str]]]:
+    """The points of a source, and the names of those that it leaves out, by why. Raises Stop, Retry."""
+    found = await source.discover()
+    return found, source.left_out if isinstance(source, Choosy) else {}
+
+
+def left_out_told(left_out: Mapping[str, Sequence[str]]) -> list[str]:
+    """For a person: how many points are not read, which and why, a line a reason."""
+    return [f"{len(names):,} not read, {why}: {named(names)}" for why, names in sorted(left_out.items())]
 
 
 def asks_for_others(line: Line, settings: SourceSettings) -> bool:

@@ -37,7 +37,7 @@ def discover(
 
     Many points that are gone at once, or have other ids at the source than before, are asked about.
     """
-    from assets_defs.discovery import missing_told, named
+    from assets_defs.discovery import left_out_told, missing_told, named
     from cli.restate import whoever
 
     settings, screen = session.source(source_name), session.screen
@@ -60,6 +60,8 @@ def discover(
     )
     if found.gone:
         screen.say(f"Gone at the source: {named(found.gone)}. Their history is kept.", style="yellow")
+    for reason in left_out_told(found.left_out):
+        screen.say(reason)
     if points:
         screen.table("", ("kind", "points"), kinds.most_common())
     else:
@@ -67,7 +69,7 @@ def discover(
     screen.emit(
         {
             "source": settings.name, "points": len(points), "changed": found.changed, "newcomers": found.newcomers,
-            "kinds": dict(kinds),
+            "kinds": dict(kinds), "left_out": {why: len(names) for why, names in found.left_out.items()},
         }
         | {what: names for what, names in (("missing", found.missing), ("gone", found.gone)) if names}
     )  # fmt: skip

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
+from assets_defs.discovery import all_of, left_out_told
 from pipelines.clocks import at_least_ns
 from pipelines.plant import SourceSettings, load_tags
 from pipelines.points import Point
@@ -104,12 +105,14 @@ def source_probe(outside: Outside, settings: SourceSettings, url: str) -> tuple[
 
 
 def catalogue_probe(outside: Outside, settings: SourceSettings, url: str) -> str:
-    """Whether there is something to move: the data server is there, and the plant file selects a point of it.
+    """Whether there is something to move: the data server is there, and the plant file selects a point of it. Names
+    also what is not read of that.
 
     Raises Unreachable, Stop.
     """
     what = f"points = {json.dumps(settings.points, ensure_ascii=False)}"
     what += f" without {json.dumps(settings.exclude, ensure_ascii=False)}" if settings.exclude else ""
+    left_out: Mapping[str, Sequence[str]] = {}
     if settings.kind == "pi_web_api":
 
         async def look(transport: Transport) -> tuple[str, bool]:
@@ -120,16 +123,17 @@ def catalogue_probe(outside: Outside, settings: SourceSettings, url: str) -> str
         where = f"data server {archive!r}"
     else:
         where = str(settings.place or settings.tags or "its connections")
-        some = bool(asyncio.run(_discovered(outside, settings)))
+        points, left_out = asyncio.run(_discovered(outside, settings))
+        some = bool(points)
     if not some:
-        raise Stop(f"{what} selects no point of {where} that this login may see")
-    return f"{what} selects points of {where}"
+        raise Stop("; ".join([f"{what} selects no point of {where} that this login may see", *left_out_told(left_out)]))
+    return "; ".join([f"{what} selects points of {where}", *left_out_told(left_out)])
 
 
-async def _discovered(outside: Outside, settings: SourceSettings) -> list[Point]:
+async def _discovered(outside: Outside, settings: SourceSettings) -> tuple[list[Point], Mapping[str, Sequence[str]]]:
     source = outside.source(settings)
     try:
-        return await source.discover()
+        return await all_of(source)
     finally:
         await source.close()
 

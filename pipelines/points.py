@@ -73,12 +73,12 @@ def in_group(points: Iterable[Point], label: str, groups: int) -> list[Point]:
 
 def selected(points: Iterable[Point], include: Sequence[str] = ("*",), exclude: Sequence[str] = ()) -> list[Point]:
     """The points whose name matches a glob of `include` and none of `exclude`; case counts as in no historian."""
-    return [
-        point
-        for point in points
-        if any(_matches(point.name, glob) for glob in include)
-        and not any(_matches(point.name, glob) for glob in exclude)
-    ]
+    return [point for point in points if is_selected(point.name, include, exclude)]
+
+
+def is_selected(name: str, include: Sequence[str] = ("*",), exclude: Sequence[str] = ()) -> bool:
+    """Whether a point of this name is selected."""
+    return any(_matches(name, glob) for glob in include) and not any(_matches(name, glob) for glob in exclude)
 
 
 def merge_catalogue(known: Iterable[Point], found: Iterable[Point]) -> list[Point]:

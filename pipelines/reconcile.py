@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.ports import PROOF_SCHEMA, SourceTally
-from pipelines.samples import TALLY_SCHEMA, UNCERTAIN, same_sum, tally, written
+from pipelines.samples import NO_CODE, TALLY_SCHEMA, UNCERTAIN, same_sum, tally, written
 from pipelines.samples.events import codes_of
 
 Row = dict[str, Any]
@@ -43,12 +42,16 @@ def rows_of(table: pa.Table) -> dict[str, Row]:
     return {values[place]: dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)}
 
 
-def usable_totals(events: pa.Table) -> dict[str, tuple[float, float] | None]:
+def usable_totals(events: pa.Table, *, coded: bool = False) -> dict[str, tuple[float, float] | None]:
     """Per point the sum of finite values that are not bad, and of their absolutes: what PI's Total adds up.
 
     None for a point with a usable event that is no number here, such as an integer beyond 2^53: what the source adds
-    up is not in our sum.
+    up is not in our sum. With `coded` the numbers of states are values like others, as the SUM of a discrete has them.
     """
+    if coded:
+        numbered = pc.if_else(pc.greater(events["code"], NO_CODE), events["code"], None).cast(pa.float64())
+        values = pc.coalesce(events["value"], numbered)
+        events = events.set_column(events.column_names.index("value"), "value", values)
     events = events.select(["point", "value", "quality"])  # a filter copies every column
     sound = pc.greater_equal(events["quality"], UNCERTAIN)
     usable = events.filter(pc.and_(pc.is_finite(events["value"]), sound))
@@ -114,18 +117,16 @@ def against_store(landed: Mapping[str, Row], stored: Mapping[str, Row], points: 
 
 
 def against_source(
-    landed: Mapping[str, Row],
-    totals: Mapping[str, tuple[float, float] | None],
-    said: SourceTally,
-    points: Iterable[str],
-    texts: Mapping[str, float] = MappingProxyType({}),
+    landed: Mapping[str, Row], events: pa.Table, said: SourceTally, points: Iterable[str]
 ) -> list[Drift]:
     """Source and landing must agree in what the source could tell: events, and where it told, sum, good, digest.
 
-    `totals` and `texts` are what the source may have added up: usable_totals and written_totals of what was landed.
+    `landed` is the tally of `events`.
     """
     found = []
     source = rows_of(said.table)
+    totals, texts = usable_totals(events), written_totals(events, said)
+    coded = usable_totals(events, coded=True) if "coded" in said.table.column_names else {}
     for point in points:
         mine, its = landed.get(point, _NOTHING), source.get(point)
         if its is None:
@@ -137,10 +138,10 @@ def against_source(
             keys = [key for key in ("good", "digest") if its.get(key) is not None]
             what = next((key for key in keys if mine["events"] and mine[key] != its[key]), None)
         elif its.get("total") is not None and its.get("origin", said.origin) == "independent":
-            summed = totals.get(point, (0.0, 0.0))
+            summed = (coded if its.get("coded") else totals).get(point, (0.0, 0.0))
             if summed is not None:
-                added = (summed[0], texts.get(point, summed[0]))
-                same = any(same_sum(each, its["total"], summed[1], mine["finite"]) for each in added)
+                ours = (summed[0], texts.get(point, summed[0]))
+                same = any(same_sum(each, its["total"], summed[1], mine["finite"]) for each in ours)
                 what = None if same else "total"
         if what is not None:
             found.append(Drift(point, its["events"], mine["events"], None, what))

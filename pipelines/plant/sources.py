@@ -170,7 +170,7 @@ class SourceSettings(Channel):
     url: str = ""
     """Of a PI Web API, or of an OPC UA server whose history is wanted (`opc.tcp://…`)."""
     address: str = ""
-    """host or host:port of a Historian's SQL Server."""
+    """host, host:port or host\\INSTANCE of a Historian's SQL Server."""
     database: str = ""
     data_server: str = ""
     auth: Auth = Auth()
@@ -229,7 +229,10 @@ class SourceSettings(Channel):
             if self.auth.kind not in ("none", "basic"):
                 raise ValueError('OPC UA takes auth of kind "none" or "basic"')
         if self.kind == "wonderware" and self.auth.kind != "basic":
-            raise ValueError('it needs auth = { kind = "basic", username = "…", password_env = "…" }')
+            raise ValueError(
+                'it needs auth = { kind = "basic", username = "…", password_env = "…" }, a login of SQL Server\'s own: '
+                "Windows logins (NTLM, Kerberos) are not offered"
+            )
         return self
 
     def _check_plcs(self) -> None:

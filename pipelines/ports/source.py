@@ -37,8 +37,9 @@ class SourceTally:
     """What the source says it holds, per point over a span: columns of samples.TALLY_SCHEMA that it can tell.
 
     `table` has `point` and `events` and may have `origin` (a row's own, where they differ), `total` (sum of the finite
-    values that are not bad) and `bits` (samples.SINGLE or HALF, where that is the precision of what was added up, null
-    elsewhere); when everything was read again, it has all of TALLY_SCHEMA. Points with no events are rows of 0.
+    values that are not bad), `coded` (whether the numbers of states are in it, too) and `bits` (samples.SINGLE or HALF,
+    where that is the precision of what was added up, null elsewhere); when everything was read again, it has all of
+    TALLY_SCHEMA. Points with no events are rows of 0.
     """
 
     table: pa.Table
@@ -79,6 +80,14 @@ class Clocked(Protocol):
     async def time_ns(self) -> int | None:
         """Its clock now, ns UTC; None where it does not tell after all. Raises Retry, Stop."""
         ...
+
+
+@runtime_checkable
+class Choosy(Protocol):
+    """A source that has points which nobody reads."""
+
+    left_out: Mapping[str, Sequence[str]]
+    """After `discover`: the names of points that the plant file selects and that are not read, by why."""
 
 
 @runtime_checkable

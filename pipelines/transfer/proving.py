@@ -77,8 +77,7 @@ def prove(
     Of points that are `standing`, proved before and as they were, the source need not tell anything any more.
     """
     whole = manifest.points
-    texts = reconcile.written_totals(events, said)
-    drift = reconcile.against_source(seen.landed, reconcile.usable_totals(events), said, whole, texts)
+    drift = reconcile.against_source(seen.landed, events, said, whole)
     failed = {point: why for point, why in said.failed.items() if point not in standing}
     points = [point for point in points if point in failed or point not in standing]
     unproved = {**manifest.failed, **failed, **seen.unread}

@@ -212,8 +212,7 @@ async def _piece(
     found.unproved |= seen.unread
     ids = [point for point in ids if point not in seen.unread]
     torn = {each.point: each.what for each in seen.torn}
-    texts = reconcile.written_totals(events, said)
-    drifted = reconcile.against_source(seen.landed, reconcile.usable_totals(events), said, ids, texts)
+    drifted = reconcile.against_source(seen.landed, events, said, ids)
     for reason, differing in ((LOST, torn.keys()), (DRIFT, {each.point for each in drifted} - torn.keys())):
         found.exceptions += [Exclusion(name, slice_id.group, point, span, reason) for point in sorted(differing)]
     _compare(found, ids, window, seen, said, {each.point: each.what for each in drifted} | torn)

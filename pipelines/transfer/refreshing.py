@@ -58,8 +58,7 @@ class SliceRefresh(SliceWork):
         """Points whose landed events are not what the source says, and those that wait for being mended."""
         landed = reconcile.deep_rows([events])
         told = said.table["point"].to_pylist()
-        texts = reconcile.written_totals(events, said)
-        drift = reconcile.against_source(landed, reconcile.usable_totals(events), said, told, texts)
+        drift = reconcile.against_source(landed, events, said, told)
         return {each.point for each in drift} | (set(waiting) & set(self.ids))
 
     async def _not_believed(

@@ -33,6 +33,11 @@ def count(names: Sequence[str], asked: Interval, span: Interval) -> Statement:
     return _listed(_HISTORY["count"], names), [*names, *bounds]
 
 
+def engine() -> Statement:
+    """Something that the retrieval engine answers whatever it holds."""
+    return _HISTORY["engine"], []
+
+
 def keys(names: Sequence[str]) -> Statement:
     """The keys of the tags that there are."""
     return _listed(_TAGS["keys"], names), list(names)

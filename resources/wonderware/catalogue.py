@@ -3,28 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from pipelines.points import Kind, Point, point_id, selected
+from pipelines.points import Kind, Point, is_selected, point_id
 from resources.wonderware.asking import tags
 from resources.wonderware.server import Server
 
 _TYPES: dict[int, tuple[Kind, str]] = {1: ("number", "analog"), 2: ("digital", "discrete"), 3: ("string", "string")}
-_SYSTEM = "sys"
+_SYSTEM_DRIVER = 3
+"""AcquisitionType of the Historian's own tags (HIST/1220349)."""
+_SYSTEM = "of the Historian itself (system driver); a glob of `points` that begins with their name asks for them"
+_OTHERS = {
+    4: "structures: values of several fields, which History does not show",
+    5: "events: detections, which stand in EventHistory and not in History",
+    7: "summaries: aggregates of another tag, several numbers a cycle; that tag's own history is read where it is",
+}
+_WILD = ("*", "?", "[")
 _STORAGE = {0: "not stored", 1: "cyclic", 2: "delta", 3: "forced"}
 
 
-async def discover(server: Server, include: Sequence[str], exclude: Sequence[str]) -> list[Point]:
-    """The selected tags, by their ids. Raises Stop, Retry.
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What a Historian has of what is asked for."""
 
-    Tags of the Historian itself begin with `Sys` and are left out, unless a glob of `include` begins so, too.
-    """
+    points: list[Point]
+    left_out: dict[str, tuple[str, ...]]
+    """Names of tags that are not read, by why."""
+
+
+async def discover(server: Server, include: Sequence[str], exclude: Sequence[str]) -> Catalogue:
+    """The selected tags, by their ids, and what is left out of them and why. Raises Stop, Retry."""
     table = await server.ask(*tags())
-    rows = [] if table is None else table.to_pylist()
-    points = [_point(row) for row in rows]
-    if not any(glob.casefold().startswith(_SYSTEM) for glob in include):
-        points = [point for point in points if not point.name.casefold().startswith(_SYSTEM)]
-    return sorted(selected(points, include, exclude), key=lambda point: point.id)
+    points: list[Point] = []
+    left_out: dict[str, list[str]] = {}
+    asked_for = [glob for glob in include if not glob.startswith(_WILD)]
+    for row in [] if table is None else table.to_pylist():
+        name = str(row["TagName"])
+        if not is_selected(name, include, exclude):
+            continue
+        own = row["AcquisitionType"] == _SYSTEM_DRIVER and not is_selected(name, asked_for, ())
+        why = _unread(row["TagType"]) or (_SYSTEM if own else "")
+        if why:
+            left_out.setdefault(why, []).append(name)
+        else:
+            points.append(_point(row))
+    points.sort(key=lambda point: point.id)
+    return Catalogue(points, {why: tuple(sorted(names)) for why, names in left_out.items()})
+
+
+def _unread(tag_type: int | None) -> str:
+    """Why tags of a type are not read; '' for those that are."""
+    if tag_type in _TYPES:
+        return ""
+    return _OTHERS.get(tag_type or 0, f"of type {tag_type}, which is not known here")
 
 
 def _point(row: Mapping[str, Any]) -> Point:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from pipelines.points import NUMERIC_KINDS, Point
+from pipelines.points import Point
 from pipelines.ports import SourceTally
 from pipelines.timeline import Interval
 from resources.wonderware.asking import around, count
 from resources.wonderware.decoding import by_name, place_of
 from resources.wonderware.pace import Pace
 from resources.wonderware.presence import absent
-from resources.wonderware.refusals import TooMuch
+from resources.wonderware.refusals import BLAMED, TooMuch
 from resources.wonderware.server import Server
 
 Counted = dict[str, tuple[int, float | None] | str]
@@ -38,6 +38,7 @@ async def tally(server: Server, pace: Pace, points: Sequence[Point], span: Inter
             "point": pa.array([point.id for point in there], pa.string()),
             "events": pa.array([events for events, _ in rows], pa.int64()),
             "total": pa.array(_sums(there, rows), pa.float64()),
+            "coded": pa.array([point.kind == "digital" for point in there]),
             "origin": pa.array(["independent"] * len(there), pa.string()),
         }
     )
@@ -45,10 +46,8 @@ async def tally(server: Server, pace: Pace, points: Sequence[Point], span: Inter
 
 
 def _sums(points: Sequence[Point], rows: Sequence[tuple[int, float | None]]) -> list[float | None]:
-    """Sums of numbers, 0 where none is usable; a discrete's Values are states to us."""
-    return [
-        (total or 0.0) if point.kind in NUMERIC_KINDS else None for point, (_, total) in zip(points, rows, strict=True)
-    ]
+    """Sums of what is usable, 0 where nothing is. A string has no Value; of a discrete it is the number of a state."""
+    return [None if point.kind == "string" else total or 0.0 for point, (_, total) in zip(points, rows, strict=True)]
 
 
 async def _some(server: Server, pace: Pace, points: Sequence[Point], span: Interval) -> Counted:
@@ -75,7 +74,7 @@ async def _halved(server: Server, pace: Pace, points: Sequence[Point], span: Int
         one, two = points[:half], points[half:]
         return await _some(server, pace, one, span) | await _some(server, pace, two, span)
     [point] = points
-    if error.reason == "statement":
+    if error.reason in BLAMED:
         return {point.id: f"the Historian refuses to count this tag: {error}"}
     try:
         early, late = span.halves()

@@ -17,6 +17,8 @@ from resources.wonderware.quality import NO_OPC, made_up, opc_quality
 
 NUMBERS, TEXTS = "numbers", "texts"
 """The statements of sql/wonderware/history.sql, and which kinds of points each is for."""
+_STATES = 2.0**53
+"""Numbers below are whole and exact in a double."""
 Ints = npt.NDArray[np.int64]
 
 
@@ -57,9 +59,11 @@ def _values(
     """The columns value, text and code. A row without a value is a state with neither text nor number."""
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         return {"text": values.cast(pa.string()).fill_null(""), "code": pa.array(np.full(len(values), NO_CODE))}
-    discrete = np.array([point.kind == "digital" for point in points], np.bool_)[owners]
-    state = discrete | ~has_value
     numbers = np.asarray(values.cast(pa.float64()).fill_null(0.0))
+    # The number of a state is a whole one; what else a discrete may hold stays a value.
+    whole = (numbers >= 0) & (numbers < _STATES) & (numbers == np.floor(numbers))
+    discrete = np.array([point.kind == "digital" for point in points], np.bool_)[owners] & (whole | ~has_value)
+    state = discrete | ~has_value
     codes = np.where(discrete & has_value, numbers, NO_CODE).astype(np.int64)
     # Messages by point and state; what is neither 0 nor 1, or null, has the text at the end of its point's three.
     words = [text for point in points for text in (*messages_of(point), "")]

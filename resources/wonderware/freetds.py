@@ -23,14 +23,14 @@ _TYPES = {
     "Quality": pa.int32(), "QualityDetail": pa.int32(), "OPCQuality": pa.int32(), "Total": pa.float64(),
 }  # fmt: skip
 """Columns of History: pymssql gives Python values, and a column may be all null. Others are typed by their values."""
-# Numbers of SQL Server (sys.messages) and of DB-Library (above 20,000).
+# Numbers of SQL Server (sys.messages) and of DB-Library (from 20,000 on).
 _LOGIN_REFUSED = frozenset({4060, 18450, 18452, 18456, 18470, 18486, 18487, 18488})
 _NOT_ALLOWED = frozenset({229, 230, 916})
 _TRANSIENT = frozenset({701, 1204, 1205, 1222, 8645, 40197, 40501, 40613, 49918})
 _TOO_LONG = frozenset({102, 103, 191, 8003, 8623, 8631, 8632})
 _NOBODY = frozenset({20002, 20009, 20017})
 _DEAD = frozenset({20003, 20004, 20006, 20047})
-_LIBRARY = 20_000
+_LIBRARY = range(20_000, 21_000)
 
 
 def connect(login: Login) -> Session:
@@ -123,6 +123,6 @@ def _error_of(error: BaseException, login: Login, spent_s: float) -> Exception:
         return TooMuch(f"{login.where}: no whole answer within {login.statement_s} s", "time")
     if number in _TOO_LONG:
         return TooMuch(where, "statement")
-    if number in _TRANSIENT or number >= _LIBRARY or not number:
+    if number in _TRANSIENT or number in _LIBRARY or not number:
         return Faltered(where)
-    return TooMuch(where, "statement")
+    return TooMuch(where, "unknown")

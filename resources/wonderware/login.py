@@ -8,13 +8,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
 from pipelines.ports import Stop
 
 DEFAULT_PORT = 1_433
+_UNNAMED = "mssqlserver"
 _environment = threading.Lock()
 
 
@@ -32,6 +33,8 @@ class Login:
     ca_file: str = ""
     connect_s: int = 15
     statement_s: int = 120
+    instance: str = ""
+    """A named instance, whose port SQL Server Browser tells (browser.py)."""
 
     def __repr__(self) -> str:
         return f"Login({self.where})"
@@ -39,7 +42,8 @@ class Login:
     @property
     def where(self) -> str:
         """For messages."""
-        return f"source {self.source} at {self.host}:{self.port}"
+        place = f"{self.host}\\{self.instance}" if self.instance else f"{self.host}:{self.port}"
+        return f"source {self.source} at {place}"
 
 
 class Session(Protocol):
@@ -54,15 +58,28 @@ class Session(Protocol):
         ...
 
 
-def address(source: str, text: str) -> tuple[str, int]:
-    """'server', 'server:1433' or SQL Server's own 'server,1433' → host and port. Raises Stop."""
-    host, _, port = text.replace(",", ":").rpartition(":") if ("," in text or ":" in text) else (text, "", "")
-    if not host or "\\" in host or (port and not port.strip().isdigit()):
+class Address(NamedTuple):
+    """Of a SQL Server."""
+
+    host: str
+    port: int = DEFAULT_PORT
+    instance: str = ""
+
+
+def address(source: str, text: str) -> Address:
+    """'server', 'server:1433', SQL Server's own 'server,1433', or 'server\\INSTANCE'. Raises Stop.
+
+    An instance beside a port says nothing more; MSSQLSERVER is the one without a name.
+    """
+    place, _, port = text.replace(",", ":").rpartition(":") if ("," in text or ":" in text) else (text, "", "")
+    host, separator, instance = (part.strip() for part in place.partition("\\"))
+    if not host or (separator and not instance) or "\\" in instance or (port and not port.strip().isdigit()):
         raise Stop(
-            f"source {source}: address {text!r} is not a server: expected host or host:port (of a named instance, the "
-            "port that SQL Server Configuration Manager shows)"
+            f"source {source}: address {text!r} is not a server: expected host, host:port or host\\INSTANCE (in a TOML "
+            "file between single quotes: 'host\\INSTANCE')"
         )
-    return host.strip(), int(port or DEFAULT_PORT)
+    named = "" if port or instance.casefold() == _UNNAMED else instance
+    return Address(host, int(port or DEFAULT_PORT), named)
 
 
 def trusted_file(login: Login) -> str:

@@ -110,7 +110,7 @@ def _error_of(error: Any, login: Login) -> Exception:
         return TooMuch(f"{where} ({login.statement_s} s)", "time")
     if state in _BROKEN:
         return Faltered(text)
-    return TooMuch(where, "statement")
+    return TooMuch(where, "unknown")
 
 
 def _said(error: Any) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from resources.wonderware.asking import around, history
 from resources.wonderware.decoding import decode, statement_for
 from resources.wonderware.pace import Pace
 from resources.wonderware.presence import absent
-from resources.wonderware.refusals import TooMuch
+from resources.wonderware.refusals import BLAMED, TooMuch
 from resources.wonderware.server import Server
 
 _ROWS_AROUND = 1_000  # of the milliseconds at both ends that do not belong to the span
@@ -103,7 +103,7 @@ class Pulling:
             )
         except TooMuch as error:
             self._pace.refused(error, len(ask.points))
-            if len(ask.points) == 1 and error.reason == "statement":
+            if len(ask.points) == 1 and error.reason in BLAMED:
                 return [Pulled(empty(), (), {ask.points[0].id: f"the Historian refuses this tag: {error}"})]
             self._halve(ask, error)
             return []

@@ -10,7 +10,11 @@ class TooMuch(Split):
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
-        self.reason = reason  # rows | statement | time
+        self.reason = reason  # rows | statement | time | unknown: whose fault it is does not follow from the answer
+
+
+BLAMED = frozenset({"statement", "unknown"})
+"""Reasons that are one tag's where it was asked for alone: less of its time changes nothing."""
 
 
 class Faltered(Exception):

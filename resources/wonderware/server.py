@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import pyarrow as pa
 import tenacity
@@ -18,10 +18,13 @@ import tenacity
 from pipelines.ports import Retry, Unreachable
 from resources.budget import Budget
 from resources.silence import telling
+from resources.wonderware.asking import engine
+from resources.wonderware.browser import located
 from resources.wonderware.driver import Connect, chosen
 from resources.wonderware.login import Login, Session
 from resources.wonderware.refusals import Faltered, TooMuch
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -59,8 +62,20 @@ class Server:
     ) -> pa.Table | None:
         """All rows of a statement, None where it has none.
 
-        Raises TooMuch above `most_rows`, and for more than one row above `most_bytes` of texts; Retry, Stop.
+        Raises TooMuch above `most_rows`, and for more than one row above `most_bytes` of texts; Retry, Stop. A refusal
+        that may be about the statement or about the engine behind SQL Server is raised only when the engine has
+        answered another question meanwhile and refuses this one again.
         """
+        try:
+            return await self._patiently(self._once, statement, values, most_rows, most_bytes)
+        except TooMuch as error:
+            if error.reason != "unknown":
+                raise
+        await self._patiently(self._engine)
+        return await self._patiently(self._once, statement, values, most_rows, most_bytes)
+
+    async def _patiently(self, question: Callable[P, Awaitable[T]], *given: P.args, **named: P.kwargs) -> T:
+        """A question, asked again while it falters. Raises Retry and Unreachable in the place of Faltered."""
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Faltered),
             stop=tenacity.stop_after_attempt(self.patience.tries),
@@ -68,11 +83,18 @@ class Server:
             reraise=True,
         )
         try:
-            return await retrying(self._once, statement, values, most_rows, most_bytes)
+            return await retrying(question, *given, **named)
         except Faltered as error:
             message = f"{self.login.where}: {error} ({self.patience.tries} tries)"
             kind = Retry if error.reached else Unreachable
             raise kind(message, after_s=self.patience.longest_wait_s) from None
+
+    async def _engine(self) -> None:
+        """Whether the engine answers at all. Raises Faltered where it does not."""
+        try:
+            await self._once(*engine(), most_rows=2**62, most_bytes=2**62)
+        except TooMuch as error:
+            raise Faltered(f"its retrieval engine answers nothing: {error}", reached=False) from None
 
     async def close(self) -> None:
         """Closes the connections; may be called twice. A later question opens new ones."""
@@ -123,9 +145,11 @@ class Server:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
+        login = located(self.login)
+        with self._lock:
             if self._connect is None:
-                self.driver, self._connect = chosen(self.login)
-        return self._connect(self.login)
+                self.driver, self._connect = chosen(login)
+        return self._connect(login)
 
     async def _apart(self, work: Callable[[], T]) -> T:
         if self._threads is None:

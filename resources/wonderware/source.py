@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 import pyarrow as pa
@@ -32,6 +32,8 @@ class WonderwareSource:
         self._server = server
         self._include, self._exclude = tuple(include), tuple(exclude)
         self._pace = Pace(bounds)
+        self.left_out: Mapping[str, Sequence[str]] = {}
+        """Tags that the last discovery left out, by why."""
 
     @classmethod
     def from_settings(
@@ -50,7 +52,9 @@ class WonderwareSource:
 
     async def discover(self) -> list[Point]:
         """Every tag that the login may see and the plant file selects, by id. Raises Stop, Retry."""
-        return await discover(self._server, self._include, self._exclude)
+        found = await discover(self._server, self._include, self._exclude)
+        self.left_out = found.left_out
+        return found.points
 
     async def pull(
         self, points: Sequence[Point], span: Interval, max_events: int, max_bytes: int = PULL_BYTES
@@ -89,7 +93,7 @@ class WonderwareSource:
 
 def login_of(settings: SourceSettings, where: str | None = None) -> Login:
     """The login of a source; a stand-in on this machine is spoken to in the clear. Raises Stop."""
-    host, port = address(settings.name, where or settings.address)
+    host, port, instance = address(settings.name, where or settings.address)
     return Login(
         source=settings.name,
         host=host,
@@ -99,4 +103,5 @@ def login_of(settings: SourceSettings, where: str | None = None) -> Login:
         password=secret(settings.auth.password_env),
         tls=settings.tls and settings.simulate is None,
         ca_file=settings.ca_file,
+        instance=instance,
     )

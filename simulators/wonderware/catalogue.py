@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 from typing import Any, get_args
 
-from simulators.wonderware.specs import NAME_CHARACTERS, Kind, Spec, default_spec
+from simulators.wonderware.specs import IO_SERVER, NAME_CHARACTERS, Kind, Spec, default_spec
 
 
 class UnknownTagError(LookupError):
@@ -54,7 +54,10 @@ class Catalogue:
         return self.specs[number]
 
     def add(self, name: str, given: dict[str, Any]) -> Spec:
-        """A new tag; `given` may have kind, interval_s, unit, description, decimals. Raises ValueError."""
+        """A new tag; `given` may have kind, interval_s, unit, description, decimals, acquisition, tag_type.
+
+        Raises ValueError.
+        """
         kind: Kind = given.get("kind", "analog")
         if kind not in get_args(Kind):
             raise ValueError(f"{kind!r} is no kind of tag: expected {', '.join(get_args(Kind))}")
@@ -64,6 +67,8 @@ class Catalogue:
             spec = Spec(number=number, name=name, kind=kind, interval_s=float(given.get("interval_s", 60.0)))
             unit, description = str(given.get("unit", "")), str(given.get("description", ""))
             spec = replace(spec, unit=unit, description=description, decimals=int(given.get("decimals", 4)))
+            spec = replace(spec, acquisition=int(given.get("acquisition", IO_SERVER)))
+            spec = replace(spec, other_type=int(given.get("tag_type", 0)))
             if kind == "discrete":
                 spec = replace(spec, messages=("Off", "On"))
             self.first_names[number] = name

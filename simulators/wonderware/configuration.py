@@ -62,13 +62,14 @@ def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
 def configuration(catalogue: Catalogue) -> dict[str, pa.Table]:
     """Every configuration table by its true name; those of tags are in the order of the names."""
     specs = sorted((catalogue.spec(number) for number in catalogue.numbers()), key=lambda spec: folded(spec.name))
+    own = [spec for spec in specs if not spec.other_type]  # those that have a table of their kind
     rows: dict[str, list[_Row]] = {
         "Tag": [_tag(spec) for spec in specs],
         "TagHistory": [_tag(spec) | {"DateDeleted": _deleted(spec)} for spec in catalogue.specs.values()],
         "TagRef": [_tag(spec) | {"wwDomainTagKey": spec.number, "ServerKey": 1} for spec in specs],
-        "AnalogTag": [_analog(spec) for spec in specs if spec.kind == "analog"],
-        "DiscreteTag": [_discrete(spec) for spec in specs if spec.kind == "discrete"],
-        "StringTag": [_string(spec) for spec in specs if spec.kind == "string"],
+        "AnalogTag": [_analog(spec) for spec in own if spec.kind == "analog"],
+        "DiscreteTag": [_discrete(spec) for spec in own if spec.kind == "discrete"],
+        "StringTag": [_string(spec) for spec in own if spec.kind == "string"],
         "EngineeringUnit": [
             {"EUKey": key, "Unit": unit, "DefaultTagRate": 10_000, "IntegralDivisor": 60.0}
             for key, unit in enumerate(UNITS, start=1)
@@ -102,7 +103,7 @@ def _tag(spec: Spec) -> _Row:
         "TagName": spec.name,
         "wwTagKey": spec.number,
         "Description": spec.description,
-        "AcquisitionType": 2 if spec.is_system else 1,
+        "AcquisitionType": spec.acquisition,
         "StorageType": spec.storage_type,
         "StorageRate": round(spec.interval_s * 1_000) if spec.storage_type == 1 else 0,
         "TagType": spec.tag_type,

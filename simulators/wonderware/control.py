@@ -6,7 +6,8 @@ Times are ISO 8601 with Z, in UTC. Every operation but `truth` answers rows of o
   "time", "tie", "value", "quality", "detail", "opc"}]} with op add, change or remove; a row for each edit that was done
 - `edits_so_far` {}
 - `hide` {"start", "end"}, `unhide` {}
-- `tags` {"op": "add" | "rename" | "delete", "name", "to", "kind", "interval_s", "unit", "description"}
+- `tags` {"op": "add" | "rename" | "delete", "name", "to", "kind", "interval_s", "unit", "description",
+  "acquisition", "tag_type"}
 - `faults` a fault (faults.Fault) or {"faults": [...]}; `faults_left` {}, `faults_clear` {}
 - `stats` {}, `stats_reset` {}
 - `clock` {"advance_s"}

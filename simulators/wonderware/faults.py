@@ -12,12 +12,16 @@ import numpy as np
 
 from simulators.tds.database import HangUp, SqlError
 from simulators.wonderware.events import Int64s
+from simulators.wonderware.statements import Parameters
 from simulators.wonderware.tagging import TOO_COMPLEX, TOO_COMPLEX_TEXT
 
 KINDS = ("error", "hang_up", "slow", "too_long", "login")
 _TEXTS = {
     1_205: "Transaction (Process ID 51) was deadlocked on lock resources with another process and has been chosen as "
     "the deadlock victim. Rerun the transaction.",
+    7_303: 'Cannot initialize the data source object of OLE DB provider "INSQL" for linked server "INSQL".',
+    7_320: 'Cannot execute the query against OLE DB provider "INSQL" for linked server "INSQL".',
+    7_330: 'Cannot fetch a row from OLE DB provider "INSQL" for linked server "INSQL".',
     7_399: 'The OLE DB provider "INSQL" for linked server "INSQL" reported an error. Execution terminated.',
     TOO_COMPLEX: TOO_COMPLEX_TEXT,
 }
@@ -30,7 +34,8 @@ class Fault:
 
     `kind`: `error` (error `number` in the place of an answer), `hang_up` (the connection is cut after `rows` rows),
     `slow` (`seconds` before the answer, each time `factor` times as long), `too_long` (statements of more than
-    `characters` are refused with `number`), `login` (refused). Strikes statements over extension tables, the first
+    `characters` are refused with `number`), `login` (refused); `error` only strikes statements that name `tag`, where
+    one is given. Strikes statements over extension tables, the first
     `after` of them not, then `times` of them (-1: all).
     """
 
@@ -42,6 +47,7 @@ class Fault:
     seconds: float = 1.0
     factor: float = 1.0
     characters: int = 8_000
+    tag: str = ""
 
 
 def read_fault(given: dict[str, Any]) -> Fault:
@@ -67,13 +73,14 @@ class Faults:
         if self._pick("login"):
             raise login_failed("")
 
-    def statement(self, sql: str) -> None:
+    def statement(self, sql: str, parameters: Parameters) -> None:
         """Strikes a statement over an extension table. Raises SqlError."""
         self._slow()
-        long = self._pick("too_long", len(sql))
+        long = self._pick("too_long", lambda fault: len(sql) > fault.characters)
         if long:
             raise refusal(long.number)
-        error = self._pick("error")
+        given = {str(value) for value in parameters.values()}
+        error = self._pick("error", lambda fault: not fault.tag or fault.tag in given or f"'{fault.tag}'" in sql)
         if error:
             raise refusal(error.number)
 
@@ -98,12 +105,10 @@ class Faults:
             seconds, fault.seconds = fault.seconds, fault.seconds * fault.factor
             self.sleep(seconds)
 
-    def _pick(self, kind: str, characters: int | None = None) -> Fault | None:
+    def _pick(self, kind: str, meant: Callable[[Fault], bool] = lambda fault: True) -> Fault | None:
         with self._lock:
             for fault in self.orders:
-                if fault.kind != kind or not fault.times:
-                    continue
-                if characters is not None and characters <= fault.characters:
+                if fault.kind != kind or not fault.times or not meant(fault):
                     continue
                 if fault.after > 0:
                     fault.after -= 1

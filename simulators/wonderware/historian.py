@@ -107,7 +107,7 @@ class Historian:
         raise SqlError(UNSUPPORTED, f"The stand-in runs no {type(statement).__name__.upper()} statement.")
 
     def _printed(self, sql: str, plan: Plan, parameters: Parameters) -> Result:
-        self._struck(sql)
+        self._struck(sql, parameters)
         asked = pass_of(self.plant, self.outside, plan.select, plan.criteria, parameters)
         sheet = sheet_of(plan, self.outside, asked.options, parameters)
         pieces = self.press.pieces(sheet, asked.numbers, asked.span)
@@ -119,7 +119,7 @@ class Historian:
         def told() -> None:
             if not remote:
                 remote.append(True)
-                self._struck(sql)
+                self._struck(sql, parameters)
 
         titles, table = outside_rows(self.plant, self.outside, statement, parameters, told)
         columns, table = as_columns(titles, table)
@@ -139,9 +139,9 @@ class Historian:
         encoded = encode(columns, table)
         return Result(tuple(columns), [encoded.data] if len(table) else [], rows=len(table))
 
-    def _struck(self, sql: str) -> None:
+    def _struck(self, sql: str, parameters: Parameters) -> None:
         self.counts.add(history_statements=1)
-        self.faults.statement(sql)
+        self.faults.statement(sql, parameters)
 
     def _counted(self, pieces: Iterator[tuple[bytes, Int64s]]) -> Iterator[bytes]:
         for data, ends in pieces:

@@ -18,6 +18,8 @@ Kind = Literal["analog", "discrete", "string"]
 TAG_TYPES: dict[Kind, int] = {"analog": 1, "discrete": 2, "string": 3}  # facts 2.8
 DENSE_S, SPARSE_S, SILENT_S = 1.0, 21_600.0, 0.0
 NAME_CHARACTERS = 256
+NOT_ACQUIRED, IO_SERVER, SYSTEM_DRIVER = 0, 1, 3  # AcquisitionType (HIST/1220349)
+STRUCTURE, EVENT, SUMMARY = 4, 5, 7  # TagTypes that have no rows in History
 CYCLIC, DELTA, NOT_STORED = 1, 2, 17  # StorageType (facts 2.8)
 
 
@@ -43,16 +45,18 @@ class Spec:
     messages: tuple[str, str] | None = None  # of 0 and of 1
     storage_type: int = DELTA
     deleted: bool = False
+    acquisition: int = IO_SERVER
+    other_type: int = 0  # TagType, of a tag that is neither analog, discrete nor string
 
     @property
     def tag_type(self) -> int:
         """TagType of Tag and TagRef."""
-        return TAG_TYPES[self.kind]
+        return self.other_type or TAG_TYPES[self.kind]
 
     @property
     def is_system(self) -> bool:
-        """True for the Historian's own tags."""
-        return self.name.lower().startswith("sys")
+        """True for the Historian's own tags; a plant's may have names like theirs."""
+        return self.acquisition == SYSTEM_DRIVER
 
 
 OPEN = ("Closed", "Open")
@@ -100,8 +104,15 @@ _SPECIAL: tuple[tuple[str, Kind, float, str], ...] = (
     ("SysPulse", "discrete", 60.0, "heartbeat"),
     ("SysPerfCPUTotal", "analog", 10.0, ""),
     ("SysStatusText", "string", SPARSE_S, ""),
+    ("System2.Pump.FI041.PV", "analog", 60.0, ""),  # a plant's own, whatever it is called
+    ("SysStatusEvent", "analog", SILENT_S, "event"),
+    ("UNIT1.RECIPE.043", "string", SILENT_S, "structure"),
+    ("UNIT1.TEMP.TI002.PV.Hourly", "analog", SILENT_S, "summary"),
+    ("UNIT1.VALVE.XV003.ST.Shifts", "analog", SILENT_S, "summary"),
 )
 SPECIAL_COUNT = len(_SPECIAL)
+_OTHER_TYPES = {"structure": STRUCTURE, "event": EVENT, "summary": SUMMARY}
+_SYSTEM = range(37, 41)  # their numbers
 _SILENT_MESSAGES = ("UNIT1.NOMESSAGE.XV034.ST", "UNIT1.TROUBLE.XV008.ST")
 
 _AREAS = (
@@ -130,13 +141,15 @@ def special_spec(number: int) -> Spec:
         kind=kind,
         interval_s=interval_s,
         step_ns=TICK_NS if role == "replica" else MILLISECOND_NS,
-        role="" if role in ("deleted", "not stored") else role,
+        role="" if role in ("deleted", "not stored", *_OTHER_TYPES) else role,
         unit="°C" if kind == "analog" else "",
         description=None if number == 17 else f"stand-in tag {number}: {role or kind}",
         decimals={"repeat": 0, "heartbeat": 0}.get(role, 17 if number == 2 else 4),
         messages=OPEN if kind == "discrete" and name not in _SILENT_MESSAGES else None,
         storage_type=_storage_type(interval_s, role),
         deleted=role == "deleted",
+        acquisition=SYSTEM_DRIVER if number in _SYSTEM else NOT_ACQUIRED if role in _OTHER_TYPES else IO_SERVER,
+        other_type=_OTHER_TYPES.get(role, 0),
     )
 
 

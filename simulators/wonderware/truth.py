@@ -57,8 +57,10 @@ def _table(spec: Spec, events: Events, point: str) -> pa.Table:
     """One tag's rows in samples.SCHEMA."""
     rows = len(events)
     codes = np.zeros(rows, dtype=np.int32)
-    numbers = events.valid if spec.kind == "analog" else np.zeros(rows, dtype=np.bool_)
-    states = np.where(events.valid, events.numbers, NO_CODE) if spec.kind == "discrete" else np.full(rows, NO_CODE)
+    state = (events.numbers >= 0) & (events.numbers < 2.0**53) & (events.numbers == np.floor(events.numbers))
+    numbers = {"analog": events.valid, "discrete": events.valid & ~state}.get(spec.kind, np.zeros(rows, dtype=np.bool_))
+    coded = events.valid & ~numbers & (spec.kind == "discrete")
+    states = np.where(coded, events.numbers, NO_CODE)
     return samples_table(
         {
             "point": pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([point], pa.string())),
@@ -78,7 +80,8 @@ def _texts(spec: Spec, events: Events, numbers: np.ndarray) -> pa.Array:
     if spec.kind == "string":
         places, words = np.where(events.valid, events.texts + 1, 0), ("", *events.names)
     elif spec.kind == "discrete" and spec.messages is not None:
-        places, words = np.where(events.valid, events.numbers.astype(np.int64) + 1, 0), ("", *spec.messages)
+        known = events.valid & ((events.numbers == 0) | (events.numbers == 1))
+        places, words = np.where(known, events.numbers + 1, 0).astype(np.int64), ("", *spec.messages)
     else:
         places, words = np.zeros(len(events), dtype=np.int64), ("",)
     return pa.array(words, pa.string()).take(pa.array(places, mask=numbers))

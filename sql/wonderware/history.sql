@@ -24,6 +24,13 @@ WHERE TagName IN ({names})
     AND wwRetrievalMode = 'Full' AND wwTimeZone = 'UTC' AND wwVersion = 'Latest'
     AND DateTime > ? AND DateTime <= ?
 
+-- A millisecond of a tag that every Historian has; no row where this one lacks it. Behind SQL Server the engine answers.
+-- name: engine
+SELECT TagName FROM History
+WHERE TagName = 'SysTimeSec'
+    AND wwRetrievalMode = 'Full' AND wwTimeZone = 'UTC' AND wwVersion = 'Latest'
+    AND DateTime > '20200101 00:00:00.000' AND DateTime <= '20200101 00:00:00.001'
+
 -- SQL Server counts and adds up what the retrieval engine gives; usable: not bad by the rules of decisions/0005.
 -- name: count
 SELECT h.TagName, COUNT_BIG(*) AS Events,

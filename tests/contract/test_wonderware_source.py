@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 
 from pipelines.plant import SourceSettings
@@ -66,8 +65,7 @@ def case_of(
 
     def of_the_plant(span: Interval) -> pa.Table:
         """Without the Historian's own tags."""
-        events = truth(plant, span.start_ns, span.end_ns)
-        return events.filter(pc.invert(pc.starts_with(events["point"].cast(pa.string()), "Sys")))
+        return truth(plant, span.start_ns, span.end_ns, system=False)
 
     with running(
         "--points", str(POINTS), "--hours", str(HOURS), "--start", start, "--zone", zone, "--max-in-list", "40", *tls,
@@ -82,7 +80,8 @@ def case_of(
             span=span,
             empty=Interval(begin - 48 * HOUR_NS, begin - 24 * HOUR_NS),
             point_count=sum(
-                not plant.catalogue.spec(each).name.startswith("Sys") for each in plant.catalogue.numbers()
+                not spec.is_system and not spec.other_type
+                for spec in map(plant.catalogue.spec, plant.catalogue.numbers())
             ),
             missing=lambda point: replace(point, address=point.address + " of another plant"),
         )

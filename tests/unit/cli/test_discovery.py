@@ -52,6 +52,14 @@ def test_points_that_vanish_together_are_not_believed_gone(ferry: Ferry) -> None
     assert ferry("status", "--json").json["sources"][0]["missing"] == []
 
 
+def test_what_a_source_leaves_out_is_counted_and_named(ferry: Ferry) -> None:
+    ferry.source.left_out = {"summaries: aggregates": ["T1.Hourly", "T2.Hourly"]}  # type: ignore[attr-defined]
+    answer = ferry("discover", "--json")
+    assert answer.code == 0
+    assert answer.json["left_out"] == {"summaries: aggregates": 2}
+    assert "2 not read, summaries: aggregates: T1.Hourly, T2.Hourly" in answer.err
+
+
 def test_a_person_says_that_they_are_gone(ferry: Ferry) -> None:
     moved(ferry)
     ferry.source.points = POINTS[:1]

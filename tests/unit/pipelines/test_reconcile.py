@@ -34,9 +34,24 @@ def test_a_sum_with_integers_beyond_a_double_is_no_drift() -> None:
     said = SourceTally(pa.table({"point": ["b"], "events": [3], "total": [1.0]}), "independent")
     off = SourceTally(pa.table({"point": ["b"], "events": [3], "total": [7.0]}), "independent")
     landed = reconcile.deep_rows([table])
-    totals = reconcile.usable_totals(table)
-    assert reconcile.against_source(landed, totals, said, ["b"]) == []
-    assert reconcile.against_source(landed, totals, off, ["b"]) == []
+    assert reconcile.against_source(landed, table, said, ["b"]) == []
+    assert reconcile.against_source(landed, table, off, ["b"]) == []
     plain = events(("b", 1.0, None, 192), ("b", 2.0, None, 192), ("b", 3.0, None, 192))
-    [drift] = reconcile.against_source(reconcile.deep_rows([plain]), reconcile.usable_totals(plain), off, ["b"])
+    [drift] = reconcile.against_source(reconcile.deep_rows([plain]), plain, off, ["b"])
     assert drift.what == "total"
+
+
+def test_a_sum_of_states_finds_one_that_was_changed() -> None:
+    """Of whom the source says so: the numbers of PI's states are in none of its totals."""
+    table = events(
+        ("d", None, 1, 192), ("d", None, 0, 192), ("d", None, 1, 64), ("d", None, 1, 0), ("d", 0.5, None, 192)
+    )
+    landed = reconcile.deep_rows([table])
+
+    def drifted(total: float, *, coded: bool) -> list[reconcile.Drift]:
+        row = pa.table({"point": ["d"], "events": [5], "total": [total], "coded": [coded]})
+        return reconcile.against_source(landed, table, SourceTally(row, "independent"), ["d"])
+
+    assert drifted(2.5, coded=True) == []
+    assert [each.what for each in drifted(1.5, coded=True)] == ["total"]
+    assert drifted(2.5, coded=False) == []

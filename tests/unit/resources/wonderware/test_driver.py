@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import mssql_python
 import pyarrow as pa
@@ -11,10 +13,12 @@ import pytest
 
 from pipelines.plant import SourceSettings
 from pipelines.ports import Stop
-from resources.wonderware import driver, freetds, odbc
-from resources.wonderware.login import Login, address
+from resources.wonderware import browser, driver, freetds, odbc
+from resources.wonderware.browser import located
+from resources.wonderware.login import Address, Login, address
 from resources.wonderware.refusals import DriverMissing, Faltered, TooMuch
 from resources.wonderware.source import login_of
+from simulators.tds.browser import Browser
 
 LOGIN = Login("w1", "historian.example", 1433, "Runtime", "ferry", "s3cret;}'", statement_s=30)
 
@@ -34,15 +38,18 @@ class NoSession:
         ("historian.example:14330", ("historian.example", 14330)),
         ("10.0.0.7,1444", ("10.0.0.7", 1444)),
         ("h, 1444", ("h", 1444)),
+        ("HOST\\WINCC", ("HOST", 1433, "WINCC")),
+        ("HOST\\mssqlserver", ("HOST", 1433)),
+        ("HOST\\WINCC,1444", ("HOST", 1444)),
     ],
 )
-def test_addresses(text: str, found: tuple[str, int]) -> None:
-    assert address("w1", text) == found
+def test_addresses(text: str, found: tuple[Any, ...]) -> None:
+    assert address("w1", text) == Address(*found)
 
 
-@pytest.mark.parametrize("text", ["HOST\\WINCC", "host:port", ":1433"])
+@pytest.mark.parametrize("text", ["HOST\\", "\\\\HOST\\X", "HOST\\A\\B", "host:port", ":1433", ""])
 def test_what_is_no_address_says_what_to_write(text: str) -> None:
-    with pytest.raises(Stop, match=r"w1.*expected host or host:port"):
+    with pytest.raises(Stop, match=r"w1.*expected host, host:port or host\\INSTANCE"):
         address("w1", text)
 
 
@@ -92,7 +99,7 @@ def test_odbc_at_connecting(state: str, text: str, kind: type[Exception]) -> Non
         ("Serialization failure", Faltered, ""),
         ("Communication link failure", Faltered, ""),
         ("Timeout expired", TooMuch, "time"),
-        ("Syntax error or access violation", TooMuch, "statement"),
+        ("Syntax error or access violation", TooMuch, "unknown"),
         ("Invalid authorization specification", Stop, ""),
     ],
 )
@@ -111,8 +118,9 @@ def test_odbc_at_a_statement(state: str, kind: type[Exception], reason: str) -> 
         (8623, 0.1, TooMuch, "statement"),
         (229, 0.1, Stop, ""),
         (18456, 0.1, Stop, ""),
-        (50000, 0.1, Faltered, ""),
-        (7399, 0.1, TooMuch, "statement"),
+        (50000, 0.1, TooMuch, "unknown"),
+        (20004, 0.1, Faltered, ""),
+        (7399, 0.1, TooMuch, "unknown"),
     ],
 )
 def test_freetds_at_a_statement(number: int, spent_s: float, kind: type[Exception], reason: str) -> None:
@@ -146,3 +154,24 @@ def test_a_ca_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     for connect in driver.DRIVERS.values():
         with pytest.raises(Stop, match=r"/nowhere/ca\.pem is not there"):
             connect(login_of(settings))
+
+
+def test_the_port_of_a_named_instance_is_told_by_sql_server_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser, "_WAIT_S", 0.05)
+    told = Browser({"WinCC": 50_123, "PIPES": 0})
+    monkeypatch.setattr(browser, "PORT", told.port)
+    named = replace(LOGIN, host="127.0.0.1", instance="wincc")
+    assert "127.0.0.1\\wincc" in named.where
+    try:
+        assert located(named) == replace(LOGIN, host="127.0.0.1", port=50_123)
+        assert located(LOGIN) is LOGIN
+        with pytest.raises(Stop, match="does not listen on TCP"):
+            located(replace(named, instance="pipes"))
+        with pytest.raises(Faltered, match=r"'nowhere'.*127\.0\.0\.1:PORT"):
+            located(replace(named, instance="nowhere"))
+    finally:
+        told.stop()
+    with pytest.raises(Faltered, match="says nothing of instance"):
+        located(named)
+    with pytest.raises(Faltered, match="no address is known"):
+        located(replace(named, host="x" * 70))

@@ -110,11 +110,12 @@ def test_a_server_that_answers_in_its_own_zone_is_not_believed() -> None:
 
 def test_a_discrete_with_an_odd_number_keeps_it() -> None:
     point = Point("D", "D", "digital", address="tag", attributes={"message0": "Zu", "message1": "Auf"})
-    table = rows(NOON, NOON + 1, NOON + 2).set_column(2, "Value", pa.array([1.0, 7.0, None]))
+    odd = [1.0, 7.0, None, 0.5, -1.0, 1e300]
+    table = rows(*range(NOON, NOON + 6)).set_column(2, "Value", pa.array(odd))
     found = decode([point], table, SPAN, around(SPAN))
-    assert found["text"].to_pylist() == ["Auf", "", ""]
-    assert found["code"].to_pylist() == [1, 7, -1]
-    assert found["value"].null_count == 3
+    assert found["text"].to_pylist() == ["Auf", "", "", None, None, None]
+    assert found["code"].to_pylist() == [1, 7, -1, None, None, None]
+    assert found["value"].to_pylist() == [None, None, None, 0.5, -1.0, 1e300]
 
 
 def test_fewer_tags_when_refused_or_slow_and_more_while_served() -> None:

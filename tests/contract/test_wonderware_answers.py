@@ -1,0 +1,192 @@
+"""What real Historians answer that a plain one does not, by both drivers: odd tags, engines that fail, poison."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pyarrow.compute as pc
+import pytest
+
+from pipelines import reconcile
+from pipelines.plant import SourceSettings
+from pipelines.points import Point
+from pipelines.ports import Unreachable
+from pipelines.timeline import HOUR_NS, Interval, iso, parse
+from resources.wonderware import WonderwareSource, browser
+from resources.wonderware.driver import DRIVERS, missing_driver
+from resources.wonderware.server import Patience
+from simulators.tds import Server
+from simulators.tds.browser import Browser
+from simulators.wonderware import Historian, Plant, Settings, truth
+
+T = TypeVar("T")
+BEGIN = parse("2026-01-01T00:00:00Z")
+SPAN = Interval(BEGIN, BEGIN + HOUR_NS)
+
+
+@dataclass
+class Answers:
+    """A Historian in this process, and the source that reads it."""
+
+    historian: Historian
+    address: str
+    driver: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def order(self, operation: str, **given: Any) -> list[dict[str, Any]]:
+        _, table = self.historian.control.run(operation, json.dumps(given))
+        return [json.loads(row) for row in table.column(0).to_pylist()]
+
+    def run(self, work: Callable[[WonderwareSource], Awaitable[T]], **settings: Any) -> T:
+        async def main() -> T:
+            source = WonderwareSource.from_settings(
+                SourceSettings(
+                    name="w1", kind="wonderware", address=self.address, start="2026-01-01T00:00:00Z", tls=False,
+                    auth={"kind": "basic", "username": "ferry", "password_env": "FERRY_TEST_SQL"},
+                    requests_per_s=10_000, **settings,
+                ),
+                connect=DRIVERS[self.driver], patience=Patience(tries=3, first_wait_s=0.001, longest_wait_s=0.002),
+            )  # fmt: skip
+            try:
+                return await work(source)
+            finally:
+                await source.close()
+
+        return asyncio.run(main())
+
+
+@pytest.fixture(params=["mssql-python", "pymssql"])
+def answers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
+    if request.param == "mssql-python" and missing_driver():
+        pytest.skip(missing_driver())
+    monkeypatch.setenv("FERRY_TEST_SQL", "ferry-demo")
+    historian = Historian(Plant(Settings(points=50, hours=1)))
+    server = Server(historian)
+    server.start()
+    try:
+        yield Answers(historian, f"127.0.0.1:{server.port}", request.param)
+    finally:
+        server.stop()
+        historian.outside.close()
+
+
+def test_whose_a_tag_is_says_its_driver_and_not_its_name(answers: Answers) -> None:
+    answers.order("tags", op="add", name="SYSPUMP.FLOW", acquisition=2)
+    answers.order("tags", op="add", name="Historian.Own", acquisition=3)
+
+    async def found(source: WonderwareSource) -> tuple[set[str], dict[str, Any]]:
+        names = {point.name for point in await source.discover()}
+        return names, {why.split(":")[0]: set(tags) for why, tags in source.left_out.items()}
+
+    names, left_out = answers.run(found)
+    assert {"SYSPUMP.FLOW", "System2.Pump.FI041.PV"} <= names
+    assert not {"SysTimeSec", "SysPulse", "Historian.Own"} & names
+    [own] = [tags for why, tags in left_out.items() if "system driver" in why]
+    assert own == {"SysTimeSec", "SysPulse", "SysPerfCPUTotal", "SysStatusText", "Historian.Own"}
+    names, left_out = answers.run(found, points=["Sys*", "*.FLOW"])
+    assert names == {"SYSPUMP.FLOW", "System2.Pump.FI041.PV"} | own - {"Historian.Own"}
+    assert left_out == {"events": {"SysStatusEvent"}}
+
+
+def test_tags_of_types_that_are_not_read_are_named(answers: Answers) -> None:
+    answers.order("tags", op="add", name="Odd", tag_type=9)
+
+    async def left_out(source: WonderwareSource) -> dict[str, Any]:
+        points = await source.discover()
+        assert not {"Odd", "UNIT1.RECIPE.043"} & {point.name for point in points}
+        return {why.split(":")[0]: set(tags) for why, tags in source.left_out.items()}
+
+    found = answers.run(left_out)
+    assert found["events"] == {"SysStatusEvent"}
+    assert found["structures"] == {"UNIT1.RECIPE.043"}
+    assert found["summaries"] == {"UNIT1.TEMP.TI002.PV.Hourly", "UNIT1.VALVE.XV003.ST.Shifts"}
+    assert found["of type 9, which is not known here"] == {"Odd"}
+    assert "structures" not in answers.run(left_out, exclude=["*RECIPE*"])
+
+
+async def pulled(source: WonderwareSource, points: Sequence[Point]) -> tuple[set[str], dict[str, str]]:
+    """The points whose events came, and those that failed."""
+    there: set[str] = set()
+    failed: dict[str, str] = {}
+    async for batch in source.pull(points, SPAN, 100_000):
+        there.update(batch.points)
+        failed |= batch.failed
+    return there, failed
+
+
+@pytest.mark.parametrize("number", [7_303, 7_320, 7_330, 7_399, 7_301, 40_001])
+def test_an_engine_that_is_dead_is_nobodys_fault(answers: Answers, number: int) -> None:
+    async def asked(source: WonderwareSource) -> None:
+        points = await source.discover()
+        answers.order("faults", kind="error", number=number, times=-1)
+        answers.order("stats_reset")
+        for question in (pulled(source, points), source.tally(points, SPAN), source.journal(SPAN)):
+            with pytest.raises(Unreachable, match="retrieval engine answers nothing"):
+                await question
+
+    answers.run(asked, concurrency=1)
+    assert answers.order("stats")[0]["history_statements"] == 3 * (1 + 3), (
+        "once, and the engine as often as patience says"
+    )
+
+
+def test_an_engine_that_comes_back_answers_for_every_tag(answers: Answers) -> None:
+    async def asked(source: WonderwareSource) -> None:
+        points = await source.discover()
+        answers.order("faults", kind="error", number=7_330, times=3)
+        there, failed = await pulled(source, points)
+        assert (there, failed) == ({point.id for point in points}, {})
+        answers.order("faults", kind="error", number=7_303, times=3)
+        counted = await source.tally(points, SPAN)
+        assert not counted.failed and len(counted.table) == len(points)
+
+    answers.run(asked)
+
+
+@pytest.mark.parametrize("number", [7_320, 7_399, 8_115, 40_001])
+def test_one_tag_that_the_engine_refuses_stops_no_other(answers: Answers, number: int) -> None:
+    """Blamed alone, and only when the engine has answered something else meanwhile."""
+
+    async def asked(source: WonderwareSource) -> None:
+        points = await source.discover()
+        bad = points[17]
+        answers.order("faults", kind="error", number=number, times=-1, tag=bad.name)
+        there, failed = await pulled(source, points)
+        assert failed.keys() == {bad.id} and "refuses this tag" in failed[bad.id]
+        assert there == {point.id for point in points} - {bad.id}
+        counted = await source.tally(points, SPAN)
+        assert counted.failed.keys() == {bad.id}
+
+    answers.run(asked)
+
+
+def test_a_discrete_whose_states_were_changed_differs_in_its_sum(answers: Answers) -> None:
+    """Same count, and neither text nor number is read again for it."""
+    name = "UNIT1.VALVE.XV003.ST"
+    events = truth(answers.historian.plant, SPAN.start_ns, SPAN.end_ns, [name])
+    off = events.filter(pc.and_(pc.equal(events["code"], 0), pc.equal(events["quality"], 192)))
+    assert len(off)
+
+    async def drifted(source: WonderwareSource) -> list[str]:
+        [point] = [each for each in await source.discover() if each.name == name]
+        said = await source.tally([point], SPAN)
+        return [each.what for each in reconcile.against_source(reconcile.deep_rows([events]), events, said, [point.id])]
+
+    assert answers.run(drifted) == []
+    edit = {"point": name, "op": "change", "time": iso(off["time"].cast("int64")[0].as_py()), "value": 1}
+    answers.order("edits", edits=[edit])
+    assert answers.run(drifted) == ["total"]
+
+
+def test_a_named_instance_is_read_at_the_port_that_is_told(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Browser({"FERRY": int(answers.address.split(":")[1])})
+    monkeypatch.setattr(browser, "PORT", told.port)
+    answers.address = "127.0.0.1\\ferry"
+    try:
+        assert answers.run(lambda source: source.time_ns())
+    finally:
+        told.stop()
