@@ -28,6 +28,7 @@ class Round:
     counts: tuple[int, ...]
     together: bool
     first: bool  # nothing of these points was read before: it shows their density
+    learned: int = 0  # what the pace had learned when it was asked
 
 
 class Agenda:
@@ -69,7 +70,7 @@ class Agenda:
         if self._alone:
             return self._next_alone()
         width, count = self._pace.shape(self._span_s, self._items)
-        if not self._streams.sets or width == 1:
+        if not self._streams.sets or width == 1 or self._pace.span_ns < self._span_s * SECOND_NS:
             self._alone.extend(self._fresh.popleft() for _ in range(min(width, len(self._fresh))))
             return self._next_alone()
         cursors = [self._fresh.popleft()]
@@ -81,7 +82,7 @@ class Agenda:
             self._alone.append(cursors[0])
             return self._next_alone()
         count = min(self._pace.most, max(count, self._allowed() // len(cursors)))
-        return Round(tuple(cursors), (count,) * len(cursors), together=True, first=True)
+        return Round(tuple(cursors), (count,) * len(cursors), together=True, first=True, learned=self._pace.lessons)
 
     def _next_alone(self) -> Round:
         cursors: list[Cursor] = []
@@ -89,6 +90,7 @@ class Agenda:
         left = self._allowed()
         limit = int(self._pace.batch) if self._streams.batches else 1
         while self._alone and len(cursors) < limit:
+            self._alone[0].within(self._pace.span_ns)
             count = self._count(self._alone[0])
             if cursors and count > left:
                 break
@@ -96,7 +98,7 @@ class Agenda:
             cursors.append(self._alone.popleft())
             counts.append(count)
         first = all(not at.events and at.start_ns == self._begin_ns for at in cursors)
-        return Round(tuple(cursors), tuple(counts), together=False, first=first)
+        return Round(tuple(cursors), tuple(counts), together=False, first=first, learned=self._pace.lessons)
 
     def _count(self, at: Cursor) -> int:
         """maxCount for a point alone: what is expected of it and a little more, within what is allowed."""
@@ -104,10 +106,8 @@ class Agenda:
         if rest is None:
             rest = self._pace.expected(self._span_s)
         wished = self._pace.bounds.first_count if rest is None else int(rest * 1.3) + _SPARE
-        fitting = (
-            self._bytes * at.events // at.size.text_bytes if at.size.text_bytes else wished
-        )  # as long as those so far
-        return min(self._pace.most, max(1, at.need, min(wished, fitting, self._allowed())))
+        fitting = self._bytes * at.events // at.size.text_bytes if at.size.text_bytes else wished  # as those so far
+        return min(self._pace.most, max(1, at.need, min(wished, fitting, at.most, self._allowed())))
 
     def _allowed(self) -> int:
         return max(1, min(self._items, int(self._pace.items), self._pace.most))

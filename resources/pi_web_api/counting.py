@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -83,15 +83,23 @@ class Counting:
         at = cursor(0, points[0], span)
         if at is None or at.start_ns == at.last_ns:  # no summary over an instant
             return Tallied(unable=list(points))
+        if at.last_ns - at.start_ns > self._pace.span_ns:
+            return await self._halved(points, span)
         query = _query(at.start_text, pi_time(at.last_ns), points)
-        if len(points) == 1 or not self._streams.sets or self._streams.doubted(points[0].address):
+        step = max(2, int(self._pace.width))
+        parts = [points[low : low + step] for low in range(0, len(points), step)]
+        return await self._all(self._together(part, span, query) for part in parts)
+
+    async def _together(self, points: Sequence[Point], span: Interval, query: Query) -> Tallied:
+        learned = self._pace.lessons
+        if min(len(points), self._pace.width) < 2 or not self._streams.sets or self._streams.doubted(points[0].address):
             return await self._each(points, span, query)
         try:
             found = await self._streams.together(SUMMARY, [point.address for point in points], query)
         except TooMuch as error:
-            self._pace.refused(error, len(points), 0)
+            self._pace.refused(error, len(points), 0, learned)
             half = len(points) // 2
-            return await self._both(self._group(points[:half], span), self._group(points[half:], span))
+            return await self._all(self._group(part, span) for part in (points[:half], points[half:]))
         except Refused as error:
             self._streams.set_refused(error)
             return await self._each(points, span, query)
@@ -100,7 +108,7 @@ class Counting:
                 raise
             self._streams.doubt(point.address for point in points)
             return await self._each(points, span, query)
-        self._pace.stalls = 0
+        self._pace.served(len(points), 0, 0.0)
         tallied, missing = Tallied(), []
         for point in points:
             counted = _counted(found.get(point.address))
@@ -122,6 +130,7 @@ class Counting:
     async def _some(self, points: Sequence[Point], span: Interval, query: Query) -> Tallied:
         """Each by itself, in one batch; in halves where a batch fails as a whole."""
         answers: Sequence[Summary | Exception]
+        learned = self._pace.lessons
         try:
             answers = await self._streams.each(SUMMARY, [Ask(point.address, query) for point in points])
         except (TooMuch, Trouble) as error:
@@ -129,45 +138,54 @@ class Counting:
                 raise
             if len(points) > 1:
                 if isinstance(error, TooMuch):
-                    self._pace.refused(error, len(points), 0)
+                    self._pace.refused(error, len(points), 0, learned)
                 half = len(points) // 2
-                return await self._both(self._some(points[:half], span, query), self._some(points[half:], span, query))
+                return await self._all(self._some(part, span, query) for part in (points[:half], points[half:]))
             answers = [error]
         tallied = Tallied()
         for point, answer in zip(points, answers, strict=True):
-            tallied.add(await self._one(point, span, query, answer))
+            tallied.add(await self._one(point, span, query, answer, learned))
         return tallied
 
-    async def _one(self, point: Point, span: Interval, query: Query, answer: Summary | Exception) -> Tallied:
+    async def _one(
+        self, point: Point, span: Interval, query: Query, answer: Summary | Exception, learned: int
+    ) -> Tallied:
         if isinstance(answer, Trouble) and not answer.exhausted:
             [answer] = await self._streams.each(SUMMARY, [Ask(point.address, query)])
         if isinstance(answer, Trouble) and not answer.personal:
             raise answer
         if isinstance(answer, TooMuch) and answer.reason != "url":
-            return await self._halved(point, span, answer)
+            self._pace.refused(answer, 1, 0, learned, span.length_ns)
+            return await self._halved([point], span)
         counted = _counted(answer) if isinstance(answer, Summary) else None
+        if counted is not None:
+            self._pace.served(1, 0, 0.0)
         if isinstance(answer, Trouble | Denied):  # what is read in its place may not be read in a set either
             self._streams.doubt([point.address])
         return Tallied(unable=[point]) if counted is None else Tallied({point.id: counted})
 
-    async def _halved(self, point: Point, span: Interval, error: TooMuch) -> Tallied:
+    async def _halved(self, points: Sequence[Point], span: Interval) -> Tallied:
         """Two halves of the time, added up."""
-        self._pace.refused(error, 1, 0)
         try:
             early, late = span.halves()
         except ValueError:
-            return Tallied(unable=[point])
-        first, second = await self._group([point], early), await self._group([point], late)
-        if first.unable or second.unable:
-            return Tallied(unable=[point])
-        one, two = first.counts[point.id], second.counts[point.id]
-        return Tallied({point.id: Counted(one.events + two.events, _sum(one, two), one.pure and two.pure)})
+            return Tallied(unable=list(points))
+        first, second = await self._group(points, early), await self._group(points, late)
+        tallied = Tallied()
+        for point in points:
+            one, two = first.counts.get(point.id), second.counts.get(point.id)
+            if one is None or two is None:
+                tallied.unable.append(point)
+            else:
+                tallied.counts[point.id] = Counted(one.events + two.events, _sum(one, two), one.pure and two.pure)
+        return tallied
 
     @staticmethod
-    async def _both(*halves: object) -> Tallied:
+    async def _all(parts: Iterable[Awaitable[Tallied]]) -> Tallied:
+        """One after another."""
         tallied = Tallied()
-        for half in halves:
-            tallied.add(await half)  # type: ignore[misc]
+        for part in parts:
+            tallied.add(await part)
         return tallied
 
 

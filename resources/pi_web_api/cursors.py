@@ -33,6 +33,7 @@ class Cursor:
     need: int = 0  # maxCount must be at least this
     tries: int = 0  # of this very question
     shrunk: int = 0  # how often in a row it was made smaller
+    most: int = 2**62  # maxCount should be no more than this
     slim: bool = True
     events: int = 0
     size: Size = field(default_factory=Size)  # of `parts`
@@ -47,11 +48,17 @@ class Cursor:
         done_ns = self.start_ns - begin_ns
         return self.events / done_ns * (self.last_ns - self.start_ns) if done_ns > 0 else None
 
-    def shrink(self, parts: int) -> bool:
-        """Asks for one of so many parts of the time next; False where it is an instant."""
+    def within(self, most_ns: int) -> None:
+        """Asks for no longer a time than this."""
+        self.reach_ns = min(self.reach_ns, self.start_ns + max(most_ns, 0) // TICK_NS * TICK_NS)
+
+    def shrink(self, parts: int, count: int = 0) -> bool:
+        """Asks for one of so many parts of the time next, and of `count` events where that is given; False where it
+        is an instant."""
         span_ns = self.reach_ns - self.start_ns
         if span_ns < TICK_NS:
             return False
+        self.most = max(1, count // parts) if count else self.most
         self.reach_ns = self.start_ns + span_ns // parts // TICK_NS * TICK_NS
         self.shrunk += 1
         return True
@@ -125,3 +132,4 @@ def _short_page(at: Cursor, keep: int, stray: int) -> Step:
 def _restart(at: Cursor, start_ns: int, text: str) -> None:
     at.start_ns, at.start_text = start_ns, text
     at.tries = at.shrunk = 0
+    at.most = min(2 * at.most, 2**62)

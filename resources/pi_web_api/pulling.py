@@ -20,8 +20,8 @@ from pipelines.timeline import Interval, iso
 from resources.pi_web_api.agenda import Agenda, Round
 from resources.pi_web_api.cursors import Cursor, advance
 from resources.pi_web_api.decoding import Given, Page, decode
-from resources.pi_web_api.pace import Pace
-from resources.pi_web_api.refusals import Denied, Refused, TooMuch, Trouble
+from resources.pi_web_api.pace import PARTS, Pace
+from resources.pi_web_api.refusals import Denied, Refused, TimedOut, TooMuch, Trouble, refusal
 from resources.pi_web_api.shelf import Shelf
 from resources.pi_web_api.streams import RECORDED, Ask, Streams
 from resources.pi_web_api.transport import BODY_BYTES
@@ -32,7 +32,8 @@ _EVENT_BYTES = 116
 _TRIES = 6
 _LEAST = 2
 """Events of one answer that no bound of ours keeps out: from one alone paging does not go on."""
-_SHRINKS, _PARTS = 6, 8  # down to the 260,000th part of a span
+_SHRINKS = 6  # down to the 260,000th part of a span
+_COSTLY = 2  # of what was tried again and again at each size
 _BATCH_EVENTS = 100_000
 _ANSWER_BYTES = 32 << 20
 """What one answer may have of JSON in any case: 150,000 numbers are 20 MB."""
@@ -142,7 +143,7 @@ class Pulling:
         assert outcome.page is not None
         if outcome.cursors:
             span_s = self._agenda.span_s if asked.first else 0.0
-            self._pace.served(len(outcome.cursors), outcome.page.rows.num_rows, span_s)
+            self._pace.served(len(outcome.cursors), outcome.page.rows.num_rows, span_s, max(outcome.counts))
         self._take_page(outcome, outcome.page)
         for at, count, error in outcome.faults:
             self._fault(asked, at, count, error)
@@ -174,7 +175,7 @@ class Pulling:
             return False
         if place in page.lost:
             self._streams.doubt([at.point.address])
-            self._fault(outcome.round, at, outcome.counts[place], Trouble(page.lost[place], 200))
+            self._fault(outcome.round, at, outcome.counts[place], refusal(200, page.lost[place]))
             return False
         table = page.rows
         if len(times) and (times[0] < at.start_ns or bool(np.any(times[1:] < times[:-1]))):
@@ -215,17 +216,18 @@ class Pulling:
     def _refused(self, asked: Round, error: Exception) -> None:
         """A whole request failed: ask for less, or one by one, or give up."""
         if isinstance(error, TooMuch):
-            self._pace.refused(error, len(asked.cursors), max(asked.counts))
             if len(asked.cursors) == 1:
-                self._too_much(asked.cursors[0], asked.counts[0], error)
-            elif asked.together:
+                self._too_much(asked, asked.cursors[0], asked.counts[0], error)
+                return
+            self._pace.refused(error, len(asked.cursors), max(asked.counts), asked.learned)
+            if asked.together:
                 self._agenda.again(asked.cursors)
             else:
                 for at in asked.cursors:
                     self._agenda.alone(at)
             return
         personal = isinstance(error, Refused) or (isinstance(error, Trouble) and error.personal)
-        if not personal or len(asked.cursors) == 1:
+        if not personal:
             raise error
         if asked.together:
             if isinstance(error, Refused):
@@ -237,9 +239,10 @@ class Pulling:
         for at in asked.cursors:
             self._agenda.alone(at)
 
-    def _too_much(self, at: Cursor, count: int, error: TooMuch) -> None:
+    def _too_much(self, asked: Round, at: Cursor, count: int, error: TooMuch) -> None:
         """One point alone was too much: fewer events, then less time."""
-        if error.reason in ("url", "body"):
+        self._pace.refused(error, 1, count, asked.learned, at.reach_ns - at.start_ns)
+        if error.reason == "url" or (error.reason == "body" and not self._smaller(at, count, _SHRINKS)):
             source = self._streams.transport.source
             raise Stop(f"source {source}: something before it refuses a request for one point ({error})")
         if error.reason == "items" and count <= 1:
@@ -247,8 +250,11 @@ class Pulling:
         if error.reason == "bytes" and count <= max(_LEAST, at.need):
             self._shelf.fail(at.number, f"what it has from {iso(at.start_ns)} on is too long: {error}")
             return
-        if error.reason == "time":
-            at.shrink(2)
+        if error.reason == "span" and not at.shrink(PARTS):
+            self._shelf.fail(at.number, f"the source refuses this point: {error}")
+            return
+        if error.reason == "time" and self._pace.span_ns >= at.reach_ns - at.start_ns:  # else it is bounded anyway
+            at.shrink(PARTS)
         at.need = min(at.need, self._pace.most)
         self._agenda.alone(at)
 
@@ -257,41 +263,52 @@ class Pulling:
         if asked.together:
             self._agenda.alone(at)
         elif isinstance(error, TooMuch):
-            self._pace.refused(error, 1, count)
-            self._too_much(at, count, error)
+            self._too_much(asked, at, count, error)
         elif isinstance(error, Refused):
+            if not error.final and self._smaller(at, count, _SHRINKS):
+                self._agenda.alone(at)
+                return
             if isinstance(error, Denied):
                 self._streams.doubt([at.point.address])  # a set with it is refused as a whole
                 self.denied.add(at.point.id)
             self._shelf.fail(at.number, f"the source refuses this point: {error}")
         elif isinstance(error, Trouble):
-            self._trouble(at, error)
+            self._trouble(asked, at, count, error)
         elif at.slim:  # no Items where a stream was asked for: perhaps selectedFields took them away
             at.slim = False
             self._agenda.alone(at)
         else:
             self._shelf.fail(at.number, "the source answered without Items")
 
-    def _trouble(self, at: Cursor, error: Trouble) -> None:
+    def _smaller(self, at: Cursor, count: int, most: int) -> bool:
+        """Whether it may help to ask for less: as long as that helps, and not more than `most` times in vain."""
+        return at.shrunk < most and at.shrink(PARTS, count)
+
+    def _trouble(self, asked: Round, at: Cursor, count: int, error: Trouble) -> None:
         """One stream failed in a way that may pass."""
         at.tries += 1
-        if error.status == 200 and not error.exhausted:
-            self._undelivered(at, error)
+        if isinstance(error, TimedOut) and at.tries > 1:
+            self._too_much(asked, at, count, TooMuch(str(error), "time"))
+        elif error.status == 200 and not error.exhausted:
+            self._undelivered(at, count, error)
         elif not error.exhausted and at.tries < _TRIES:
             patience = self._streams.transport.patience
             wait_s = error.after_s or min(patience.first_wait_s * 2**at.tries, patience.longest_wait_s)
             self._streams.transport.budget.pause(wait_s)
+            self._agenda.alone(at)
+        elif error.personal and self._smaller(at, count, _COSTLY):
+            at.tries = _TRIES - 2
             self._agenda.alone(at)
         elif error.personal:
             self._shelf.fail(at.number, f"the source fails at this point: {error}")
         else:
             raise Retry(f"source {self._streams.transport.source}: {error}", error.after_s)
 
-    def _undelivered(self, at: Cursor, error: Trouble) -> None:
+    def _undelivered(self, at: Cursor, count: int, error: Trouble) -> None:
         """The answer says itself that it is not whole: once more with all fields, then for less and less time."""
         if at.tries == 1 and at.slim:
             at.slim = False
-        elif at.shrunk >= _SHRINKS or not at.shrink(_PARTS):
+        elif not self._smaller(at, count, _SHRINKS):
             self._shelf.fail(at.number, f"the source could not deliver this point: {error}")
             return
         self._agenda.alone(at)

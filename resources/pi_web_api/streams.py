@@ -210,10 +210,10 @@ def _part(question: Question[T], part: SubResponse | None) -> T | Refused | TooM
         return Trouble(f"a broken answer in a batch: {error}", 200)
 
 
-def _sound(answer: T) -> T | Trouble:
+def _sound(answer: T) -> T | Refused | TooMuch | Trouble:
     """The answer, if it does not itself say that it is none."""
     fault = fault_of(answer)
-    return Trouble(fault, 200) if fault else answer
+    return refusal(200, fault) if fault else answer
 
 
 def packed(items: Sequence[U], size_bytes: Callable[[U], int], room_bytes: int) -> list[list[U]]:

@@ -21,7 +21,7 @@ import tenacity
 
 from pipelines.ports import Stop, Unreachable
 from resources.budget import Budget
-from resources.pi_web_api.refusals import Denied, TooMuch, Trouble, refusal, seconds_of
+from resources.pi_web_api.refusals import Denied, TimedOut, TooMuch, Trouble, refusal, seconds_of
 from resources.pi_web_api.wire import Broken, complaint_in
 from resources.silence import telling
 
@@ -47,8 +47,16 @@ class Patience:
 class _Faltered(Exception):
     """One try failed in a way that another may not."""
 
-    def __init__(self, message: str, status: int = 0, after_s: float = 0.0, unreachable: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int = 0,
+        after_s: float = 0.0,
+        unreachable: bool = False,
+        timed_out: bool = False,
+    ) -> None:
         super().__init__(message)
+        self.timed_out = timed_out
         self.status = status
         self.after_s = after_s
         self.unreachable = unreachable
@@ -124,7 +132,7 @@ class Transport:
     ) -> T:
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(_Faltered),
-            stop=tenacity.stop_after_attempt(self.patience.tries),
+            stop=self._enough,
             wait=self._wait_s,
             reraise=True,
         )
@@ -135,7 +143,15 @@ class Transport:
             if error.unreachable:
                 raise Unreachable(message, after_s=self.patience.longest_wait_s) from None
             after_s = error.after_s or self.patience.longest_wait_s
+            if (error.timed_out or error.status == 502) and await self._answers(self._session().client):
+                raise TooMuch(message, "time") from None  # perhaps a gateway's own limit: it is asked for less
             raise Trouble(message, error.status, after_s, exhausted=True) from None
+
+    def _enough(self, state: tenacity.RetryCallState) -> bool:
+        """Timeouts are not waited for more than twice."""
+        error = state.outcome.exception() if state.outcome else None
+        timed_out = isinstance(error, _Faltered) and error.timed_out
+        return state.attempt_number >= (min(2, self.patience.tries) if timed_out else self.patience.tries)
 
     def _wait_s(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -159,9 +175,9 @@ class Transport:
         if isinstance(error, Denied) and not (status == 403 and await self._lets_in(session.client)):
             raise Stop(f"{self._who()}: the login as {self._user or 'nobody'} was refused ({error})")
         if isinstance(error, Trouble):
-            if error.after_s or status == 429:
+            if error.after_s or error.status == 429:
                 self.budget.pause(error.after_s or self.patience.first_wait_s)
-            raise _Faltered(str(error), status, error.after_s)
+            raise _Faltered(str(error), error.status, error.after_s, timed_out=isinstance(error, TimedOut))
         raise error
 
     async def _sent(
@@ -213,10 +229,10 @@ class Transport:
     async def _answers(self, client: httpx.AsyncClient) -> bool:
         """Whether anything is answered: a server that is stopped goes on taking questions."""
         try:
-            await client.get(f"{self.url}/system/status", timeout=self.patience.connect_s)
+            response = await client.get(f"{self.url}/system/status", timeout=self.patience.connect_s)
         except Exception:  # whatever it is, a login's library may raise it
             return False
-        return True
+        return response.status_code not in (408, 502, 503, 504)
 
     async def _lets_in(self, client: httpx.AsyncClient) -> bool:
         """Whether the login works, so that a 403 is about what was asked for: it worked before, or does for a list."""

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from simulators.pi_web_api.clock import parse_iso
+from simulators.pi_web_api.events import HOUR_NS
 from simulators.pi_web_api.exchange import Answer, RefusalError, encoded
 
 CONNECTION_KINDS = ("slow", "reset", "cut")
 BODY_KINDS = ("truncated", "web_exception", "web_page")
 PART_KINDS = ("value_errors", "stream_errors", "left_out", "twice")
+_SPAN = re.compile(r"startTime=([^&]*)&endTime=([^&]*)")
 _UNDELIVERED = "An error occurred"
 _TEXTS = {
     403: "The user does not have read access to the PI Point.",
@@ -34,7 +37,7 @@ class Fault:
     a 200 `value_errors` (the last value could not be delivered), `stream_errors` (it has Errors and no items),
     `left_out` and `twice` (of a set only; the second time without items). Skips the first `after` matching requests,
     then strikes `times` of them (-1: all), each with `probability`. With a `point` it strikes only what asks for that
-    one, and in a set no other stream.
+    one, and in a set no other stream; with `over` what asks about more streams × hours, as a gateway's patience does.
     """
 
     kind: str
@@ -42,6 +45,8 @@ class Fault:
     probability: float = 1.0
     path: str = ""  # a regular expression searched for in path and query
     point: str = ""  # a name
+    over: float = 0.0
+    text: str = ""  # of an error status; '' for a usual one
     after: int = 0
     seconds: float = 1.0
     retry_after: str = ""
@@ -82,6 +87,8 @@ class Faults:
                 continue
             if fault.point and not any(web_id in target for web_id in self._web_ids(fault.point)):
                 continue
+            if fault.over and _stream_hours(target) <= fault.over:
+                continue
             if fault.after > 0:
                 fault.after -= 1
                 continue
@@ -110,6 +117,14 @@ class Faults:
         else:
             [document] = _streams(fault.kind, document) or [document]
         return Answer(200, encoded(document), answer.headers)
+
+
+def _stream_hours(target: str) -> float:
+    """Streams × hours that a request is about; 0 where it is about no time."""
+    found = _SPAN.search(target)
+    if not found:
+        return 0.0
+    return max(1, target.count("webId=")) * (parse_iso(found[2]) - parse_iso(found[1])) / HOUR_NS
 
 
 def _streams(kind: str, stream: dict[str, Any]) -> list[dict[str, Any]]:
@@ -147,4 +162,4 @@ def refusal(fault: Fault) -> RefusalError:
     """The error answer of a fault that is a status."""
     status = int(fault.kind)
     headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
-    return RefusalError(status, _TEXTS.get(status, "An error has occurred."), "Message", headers)
+    return RefusalError(status, fault.text or _TEXTS.get(status, "An error has occurred."), "Message", headers)
