@@ -19,7 +19,7 @@ from resources.wonderware.refusals import Faltered, TooMuch
 
 _BATCH_ROWS = 20_000
 _TYPES = {
-    "TagName": pa.string(), "TimeNs": pa.int64(), "Value": pa.float64(), "vValue": pa.string(),
+    "TagName": pa.string(), "TimeNs": pa.int64(), "Value": pa.float64(), "Text": pa.binary(), "TextBytes": pa.int32(),
     "Quality": pa.int32(), "QualityDetail": pa.int32(), "OPCQuality": pa.int32(), "Total": pa.float64(),
 }  # fmt: skip
 """Columns of History: pymssql gives Python values, and a column may be all null. Others are typed by their values."""
