@@ -7,7 +7,7 @@ msodbcsql18, also needs libltdl. MSSQL_PYTHON_NATIVE_PROVIDER in the environment
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import mssql_python
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pipelines.ports import Stop
 from resources.wonderware.login import Login, Session, environment, trusted_file
-from resources.wonderware.refusals import DriverMissing, Faltered, TooMuch
+from resources.wonderware.refusals import DriverMissing, Faltered, TooMuch, meaning
 
 mssql_python.native_provider = "mssql-odbc"  # type: ignore[attr-defined]
 
@@ -84,10 +84,19 @@ class _OdbcSession:
                 cursor.execute(statement, *([list(values)] if values else []))
                 for batch in cursor.arrow_reader(_BATCH_ROWS):
                     yield pa.Table.from_batches([batch])
+            except mssql_python.Error as error:
+                raise _error_of(error, self._login, self._number) from None
             finally:
                 cursor.close()
         except mssql_python.Error as error:
             raise _error_of(error, self._login) from None
+
+    def _number(self) -> int:
+        """SQL Server's number of the error that was the last thing here; 0 where it does not tell."""
+        with contextlib.suppress(mssql_python.Error), contextlib.closing(self._connection.cursor()) as cursor:
+            cursor.execute("SELECT @@ERROR")
+            return int(cursor.fetchone()[0])
+        return 0
 
     def close(self) -> None:
         try:
@@ -115,16 +124,15 @@ def _connect_error(error: Any, login: Login) -> Exception:
     return Stop(f"{login.where}: {text}")
 
 
-def _error_of(error: Any, login: Login) -> Exception:
+def _error_of(error: Any, login: Login, number: Callable[[], int] = lambda: 0) -> Exception:
+    """`number` asks for SQL Server's number: the driver tells none."""
     state, text = _said(error)
     where = f"{login.where}: {text}"
-    if state in _LOGIN_REFUSED:
-        return Stop(where)
     if state in _LATE:
         return TooMuch(f"{where} ({login.statement_s} s)", "time")
     if state in _BROKEN or _SERVER not in text:
         return Faltered(text)
-    return TooMuch(where, "unknown")
+    return Stop(where) if state in _LOGIN_REFUSED else meaning(number(), where, login.user)
 
 
 def _said(error: Any) -> tuple[str, str]:

@@ -15,7 +15,7 @@ import pytest
 from pipelines import reconcile
 from pipelines.plant import SourceSettings
 from pipelines.points import Point, point_id
-from pipelines.ports import Unreachable
+from pipelines.ports import Retry, Stop, Unreachable
 from pipelines.timeline import HOUR_NS, Interval, iso, parse
 from resources.wonderware import WonderwareSource, browser
 from resources.wonderware.driver import DRIVERS, missing_driver
@@ -260,3 +260,31 @@ def test_odd_names_and_descriptions_stop_no_other_tag(answers: Answers) -> None:
         assert all(events[identifier] for identifier in map(point_id, names) if identifier not in unasked)
 
     answers.run(read)
+
+
+@pytest.mark.parametrize(("number", "kind"), [(229, Stop), (916, Stop), (701, Retry), (8_645, Retry)])
+def test_the_number_of_an_error_decides(answers: Answers, number: int, kind: type[Exception]) -> None:
+    """Also by a driver that tells none: it is asked for."""
+
+    async def asked(source: WonderwareSource) -> None:
+        points = await source.discover()
+        answers.order("faults", kind="error", number=number, times=-1)
+        for question in (pulled, counted):
+            with pytest.raises(kind) as caught:
+                await question(source, points)
+            assert not isinstance(caught.value, Unreachable)
+
+    async def counted(source: WonderwareSource, points: Sequence[Point]) -> None:
+        await source.tally(points, SPAN)
+
+    answers.run(asked)
+
+
+def test_the_doctor_asks_the_engine_behind_sql_server(answers: Answers) -> None:
+    async def asked(source: WonderwareSource) -> None:
+        await source._server.check_engine()
+        answers.order("faults", kind="error", number=7_303, times=-1)
+        with pytest.raises(Unreachable, match="engine answers nothing"):
+            await source._server.check_engine()
+
+    answers.run(asked)
