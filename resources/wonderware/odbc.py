@@ -7,6 +7,7 @@ msodbcsql18, also needs libltdl. MSSQL_PYTHON_NATIVE_PROVIDER in the environment
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ from pipelines.ports import Stop
 from resources.wonderware.login import Login, Session, environment, trusted_file
 from resources.wonderware.refusals import DriverMissing, Faltered, TooMuch, meaning
 
-mssql_python.native_provider = "mssql-odbc"  # type: ignore[attr-defined]
+if not os.environ.get("MSSQL_PYTHON_NATIVE_PROVIDER"):
+    mssql_python.native_provider = "mssql-odbc"  # type: ignore[attr-defined]
 
 _BATCH_ROWS = 65_536
 _UNLOADED = "the ODBC driver of mssql-python does not load"
