@@ -142,6 +142,7 @@ async def _historian(settings: SourceSettings, where: str) -> tuple[str, float |
     server = Server(login_of(settings, where), Budget(settings.requests_per_s), 1, WonderwarePatience(tries=1))
     try:
         found = await server.ask(*probe())
+        await server.check_engine()
     finally:
         await server.close()
     assert found is not None

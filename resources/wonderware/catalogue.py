@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.points import Kind, Point, is_selected, point_id
 from resources.wonderware.asking import tags
 from resources.wonderware.server import Server
+from resources.wonderware.texts import text_of
 
 _TYPES: dict[int, tuple[Kind, str]] = {1: ("number", "analog"), 2: ("digital", "discrete"), 3: ("string", "string")}
 _SYSTEM_DRIVER = 3
@@ -19,6 +20,7 @@ _OTHERS = {
     5: "events: detections, which stand in EventHistory and not in History",
     7: "summaries: aggregates of another tag, several numbers a cycle; that tag's own history is read where it is",
 }
+_NO_NAME = "whose names are no Unicode text"
 _WILD = ("*", "?", "[")
 _STORAGE = {0: "not stored", 1: "cyclic", 2: "delta", 3: "forced"}
 
@@ -39,15 +41,15 @@ async def discover(server: Server, include: Sequence[str], exclude: Sequence[str
     left_out: dict[str, list[str]] = {}
     asked_for = [glob for glob in include if not glob.startswith(_WILD)]
     for row in [] if table is None else table.to_pylist():
-        name = str(row["TagName"])
+        name = text_of(row["Name"], lenient=False)
         if not is_selected(name, include, exclude):
             continue
         own = row["AcquisitionType"] == _SYSTEM_DRIVER and not is_selected(name, asked_for, ())
-        why = _unread(row["TagType"]) or (_SYSTEM if own else "")
+        why = _unread(row["TagType"]) or (_SYSTEM if own else "") or ("" if _is_text(name) else _NO_NAME)
         if why:
-            left_out.setdefault(why, []).append(name)
+            left_out.setdefault(why, []).append(name if _is_text(name) else ascii(name))
         else:
-            points.append(_point(row))
+            points.append(_point(name, row))
     points.sort(key=lambda point: point.id)
     return Catalogue(points, {why: tuple(sorted(names)) for why, names in left_out.items()})
 
@@ -59,12 +61,16 @@ def _unread(tag_type: int | None) -> str:
     return _OTHERS.get(tag_type or 0, f"of type {tag_type}, which is not known here")
 
 
-def _point(row: Mapping[str, Any]) -> Point:
-    name = str(row["TagName"])
+def _is_text(name: str) -> bool:
+    """Whether it can be written down at all: SQL Server takes a lone surrogate for a character."""
+    return all(not "\ud800" <= character <= "\udfff" for character in name)
+
+
+def _point(name: str, row: Mapping[str, Any]) -> Point:
     kind, source_type = _TYPES[int(row["TagType"])]
     low, high = row["MinEU"], row["MaxEU"]
     number = kind == "number"
-    messages = {"message0": row["Message0"] or "", "message1": row["Message1"] or ""} if kind == "digital" else {}
+    messages = {key.casefold(): text_of(row[key]) for key in ("Message0", "Message1")} if kind == "digital" else {}
     storage = row["StorageType"]
     attributes = {**messages, "storage": "" if storage is None else _STORAGE.get(int(storage), f"type {storage}")}
     return Point(
@@ -74,8 +80,8 @@ def _point(row: Mapping[str, Any]) -> Point:
         source_key=str(row["wwTagKey"]),
         address=name,
         source_type=source_type,
-        unit=row["Unit"] or "",
-        description=row["Description"] or "",
+        unit=text_of(row["Unit"]),
+        description=text_of(row["Description"]),
         step=not number,
         zero=float(low) if number and low is not None else None,
         span=float(high) - float(low) if number and low is not None and high is not None else None,

@@ -14,9 +14,12 @@ from pipelines.ports import Stop
 from pipelines.samples import NO_CODE, number_ties, samples_table
 from pipelines.timeline import Interval, iso
 from resources.wonderware.quality import NO_OPC, made_up, opc_quality
+from resources.wonderware.texts import MOST_BYTES, no_text, texts_of
 
 NUMBERS, TEXTS = "numbers", "texts"
 """The statements of sql/wonderware/history.sql, and which kinds of points each is for."""
+_SHOWN = 300
+"""So many characters say why an event cannot be kept."""
 _STATES = 2.0**53
 """Numbers below are whole and exact in a double."""
 Ints = npt.NDArray[np.int64]
@@ -53,12 +56,32 @@ def decode(points: Sequence[Point], rows: pa.Table, span: Interval, asked: Inter
     return samples_table(columns | _values(points, places, values, has_value))
 
 
+def unkept(points: Sequence[Point], rows: pa.Table, span: Interval) -> dict[str, str]:
+    """The points, by id, with a text in the span that cannot be kept as it is, and why: the first one's bytes."""
+    if "TextBytes" not in rows.column_names:
+        return {}
+    rows = rows.combine_chunks()
+    texts = rows["Text"].combine_chunks()
+    cut = _ints(rows, "TextBytes") > MOST_BYTES
+    places = np.flatnonzero(no_text(texts) | cut)
+    if not len(places):
+        return {}
+    owners, times = _owners(points, rows), _ints(rows, "TimeNs")
+    found: dict[str, str] = {}
+    for place in places[np.argsort(times[places], kind="stable")].tolist():
+        if owners[place] >= 0 and span.start_ns <= times[place] < span.end_ns:
+            what = f"of more than {MOST_BYTES // 2:,} characters" if cut[place] else "no Unicode text"
+            why = f"its event at {iso(int(times[place]))} cannot be kept ({what}): UTF-16 {texts[place].as_py().hex()}"
+            found.setdefault(points[owners[place]].id, why[:_SHOWN])
+    return found
+
+
 def _values(
     points: Sequence[Point], owners: npt.NDArray[np.int32], values: pa.Array, has_value: npt.NDArray[np.bool_]
 ) -> dict[str, pa.Array]:
     """The columns value, text and code. A row without a value is a state with neither text nor number."""
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        return {"text": values.cast(pa.string()).fill_null(""), "code": pa.array(np.full(len(values), NO_CODE))}
+    if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+        return {"text": texts_of(values).fill_null(""), "code": pa.array(np.full(len(values), NO_CODE))}
     numbers = np.asarray(values.cast(pa.float64()).fill_null(0.0))
     # The number of a state is a whole one; what else a discrete may hold stays a value.
     whole = (numbers >= 0) & (numbers < _STATES) & (numbers == np.floor(numbers))

@@ -10,7 +10,7 @@ from resources.wonderware.login import Login, Session
 from resources.wonderware.refusals import DriverMissing
 
 _log = logging.getLogger(__name__)
-_ADVICE = "apt-get install libltdl7 (or your system's unixODBC) lets the faster driver mssql-python load"
+_ADVICE = "OpenSSL 3 (libssl.so.3 of your system) lets the faster driver mssql-python load"
 
 Connect = Callable[[Login], Session]
 DRIVERS: dict[str, Connect] = {"mssql-python": odbc.connect, "pymssql": freetds.connect}

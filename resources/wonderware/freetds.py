@@ -15,19 +15,15 @@ import pymssql
 
 from pipelines.ports import Stop
 from resources.wonderware.login import Login, Session, environment, trusted_file
-from resources.wonderware.refusals import Faltered, TooMuch
+from resources.wonderware.refusals import LOGIN_REFUSED, Faltered, TooMuch, meaning
 
 _BATCH_ROWS = 20_000
 _TYPES = {
-    "TagName": pa.string(), "TimeNs": pa.int64(), "Value": pa.float64(), "vValue": pa.string(),
+    "TagName": pa.string(), "TimeNs": pa.int64(), "Value": pa.float64(), "Text": pa.binary(), "TextBytes": pa.int32(),
     "Quality": pa.int32(), "QualityDetail": pa.int32(), "OPCQuality": pa.int32(), "Total": pa.float64(),
 }  # fmt: skip
 """Columns of History: pymssql gives Python values, and a column may be all null. Others are typed by their values."""
-# Numbers of SQL Server (sys.messages) and of DB-Library (from 20,000 on).
-_LOGIN_REFUSED = frozenset({4060, 18450, 18452, 18456, 18470, 18486, 18487, 18488})
-_NOT_ALLOWED = frozenset({229, 230, 916})
-_TRANSIENT = frozenset({701, 1204, 1205, 1222, 8645, 40197, 40501, 40613, 49918})
-_TOO_LONG = frozenset({102, 103, 191, 8003, 8623, 8631, 8632})
+# Numbers of DB-Library.
 _NOBODY = frozenset({20002, 20009, 20017})
 _DEAD = frozenset({20003, 20004, 20006, 20047})
 _LIBRARY = range(20_000, 21_000)
@@ -106,7 +102,7 @@ def _text(error: BaseException) -> str:
 
 def _connect_error(error: BaseException, login: Login) -> Exception:
     number = _number(error)
-    if number in _LOGIN_REFUSED:
+    if number in LOGIN_REFUSED:
         return Stop(f"{login.where}: the login as {login.user} was refused ({_text(error) or number})")
     if number in _NOBODY | _DEAD:
         hint = "; or its certificate is not trusted: name the plant's CA with ca_file" if login.tls else ""
@@ -117,12 +113,8 @@ def _connect_error(error: BaseException, login: Login) -> Exception:
 def _error_of(error: BaseException, login: Login, spent_s: float) -> Exception:
     number = _number(error)
     where = f"{login.where}: {_text(error)} ({number})"
-    if number in _LOGIN_REFUSED | _NOT_ALLOWED:
-        return Stop(f"{where}. The login as {login.user} may not read this")
     if number in _DEAD and spent_s >= login.statement_s:
         return TooMuch(f"{login.where}: no whole answer within {login.statement_s} s", "time")
-    if number in _TOO_LONG:
-        return TooMuch(where, "statement")
-    if number in _TRANSIENT or number in _LIBRARY or not number:
+    if number in _LIBRARY or not number:
         return Faltered(where)
-    return TooMuch(where, "unknown")
+    return meaning(number, where, login.user)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ from pipelines.ports import Pulled, Split
 from pipelines.samples import besides_longest, empty
 from pipelines.timeline import SECOND_NS, Interval
 from resources.wonderware.asking import around, history
-from resources.wonderware.decoding import decode, statement_for
+from resources.wonderware.decoding import decode, statement_for, unkept
 from resources.wonderware.pace import Pace
 from resources.wonderware.presence import absent
 from resources.wonderware.refusals import BLAMED, TooMuch
@@ -35,6 +35,7 @@ class _Whole:
     point: Point
     missing: int  # parts that are not there yet
     parts: list[tuple[int, pa.Table]] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +110,17 @@ class Pulling:
             return []
         seen = 0 if rows is None else rows.num_rows
         self._pace.served(len(ask.points), seen, ask.span.length_ns / SECOND_NS, time.monotonic() - began_s)
-        events = empty() if rows is None else await asyncio.to_thread(decode, ask.points, rows, ask.span, asked)
+        events, failed = empty(), {}
+        if rows is not None:
+            failed = await asyncio.to_thread(unkept, ask.points, rows, ask.span)
+            kept = [point for point in ask.points if point.id not in failed]
+            events = await asyncio.to_thread(decode, kept, rows, ask.span, asked)
         if ask.whole is not None:
-            return self._joined(ask, ask.whole, events)
+            return self._joined(ask, ask.whole, events, failed)
         if len(events) > self._max_events or besides_longest(events) > self._max_bytes:
             self._halve(ask, TooMuch(f"{len(events)} events at once", "rows"))
             return []
-        return [Pulled(events, tuple(point.id for point in ask.points))]
+        return [Pulled(events, tuple(point.id for point in ask.points if point.id not in failed), failed)]
 
     def _halve(self, ask: _Ask, error: TooMuch) -> None:
         """Half of the tags, or of one tag's time. Raises Split where neither can be cut, TooMuch being one."""
@@ -135,8 +140,9 @@ class Pulling:
         whole.missing += 1
         self._again.extendleft(_Ask(ask.points, part, whole) for part in reversed(halves))
 
-    def _joined(self, ask: _Ask, whole: _Whole, events: pa.Table) -> list[Pulled]:
+    def _joined(self, ask: _Ask, whole: _Whole, events: pa.Table, failed: Mapping[str, str]) -> list[Pulled]:
         whole.parts.append((ask.span.start_ns, events))
+        whole.failed |= failed
         whole.missing -= 1
         parts = [part for _, part in sorted(whole.parts, key=lambda part: part[0])]
         size = besides_longest(pa.concat_tables(part.select(["text"]) for part in parts))
@@ -146,4 +152,6 @@ class Pulling:
             )
         if whole.missing:
             return []
+        if whole.failed:
+            return [Pulled(empty(), (), whole.failed)]
         return [Pulled(pa.concat_tables(parts).unify_dictionaries().combine_chunks(), (whole.point.id,))]

@@ -71,8 +71,12 @@ class Server:
         except TooMuch as error:
             if error.reason != "unknown":
                 raise
-        await self._patiently(self._engine)
+        await self.check_engine()
         return await self._patiently(self._once, statement, values, most_rows, most_bytes)
+
+    async def check_engine(self) -> None:
+        """Whether the retrieval engine behind SQL Server answers at all. Raises Unreachable, Retry, Stop."""
+        await self._patiently(self._engine)
 
     async def _patiently(self, question: Callable[P, Awaitable[T]], *given: P.args, **named: P.kwargs) -> T:
         """A question, asked again while it falters. Raises Retry and Unreachable in the place of Faltered."""
@@ -90,7 +94,7 @@ class Server:
             raise kind(message, after_s=self.patience.longest_wait_s) from None
 
     async def _engine(self) -> None:
-        """Whether the engine answers at all. Raises Faltered where it does not."""
+        """Raises Faltered where it does not answer."""
         try:
             await self._once(*engine(), most_rows=2**62, most_bytes=2**62)
         except TooMuch as error:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Generator, Mapping, Sequence
 from enum import IntEnum
+
+import pyarrow as pa
 
 from simulators.tds import tokens
 from simulators.tds.columns import Column
@@ -14,13 +17,14 @@ from simulators.tds.login import TDS_72, TDS_73
 from simulators.tds.packets import Message, Packet, Wire
 from simulators.tds.parameters import Call, Cursor, Parameter, declared_names, read_calls
 from simulators.tds.reply import Reply
-from simulators.tds.rows import Block
+from simulators.tds.rows import Block, encode
 from simulators.tds.session import SERVER_NAME, Session
 from simulators.tds.statements import leading
 from simulators.tds.stream import Gone
 from simulators.tds.tokens import Done, Status
 
 _NO_PROCEDURE, _TOO_OLD, _NO_REQUEST, _BROKEN = 2812, 17_809, 8509, 50_000
+_LAST_ERROR = re.compile(r"SELECT\s+@@ERROR\s*;?\s*", re.IGNORECASE)
 _log = logging.getLogger(__name__)
 
 
@@ -129,7 +133,10 @@ class Requests:
             return
         reply.add(self._session.begin_implicitly())
         some = False
-        with contextlib.closing(self._results(rest, parameters)) as results:
+        told, self._session.error = self._session.error, 0
+        asked = _LAST_ERROR.fullmatch(rest)
+        results_of = _last_error(told) if asked else self._results(rest, parameters)
+        with contextlib.closing(results_of) as results:
             for result in results:
                 some = True
                 self._check()
@@ -199,9 +206,15 @@ class Requests:
     def _failed(self, reply: Reply, error: SqlError, kind: Done) -> bool:
         """Tells of an error; whether it ends the connection."""
         wide = self._session.wide
+        self._session.error = error.number
         reply.add(tokens.error(error.number, error.message, error.level, error.state, SERVER_NAME, wide))
         reply.done(kind, Status.ERROR)
         return error.level >= FATAL_LEVEL
+
+
+def _last_error(number: int) -> Generator[Result, None, None]:
+    columns = (Column("", "int"),)
+    yield Result(columns, encode(columns, pa.table({"": pa.array([number], pa.int32())})).blocks())
 
 
 def _blocks(result: Result) -> Generator[bytes | memoryview | Block, None, None]:

@@ -38,6 +38,24 @@ _ARROW: dict[str, pa.DataType] = {
 }
 
 
+LONE_HIGH, LONE_LOW = "\ufdd0", "\ufdd1"  # stand for half a pair, which Arrow's UTF-8 cannot have
+
+
+def utf16(text: str) -> bytes:
+    """The text as SQL Server keeps it, lone surrogates too."""
+    if LONE_HIGH in text or LONE_LOW in text:
+        text = text.replace(LONE_HIGH, "\ud800").replace(LONE_LOW, "\udc00")
+    return text.encode("utf-16-le", "surrogatepass")
+
+
+def for_arrow(text: str) -> str:
+    """The text with what stands for lone surrogates in their place."""
+    return "".join(
+        LONE_HIGH if "\ud800" <= each < "\udc00" else LONE_LOW if "\udc00" <= each <= "\udfff" else each
+        for each in text
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class EncodedRows:
     """ROW tokens one behind the other: row i is data[offsets[i]:offsets[i + 1]], its token byte 0xD1 with it."""
@@ -232,7 +250,7 @@ def _payload(column: Column, values: pa.Array) -> tuple[Offsets, bytes]:
     units = ((eights & 0xC0) != 0x80).view(np.uint8) + (eights >= 0xF0)
     ends = np.zeros(len(eights) + 1, dtype=np.int64)
     np.cumsum(units, out=ends[1:])
-    return 2 * ends[offsets], str(text, "utf-8").encode("utf-16-le")
+    return 2 * ends[offsets], utf16(str(text, "utf-8"))
 
 
 def _content(values: pa.Array) -> tuple[Offsets, bytes]:

@@ -24,6 +24,7 @@ class Session:
         self._handles = itertools.count(1)
         self._transactions = itertools.count(1)
         self._depth, self._transaction = 0, b""
+        self.error = 0  # @@ERROR
         self._fresh()
 
     def _fresh(self) -> None:

@@ -6,6 +6,7 @@ import threading
 from dataclasses import replace
 from typing import Any, get_args
 
+from simulators.tds.rows import for_arrow
 from simulators.wonderware.specs import IO_SERVER, NAME_CHARACTERS, Kind, Spec, default_spec
 
 
@@ -58,6 +59,7 @@ class Catalogue:
 
         Raises ValueError.
         """
+        name = for_arrow(name)
         kind: Kind = given.get("kind", "analog")
         if kind not in get_args(Kind):
             raise ValueError(f"{kind!r} is no kind of tag: expected {', '.join(get_args(Kind))}")
@@ -65,7 +67,7 @@ class Catalogue:
             self._check_free(name)
             number = max(self.specs, default=0) + 1
             spec = Spec(number=number, name=name, kind=kind, interval_s=float(given.get("interval_s", 60.0)))
-            unit, description = str(given.get("unit", "")), str(given.get("description", ""))
+            unit, description = for_arrow(given.get("unit", "")), for_arrow(given.get("description", ""))
             spec = replace(spec, unit=unit, description=description, decimals=int(given.get("decimals", 4)))
             spec = replace(spec, acquisition=int(given.get("acquisition", IO_SERVER)))
             spec = replace(spec, other_type=int(given.get("tag_type", 0)))

@@ -16,6 +16,7 @@ from simulators.wonderware.tables import WHOLE_COLUMNS
 
 MACROS = (
     "CREATE MACRO ferry_units(x) AS length(x) + length(regexp_replace(x, '[^\\x{10000}-\\x{10FFFF}]', '', 'g'))",
+    "CREATE MACRO datalength(x) AS CAST(2 * ferry_units(CAST(x AS VARCHAR)) AS INTEGER)",
     "CREATE MACRO ferry_len(x) AS ferry_units(rtrim(CAST(x AS VARCHAR), ' '))",
     "CREATE MACRO ferry_sub_ns(x) AS CAST(epoch_ns(CAST(x AS TIMESTAMP_NS)) % 1000000000 AS INTEGER)",
     # DuckDB rounds from ns to µs, so that the last 100 ns of a second would be the next one.
@@ -140,8 +141,10 @@ def _unwrapped(node: exp.Expr) -> exp.Expr:
 
 
 def _to_cast(node: exp.Expr) -> exp.Expr:
-    """Casts to times take every text that SQL Server takes; nvarchar(n) is a text."""
+    """Casts to times take every text that SQL Server takes; nvarchar(n) is a text, and its bytes are UTF-16."""
     target = node.args["to"].this
+    if target == exp.DType.VARBINARY:
+        return _call("ferry_utf16", _cast(node.this, "VARCHAR"))
     if target not in _TIMES and target != exp.DType.DATE:
         return node
     value = _timestamp(_unwrapped(node.this))

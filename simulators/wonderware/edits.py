@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from simulators.pi_web_api.clock import iso, parse_iso
+from simulators.tds.rows import for_arrow
 from simulators.wonderware.events import (
     BAD,
     GOOD,
@@ -64,7 +65,7 @@ def one_event(spec: Spec, op: str, time_ns: int, given: dict[str, Any]) -> Event
     text = spec.kind == "string"
     if value is not None and (isinstance(value, str) != text or isinstance(value, dict | list)):
         raise EditError(f"{value!r} is no value of a tag that is {spec.kind}")
-    event = blank(np.array([time_ns]), (value,) if text and value is not None else ())
+    event = blank(np.array([time_ns]), (for_arrow(value),) if text and value is not None else ())
     event.valid[0] = value is not None
     if value is not None and not text:
         event.numbers[0] = float(value)

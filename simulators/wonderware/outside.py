@@ -11,10 +11,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from duckdb.func import ARROW, SPECIAL
 from sqlglot import exp
 
-from simulators.tds.columns import Column, datetime2
+from simulators.tds.columns import MAX_BYTES, Column, datetime2
 from simulators.tds.database import SqlError
+from simulators.tds.rows import utf16
 from simulators.wonderware.configuration import configuration
 from simulators.wonderware.dialect import MACROS, sql_of, transformed
 from simulators.wonderware.plant import Plant
@@ -66,6 +68,7 @@ class Outside:
     def __init__(self, plant: Plant) -> None:
         self._plant = plant
         self._database = duckdb.connect(config={"threads": 2})
+        self._database.create_function("ferry_utf16", _utf16, ["VARCHAR"], "BLOB", type=ARROW, null_handling=SPECIAL)
         for macro in MACROS:
             self._database.execute(macro)
         self._version = -1
@@ -151,6 +154,12 @@ class Outside:
             self._database.unregister("ferry_new")
 
 
+def _utf16(texts: pa.ChunkedArray) -> pa.Array:
+    """The bytes of nvarchar values, as many as varbinary(8000) holds."""
+    found = [None if text is None else utf16(text)[:MAX_BYTES] for text in texts.to_pylist()]
+    return pa.array(found, pa.binary())
+
+
 def sql_error(error: duckdb.Error, dates: bool = False) -> SqlError:
     """What SQL Server would say of what DuckDB could not do; `dates`: the query has a DATEDIFF."""
     text = str(error)
@@ -184,7 +193,7 @@ def _as_column(name: str, column: pa.ChunkedArray) -> tuple[Column, pa.ChunkedAr
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return datetime2(name), column.cast(pa.timestamp("ns"))
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return Column(name, "varbinary"), column.cast(pa.binary())
+        return Column(name, "varbinary", MAX_BYTES), column.cast(pa.binary())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
         texts = column.cast(pa.string())
         longest = pc.max(pc.binary_length(texts)).as_py() or 0  # bytes of UTF-8 are never fewer than UTF-16 units

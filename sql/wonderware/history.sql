@@ -13,12 +13,14 @@ WHERE TagName IN ({names})
     AND wwRetrievalMode = 'Full' AND wwTimeZone = 'UTC' AND wwVersion = 'Latest'
     AND DateTime > ? AND DateTime <= ?
 
+-- The bytes of a text, which no driver changes; vValue is documented as nvarchar(4000) and as sql_variant.
 -- name: texts
 SELECT TagName,
     CAST(DATEDIFF(day, '19700101', DateTime) AS bigint) * 86400000000000
         + CAST(DATEDIFF(second, CAST(DateTime AS date), DateTime) AS bigint) * 1000000000
         + DATEPART(nanosecond, DateTime) AS TimeNs,
-    vValue, Quality, QualityDetail, OPCQuality
+    CAST(CAST(vValue AS nvarchar(4000)) AS varbinary(8000)) AS Text,
+    Quality, QualityDetail, OPCQuality, DATALENGTH(vValue) AS TextBytes
 FROM History
 WHERE TagName IN ({names})
     AND wwRetrievalMode = 'Full' AND wwTimeZone = 'UTC' AND wwVersion = 'Latest'

@@ -1,9 +1,11 @@
 -- Configuration tables of the Runtime database (facts/historians.md 2.8): ordinary SQL Server tables.
 
--- All of them: what is left out is named. Who reads a tag says AcquisitionType, not its name (HIST/1220349).
+-- All of them: what is left out is named. Whose a tag is says AcquisitionType, not its name (HIST/1220349). Texts are given
+-- as their bytes, which no driver changes.
 -- name: tags
-SELECT t.TagName, t.TagType, t.AcquisitionType, t.wwTagKey, t.Description, t.StorageType,
-    u.Unit, a.MinEU, a.MaxEU, m.Message0, m.Message1
+SELECT CAST(t.TagName AS varbinary(512)) AS Name, t.TagType, t.AcquisitionType, t.wwTagKey,
+    CAST(t.Description AS varbinary(1024)) AS Description, t.StorageType, CAST(u.Unit AS varbinary(64)) AS Unit,
+    a.MinEU, a.MaxEU, CAST(m.Message0 AS varbinary(128)) AS Message0, CAST(m.Message1 AS varbinary(128)) AS Message1
 FROM Tag AS t
 LEFT JOIN AnalogTag AS a ON a.TagName = t.TagName
 LEFT JOIN EngineeringUnit AS u ON u.EUKey = a.EUKey

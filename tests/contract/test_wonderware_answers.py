@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from pipelines import reconcile
 from pipelines.plant import SourceSettings
-from pipelines.points import Point
-from pipelines.ports import Unreachable
+from pipelines.points import Point, point_id
+from pipelines.ports import Retry, Stop, Unreachable
 from pipelines.timeline import HOUR_NS, Interval, iso, parse
 from resources.wonderware import WonderwareSource, browser
 from resources.wonderware.driver import DRIVERS, missing_driver
@@ -190,3 +191,100 @@ def test_a_named_instance_is_read_at_the_port_that_is_told(answers: Answers, mon
         assert answers.run(lambda source: source.time_ns())
     finally:
         told.stop()
+
+
+CJK = "".join(chr(0x4E00 + 7 * place) for place in range(500))
+LONG = "x" * 3_999
+POISON = {
+    "a lone high": "a\ud800b", "a lone low": "\udc00b", "a half at the end": "end\ud83d", "two halves": "\udc00\ud800",
+    "too long": "y" * 4_001,
+}  # fmt: skip
+ODD = ["nul\0in", "\0", "\x01\x7f\x1b[31m\r\n\t", "😀", "\ufffe\uffff?\ufffd", CJK, LONG, LONG + "é", "", " "]
+
+
+def test_a_text_that_cannot_be_kept_stops_no_other_point(answers: Answers) -> None:
+    """It is named with its bytes; drivers put a ? or U+FFFD in its place, and say nothing."""
+    names = [*POISON, "sound"]
+    for place, name in enumerate(names):
+        answers.order("tags", op="add", name=name, kind="string", interval_s=0)
+        texts = [*ODD, POISON.get(name, "last")]
+        answers.order(
+            "edits",
+            edits=[
+                {"point": name, "op": "add", "time": f"2026-01-01T00:{each:02d}:0{place}Z", "value": text}
+                for each, text in enumerate(texts, 10)
+            ],
+        )
+
+    async def read(source: WonderwareSource) -> None:
+        points = await source.discover()
+        batches = [batch async for batch in source.pull(points, SPAN, 100_000)]
+        failed = {name: why for batch in batches for name, why in batch.failed.items()}
+        assert failed.keys() == {point_id(name) for name in POISON}
+        assert {each for batch in batches for each in batch.points} == {point.id for point in points} - failed.keys()
+        assert "2026-01-01T00:20:00Z cannot be kept (no Unicode text): UTF-16 610000d86200" in failed["a%20lone%20high"]
+        assert "cannot be kept (of more than 4,000 characters): UTF-16 7900" in failed["too%20long"]
+        events = pa.concat_tables(batch.samples for batch in batches)
+        sound = events.filter(pc.equal(events["point"].cast(pa.string()), "sound"))
+        assert sound["text"].to_pylist() == [*ODD, "last"]
+        early = Interval(SPAN.start_ns, parse("2026-01-01T00:20:00Z"))  # as far as all of them are sound
+        batches = [batch async for batch in source.pull(points, early, 100_000)]
+        assert not any(batch.failed for batch in batches)
+        counted = await source.tally(points, SPAN)
+        assert not counted.failed
+
+    answers.run(read)
+
+
+def test_odd_names_and_descriptions_stop_no_other_tag(answers: Answers) -> None:
+    names = [CJK[:256], "nul\0in", "esc\x1b[31m\x01", "😀 'pump' --", "line\nbreak", "tab\there"]
+    for name in names:
+        answers.order("tags", op="add", name=name, description=CJK + "\ud800", kind="string", interval_s=300)
+    for name in ("lone\ud800", "\udfff", "\udc00\ud800"):
+        answers.order("tags", op="add", name=name, interval_s=60)
+
+    async def read(source: WonderwareSource) -> None:
+        points = await source.discover()
+        [lost] = [each for why, each in source.left_out.items() if "no Unicode text" in why]
+        assert set(lost) == {"'lone\\ud800'", "'\\udc00'", "'\\udc00\\ud800'"}
+        assert {point.name for point in points} >= set(names)
+        assert {point.description for point in points if point.name in names} == {CJK + "\ufffd"}
+        # pymssql writes values into the statement, and DB-Library ends that at a NUL.
+        unasked = {point_id("nul\0in")} if answers.driver == "pymssql" else set()
+        there, failed = await pulled(source, points)
+        assert failed.keys() == unasked
+        assert there == {point.id for point in points} - unasked
+        counted = await source.tally(points, SPAN)
+        assert counted.failed.keys() == unasked
+        events = dict(zip(*(counted.table[name].to_pylist() for name in ("point", "events")), strict=True))
+        assert all(events[identifier] for identifier in map(point_id, names) if identifier not in unasked)
+
+    answers.run(read)
+
+
+@pytest.mark.parametrize(("number", "kind"), [(229, Stop), (916, Stop), (701, Retry), (8_645, Retry)])
+def test_the_number_of_an_error_decides(answers: Answers, number: int, kind: type[Exception]) -> None:
+    """Also by a driver that tells none: it is asked for."""
+
+    async def asked(source: WonderwareSource) -> None:
+        points = await source.discover()
+        answers.order("faults", kind="error", number=number, times=-1)
+        for question in (pulled, counted):
+            with pytest.raises(kind) as caught:
+                await question(source, points)
+            assert not isinstance(caught.value, Unreachable)
+
+    async def counted(source: WonderwareSource, points: Sequence[Point]) -> None:
+        await source.tally(points, SPAN)
+
+    answers.run(asked)
+
+
+def test_the_doctor_asks_the_engine_behind_sql_server(answers: Answers) -> None:
+    async def asked(source: WonderwareSource) -> None:
+        await source._server.check_engine()
+        answers.order("faults", kind="error", number=7_303, times=-1)
+        with pytest.raises(Unreachable, match="engine answers nothing"):
+            await source._server.check_engine()
+
+    answers.run(asked)

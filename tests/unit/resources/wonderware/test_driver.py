@@ -64,9 +64,9 @@ def test_without_the_driver_pymssql_serves(monkeypatch: pytest.MonkeyPatch, capl
 
     monkeypatch.setattr(odbc, "connect", missing)
     assert driver.chosen(LOGIN) == ("pymssql", freetds.connect)
-    assert "libltdl7" in caplog.text
+    assert "libssl.so.3" in caplog.text
     monkeypatch.setattr(odbc, "load_fault", lambda: "it does not load")
-    assert "apt-get install libltdl7" in driver.missing_driver()
+    assert "libssl.so.3" in driver.missing_driver()
 
 
 def test_with_the_driver_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +82,9 @@ def test_with_the_driver_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
         ("Invalid authorization specification", "Login failed for user 'ferry'.", Stop),
         ("Client unable to establish connection", "SSL Provider: certificate verify failed", Stop),
         ("Client unable to establish connection", "TCP Provider: Error code 0x2749", Faltered),
+        ("Client unable to establish connection", "TLS handshake failed while connecting to 'h': self-signed", Stop),
+        ("Client unable to establish connection", "Protocol Error: Server does not support encryption but", Stop),
+        ("Client unable to establish connection", "IO error: Connection refused (os error 111)", Faltered),
         ("Connection timeout expired", "too late", Faltered),
         ("", "Failed to load the driver. Please read the documentation", DriverMissing),
         ("Invalid catalog name", "Cannot open database", Stop),
@@ -94,17 +97,19 @@ def test_odbc_at_connecting(state: str, text: str, kind: type[Exception]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("state", "kind", "reason"),
+    ("state", "who", "kind", "reason"),
     [
-        ("Serialization failure", Faltered, ""),
-        ("Communication link failure", Faltered, ""),
-        ("Timeout expired", TooMuch, "time"),
-        ("Syntax error or access violation", TooMuch, "unknown"),
-        ("Invalid authorization specification", Stop, ""),
+        ("Serialization failure", "[SQL Server]", Faltered, ""),
+        ("Communication link failure", "", Faltered, ""),
+        ("General error", "", Faltered, ""),  # the connection was closed
+        ("General error", "[SQL Server]", TooMuch, "unknown"),
+        ("Timeout expired", "", TooMuch, "time"),
+        ("Syntax error or access violation", "[SQL Server]", TooMuch, "unknown"),
+        ("Invalid authorization specification", "[SQL Server]", Stop, ""),
     ],
 )
-def test_odbc_at_a_statement(state: str, kind: type[Exception], reason: str) -> None:
-    found = odbc._error_of(mssql_python.OperationalError(state, "its own words"), LOGIN)
+def test_odbc_at_a_statement(state: str, who: str, kind: type[Exception], reason: str) -> None:
+    found = odbc._error_of(mssql_python.OperationalError(state, f"[Microsoft][driver]{who}its own words"), LOGIN)
     assert type(found) is kind
     assert getattr(found, "reason", "") == reason
 
