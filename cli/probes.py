@@ -141,7 +141,7 @@ async def _discovered(outside: Outside, settings: SourceSettings) -> tuple[list[
 async def _historian(settings: SourceSettings, where: str) -> tuple[str, float | None]:
     server = Server(login_of(settings, where), Budget(settings.requests_per_s), 1, WonderwarePatience(tries=1))
     try:
-        found = await server.ask(*probe())
+        found = await server.ask_whole(*probe())
         await server.check_engine()
     finally:
         await server.close()

@@ -36,7 +36,7 @@ class Catalogue:
 
 async def discover(server: Server, include: Sequence[str], exclude: Sequence[str]) -> Catalogue:
     """The selected tags, by their ids, and what is left out of them and why. Raises Stop, Retry."""
-    table = await server.ask(*tags())
+    table = await server.ask_whole(*tags())
     points: list[Point] = []
     left_out: dict[str, list[str]] = {}
     asked_for = [glob for glob in include if not glob.startswith(_WILD)]

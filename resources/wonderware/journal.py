@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.journal import JOURNAL_SCHEMA
-from pipelines.timeline import Interval
+from pipelines.ports import Unreachable
+from pipelines.timeline import SECOND_NS, Interval
 from resources.wonderware.asking import around, count_journal, journal
 from resources.wonderware.refusals import TooMuch
 from resources.wonderware.server import Server
@@ -20,15 +21,11 @@ _COLUMNS = {
 
 
 async def entries(server: Server, span: Interval) -> pa.Table:
-    """Every entry of the half-open span, JOURNAL_SCHEMA, by time and id. Raises Retry, Stop, Split."""
+    """Every entry of the half-open span, JOURNAL_SCHEMA, by time and id. Raises Retry, Stop."""
     try:
         rows = await server.ask(*journal(around(span)), _MOST_ROWS)
     except TooMuch as error:
-        try:
-            halves = span.halves()
-        except ValueError:
-            raise error from None
-        return pa.concat_tables([await entries(server, half) for half in halves])
+        return pa.concat_tables([await entries(server, half) for half in _halves(span, error)])
     if rows is None:
         return JOURNAL_SCHEMA.empty_table()
     table = pa.table([_column(rows, field) for field in JOURNAL_SCHEMA], schema=JOURNAL_SCHEMA)
@@ -38,8 +35,18 @@ async def entries(server: Server, span: Interval) -> pa.Table:
 
 async def count(server: Server, span: Interval) -> int:
     """How many entries there are in the half-open span. Raises Retry, Stop."""
-    found = await server.ask(*count_journal(around(span), span))
+    try:
+        found = await server.ask(*count_journal(around(span), span))
+    except TooMuch as error:
+        return sum([await count(server, half) for half in _halves(span, error)])
     return int(found["Entries"][0].as_py()) if found is not None else 0
+
+
+def _halves(span: Interval, error: TooMuch) -> tuple[Interval, Interval]:
+    """Raises Unreachable where less time makes no smaller question any more."""
+    if span.length_ns <= SECOND_NS:
+        raise Unreachable(f"{error}; also for the second {span}", after_s=60.0) from None
+    return span.halves()
 
 
 def _column(rows: pa.Table, field: pa.Field) -> pa.ChunkedArray:

@@ -7,6 +7,7 @@ from pipelines.ports import FerryError, Split, Stop
 # Numbers of SQL Server (sys.messages).
 LOGIN_REFUSED = frozenset({4060, 18450, 18452, 18456, 18470, 18486, 18487, 18488})
 _NOT_ALLOWED = frozenset({229, 230, 916})
+_NOT_THERE = frozenset({207, 208})
 _TRANSIENT = frozenset({701, 1204, 1205, 1222, 8645, 40197, 40501, 40613, 49918})
 _TOO_LONG = frozenset({102, 103, 191, 8003, 8623, 8631, 8632})
 
@@ -35,6 +36,8 @@ def meaning(number: int, said: str, user: str) -> Exception:
     """What an error of a statement means; `said` is the server's own text with where it was said."""
     if number in LOGIN_REFUSED | _NOT_ALLOWED:
         return Stop(f"{said}. The login as {user} may not read this")
+    if number in _NOT_THERE:
+        return Stop(f"{said}. Is it the Runtime database of a Historian? The plant file's `database` names another")
     if number in _TRANSIENT:
         return Faltered(said)
     return TooMuch(said, "statement" if number in _TOO_LONG else "unknown")

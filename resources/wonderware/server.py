@@ -74,6 +74,16 @@ class Server:
         await self.check_engine()
         return await self._patiently(self._once, statement, values, most_rows, most_bytes)
 
+    async def ask_whole(self, statement: str, values: Sequence[str | int]) -> pa.Table | None:
+        """As `ask`, of a question that cannot be made smaller: it is answered, or the server is of no use now.
+
+        Raises Unreachable in the place of TooMuch.
+        """
+        try:
+            return await self.ask(statement, values)
+        except TooMuch as error:
+            raise Unreachable(f"{error}: it takes questions and answers none", after_s=60.0) from None
+
     async def check_engine(self) -> None:
         """Whether the retrieval engine behind SQL Server answers at all. Raises Unreachable, Retry, Stop."""
         await self._patiently(self._engine)

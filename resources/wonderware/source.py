@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipelines.plant import SourceSettings, secret
 from pipelines.points import Point
-from pipelines.ports import PULL_BYTES, Pulled, SourceTally, Unreachable
+from pipelines.ports import PULL_BYTES, Pulled, SourceTally
 from pipelines.timeline import SECOND_NS, Interval
 from resources.budget import Budget
 from resources.wonderware import asking, counting, journal
@@ -18,7 +18,6 @@ from resources.wonderware.driver import Connect
 from resources.wonderware.login import Login, address
 from resources.wonderware.pace import Bounds, Pace
 from resources.wonderware.pulling import Pulling
-from resources.wonderware.refusals import TooMuch
 from resources.wonderware.server import Patience, Server
 
 
@@ -80,10 +79,7 @@ class WonderwareSource:
 
     async def time_ns(self) -> int | None:
         """SQL Server's clock, whole seconds. Raises Retry, Stop."""
-        try:
-            found = await self._server.ask(*asking.probe())
-        except TooMuch as error:  # nothing smaller can be asked
-            raise Unreachable(f"{error}: it takes questions and answers none", after_s=60.0) from None
+        found = await self._server.ask_whole(*asking.probe())
         return None if found is None else int(found["NowS"][0].as_py()) * SECOND_NS
 
     async def close(self) -> None:

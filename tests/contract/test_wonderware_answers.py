@@ -20,7 +20,7 @@ from pipelines.timeline import HOUR_NS, Interval, iso, parse
 from resources.wonderware import WonderwareSource, browser
 from resources.wonderware.driver import DRIVERS, missing_driver
 from resources.wonderware.server import Patience
-from simulators.tds import Server
+from simulators.tds import Server, SqlError
 from simulators.tds.browser import Browser
 from simulators.wonderware import Historian, Plant, Settings, truth
 
@@ -288,3 +288,22 @@ def test_the_doctor_asks_the_engine_behind_sql_server(answers: Answers) -> None:
             await source._server.check_engine()
 
     answers.run(asked)
+
+
+def test_a_question_that_cannot_be_made_smaller_is_no_split(answers: Answers) -> None:
+    """Nobody who asks for the catalogue or the journal can ask for less of them."""
+
+    async def refused(source: WonderwareSource) -> None:
+        answers.order("faults", kind="too_long", characters=300, number=40_001)  # not the engine's short question
+        for question in (source.journal(SPAN), source.count_journal(SPAN)):
+            with pytest.raises(Unreachable, match="also for the second"):
+                await question
+        answers.historian.execute = missing  # type: ignore[method-assign]
+        for question in (source.discover(), source.time_ns()):
+            with pytest.raises(Unreachable):
+                await question
+
+    def missing(*_: object) -> Iterator[Any]:
+        raise SqlError(40_001, "the database is being recovered")
+
+    answers.run(refused)

@@ -123,6 +123,7 @@ def test_odbc_at_a_statement(state: str, who: str, kind: type[Exception], reason
         (8623, 0.1, TooMuch, "statement"),
         (229, 0.1, Stop, ""),
         (18456, 0.1, Stop, ""),
+        (208, 0.1, Stop, ""),
         (50000, 0.1, TooMuch, "unknown"),
         (20004, 0.1, Faltered, ""),
         (7399, 0.1, TooMuch, "unknown"),
