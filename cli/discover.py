@@ -69,9 +69,10 @@ def discover(
     screen.emit(
         {
             "source": settings.name, "points": len(points), "changed": found.changed, "newcomers": found.newcomers,
-            "kinds": dict(kinds), "left_out": {why: len(names) for why, names in found.left_out.items()},
+            "kinds": dict(kinds),
         }
         | {what: names for what, names in (("missing", found.missing), ("gone", found.gone)) if names}
+        | ({"left_out": {why: len(names) for why, names in found.left_out.items()}} if found.left_out else {})
     )  # fmt: skip
     if told:
         screen.fail(told)

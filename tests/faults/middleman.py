@@ -28,7 +28,7 @@ POISONS = {  # raw JSON in the place of a value
     "deep": DEEP,
     "huge": b"1e999",
 }
-MARK = 98_765_432.125
+MARK = 1_234_567.5  # a single, too
 """The number that the stand-in holds where a poisoned value is to be told."""
 _COUNT = re.compile(rb'("Type":\s*"Count",\s*"Value":\s*\{[^{}]*?"Value":\s*)(\d+)(\.0)?')
 _DROPPED = {"content-length", "transfer-encoding", "connection", "content-encoding"}

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -22,7 +22,8 @@ from pipelines.ports import SliceId, Unreachable
 from pipelines.timeline import DAY_NS, MINUTE_NS, Interval
 from resources import silence
 from resources.embedded import EmbeddedPostgres, PostgresAddress, ServerNotReady
-from resources.postgres import PostgresLedger, connections
+from resources.postgres import PostgresLedger
+from resources.postgres.connections import Connection
 from tests.ledger import proof_table, verified
 
 
@@ -83,6 +84,10 @@ def test_the_landing_that_it_is_about(ledger: PostgresLedger) -> None:
 def stopped(pids: list[int]) -> Iterator[None]:
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):  # one that is busy stops a little later, or had ended
+            while psutil.Process(pid).status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
+                time.sleep(0.001)
     try:
         yield
     finally:
@@ -129,12 +134,9 @@ def test_dagsters_own_storage_times_out_too(
         psycopg2.extensions.set_wait_callback(None)
 
 
-def test_one_session_that_is_stopped_among_others_is_not_waited_for(
-    ledger: PostgresLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections.Connection, "limit_s", 1.0)
-
-    def asks(connection: connections.Connection) -> None:
+def test_one_session_that_is_stopped_among_others_is_not_waited_for(ledger: PostgresLedger) -> None:
+    def asks(connection: Connection) -> None:
+        connection.limit_s = 1.0
         with stopped([connection.info.backend_pid]):
             connection.execute("SELECT 1")
 
