@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines import samples
 from pipelines.landing import Landing
 from pipelines.planning import Density
 from pipelines.points import Point
@@ -24,6 +23,7 @@ from pipelines.timeline import MINUTE_NS, Interval
 from pipelines.transfer import Bounds, PairResult, RectangleRun, SliceResult, Transfer, proving, recount
 from pipelines.transfer.reading_back import read_back
 from tests.memory import MemoryLedger, MemorySource, MemoryStore
+from tests.property.test_transfer import table_of as events_of
 
 WINDOW = Interval(0, 60 * MINUTE_NS)
 IDS = ["a", "b", "c"]
@@ -36,21 +36,8 @@ event = st.tuples(st.sampled_from(IDS), st.integers(0, 59), lengths)
 
 
 def table_of(rows: list[tuple[str, int, int]]) -> pa.Table:
-    times = [minute * MINUTE_NS for _, minute, _ in rows]
-    table = samples.samples_table(
-        {
-            "point": pa.array([point for point, _, _ in rows], pa.string()).dictionary_encode(),
-            "time": pa.array(times, pa.int64()),
-            "tie": pa.array([0] * len(rows), pa.int32()),
-            "text": pa.array(["x" * length for _, _, length in rows], pa.string()),
-            "code": pa.array([-1] * len(rows), pa.int64()),
-            "quality": pa.array([192] * len(rows), pa.int32()),
-            "detail": pa.array([0] * len(rows), pa.int32()),
-        }
-    )
-    codes, _ = samples.events.codes_of(table)
-    ties = samples.number_ties(codes, samples.times_ns(table))
-    return samples.ordered(table.set_column(2, samples.SCHEMA.field("tie"), pa.array(ties, pa.int32())))
+    """Texts of the lengths, at the minutes."""
+    return events_of([(point, minute * MINUTE_NS, ("x" * length, -1)) for point, minute, length in rows])
 
 
 class Plant:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import httpx
 
 from pipelines.points import Kind, Point, point_id
-from pipelines.timeline import iso, parse
+from pipelines.ports import SourceTally
+from pipelines.samples import times_ns
+from pipelines.timeline import Interval, iso, parse
 from resources.budget import Budget
 from resources.pi_web_api.pace import Bounds
 from resources.pi_web_api.source import PiWebApiSource
@@ -47,6 +50,28 @@ class FakePlant:
 
     def points(self, kind: Kind = "number") -> list[Point]:
         return [Point(point_id(name), name, kind, f"g:{name}", name, "Float64") for name in self.events]
+
+    def outcome(
+        self, span: Interval, max_events: int, bounds: Bounds | None = None
+    ) -> tuple[dict[str, list[Event]], dict[str, str], SourceTally]:
+        """Events by point, failed points, and the tally of a source that has just pulled all points."""
+
+        async def work() -> tuple[dict[str, list[Event]], dict[str, str], SourceTally]:
+            source = self.source(bounds)
+            found: dict[str, list[Event]] = {}
+            failed: dict[str, str] = {}
+            try:
+                async for batch in source.pull(self.points(), span, max_events):
+                    failed |= batch.failed
+                    found |= {name: [] for name in batch.points}
+                    columns = (batch.samples["point"].to_pylist(), times_ns(batch.samples).tolist())
+                    for name, time_ns, value in zip(*columns, batch.samples["value"].to_pylist(), strict=True):
+                        found[name].append((time_ns, value))
+                return found, failed, await source.tally(self.points(), span)
+            finally:
+                await source.close()
+
+        return asyncio.run(work())
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         target = request.url.raw_path.decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,10 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
-from pipelines.ports import Pulled, Retry
-from pipelines.samples import times_ns
+from pipelines.ports import Retry
 from pipelines.timeline import TICK_NS, Interval, parse
-from resources.pi_web_api.pace import Bounds
 from resources.pi_web_api.refusals import Refused, TimedOut, TooMuch, Trouble, refusal
 from tests.unit.resources.pi_web_api.fake_plant import Event, FakePlant
 
@@ -69,28 +66,8 @@ def limited(answer: Callable[[], httpx.Response | None], points: float, share: f
     return plant
 
 
-def outcome(plant: FakePlant, bounds: Bounds | None = None) -> tuple[dict[str, list[Event]], dict[str, str], Any]:
-    async def work() -> tuple[dict[str, list[Event]], dict[str, str], Any]:
-        source = plant.source(bounds)
-        found: dict[str, list[Event]] = {}
-        failed: dict[str, str] = {}
-        batch: Pulled
-        try:
-            async for batch in source.pull(plant.points(), SPAN, 100_000):
-                failed |= batch.failed
-                found |= {name: [] for name in batch.points}
-                columns = (batch.samples["point"].to_pylist(), times_ns(batch.samples).tolist())
-                for name, time_ns, value in zip(*columns, batch.samples["value"].to_pylist(), strict=True):
-                    found[name].append((time_ns, value))
-            return found, failed, await source.tally(plant.points(), SPAN)
-        finally:
-            await source.close()
-
-    return asyncio.run(work())
-
-
 def whole(plant: FakePlant, most: int) -> None:
-    found, failed, tally = outcome(plant)
+    found, failed, tally = plant.outcome(SPAN, 100_000)
     asked = len([target for target in plant.asked if not target.startswith(" ")])
     assert not failed and found == plant.events
     counts = dict(zip(*(tally.table[name].to_pylist() for name in ("point", "events")), strict=True))
@@ -161,7 +138,7 @@ def test_a_full_transaction_list_is_a_retry_at_whatever_status(status: int) -> N
     whole(plant, most=20)
     plant = limited(lambda: httpx.Response(status, json={"Errors": [BUSY]}), 0, 0.0)
     with pytest.raises(Retry, match="10735"):
-        outcome(plant)
+        plant.outcome(SPAN, 100_000)
     assert len(plant.asked) < 12
 
 
@@ -187,7 +164,7 @@ def test_what_is_refused_at_any_size_is_blamed_on_its_point(says: tuple[int, Any
         return httpx.Response(says[0], json=says[1]) if "/P03/" in target or "webId=P03" in target else None
 
     plant.intrude, plant.batches = intrude, False
-    found, failed, tally = outcome(plant)
+    found, failed, tally = plant.outcome(SPAN, 100_000)
     assert set(failed) == {"P03"} == set(tally.failed) and str(says[0]) in failed["P03"]
     assert found == {name: events for name, events in plant.events.items() if name != "P03"}
     assert len([target for target in plant.asked if "P03" in target]) < 60
@@ -204,7 +181,7 @@ def test_a_server_that_never_answers_is_a_retry_soon(alive: bool, status: int) -
 
     plant = Down({f"P{at}": [] for at in range(40)})
     with pytest.raises(Retry, match=str(status)):
-        outcome(plant)
+        plant.outcome(SPAN, 100_000)
     assert len(plant.asked) < 60
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from pipelines.ports import Pulled
-from pipelines.samples import empty, times_ns
+from pipelines.samples import empty
 from pipelines.timeline import TICK_NS, Interval, parse
 from resources.pi_web_api.pace import Bounds
 from resources.rereading import read_again
@@ -30,27 +30,6 @@ def plant_of(**options: Any) -> FakePlant:
         name: [(START + at * TICK_NS, float(at)) for at in range(3 + place)] for place, name in enumerate("abcdef")
     }
     return FakePlant(events, **options)
-
-
-def outcome(plant: FakePlant, bounds: Bounds | None = None) -> tuple[dict[str, list[Event]], dict[str, str], Any]:
-    """Events by point, failed points, and the tally of a source that has just pulled."""
-
-    async def work() -> tuple[dict[str, list[Event]], dict[str, str], Any]:
-        source = plant.source(bounds or Bounds())
-        found: dict[str, list[Event]] = {}
-        failed: dict[str, str] = {}
-        try:
-            async for batch in source.pull(plant.points(), SPAN, 10_000):
-                failed |= batch.failed
-                found |= {name: [] for name in batch.points}
-                columns = (batch.samples["point"].to_pylist(), times_ns(batch.samples).tolist())
-                for name, time_ns, value in zip(*columns, batch.samples["value"].to_pylist(), strict=True):
-                    found[name].append((time_ns, value))
-            return found, failed, await source.tally(plant.points(), SPAN)
-        finally:
-            await source.close()
-
-    return asyncio.run(work())
 
 
 def counts(tally: Any) -> dict[str, int]:
@@ -168,7 +147,7 @@ def spoiling(spoil: Spoil, *, alone: bool) -> Callable[[str, Any], Any]:
 @pytest.mark.parametrize("spoil", ANY.values(), ids=ANY)
 def test_a_stream_of_a_set_that_is_spoilt_is_asked_for_alone(spoil: Spoil) -> None:
     plant = plant_of(mangle=spoiling(spoil, alone=False))
-    found, failed, tally = outcome(plant)
+    found, failed, tally = plant.outcome(SPAN, 10_000, Bounds())
     assert found == plant.events and not failed
     assert counts(tally) == {name: len(events) for name, events in plant.events.items()} and not tally.failed
     asked = [target for target in plant.asked if "/streams/c/" in target]
@@ -180,7 +159,7 @@ def test_a_stream_of_a_set_that_is_spoilt_is_asked_for_alone(spoil: Spoil) -> No
 @pytest.mark.parametrize("spoil", ANY.values(), ids=ANY)
 def test_what_is_spoilt_everywhere_is_named_and_never_zero(spoil: Spoil, batches: bool) -> None:
     plant = plant_of(mangle=spoiling(spoil, alone=True), batches=batches)
-    found, failed, tally = outcome(plant)
+    found, failed, tally = plant.outcome(SPAN, 10_000, Bounds())
     assert set(failed) == {"c"} and failed["c"]
     assert found == {name: events for name, events in plant.events.items() if name != "c"}
     assert counts(tally) == {name: len(events) for name, events in plant.events.items() if name in counts(tally)}
@@ -194,7 +173,7 @@ def test_a_set_that_has_other_streams_than_it_was_asked_for(spoil: Callable[[lis
         return {"Items": spoil(body["Items"])} if "/streamsets/" in target else body
 
     plant = plant_of(mangle=mangle)
-    found, failed, tally = outcome(plant)
+    found, failed, tally = plant.outcome(SPAN, 10_000, Bounds())
     assert found == plant.events and not failed
     assert counts(tally) == {name: len(events) for name, events in plant.events.items()} and not tally.failed
 
@@ -202,7 +181,7 @@ def test_a_set_that_has_other_streams_than_it_was_asked_for(spoil: Callable[[lis
 @pytest.mark.parametrize("spoil", SETS.values(), ids=SETS)
 def test_a_set_that_is_spoilt_as_a_whole(spoil: Spoil) -> None:
     plant = plant_of(mangle=lambda target, body: spoil(body) if "/streamsets/" in target else body)
-    found, failed, tally = outcome(plant)
+    found, failed, tally = plant.outcome(SPAN, 10_000, Bounds())
     assert found == plant.events and not failed
     assert counts(tally) == {name: len(events) for name, events in plant.events.items()} and not tally.failed
     assert not [target for target in plant.asked if "summary" in target and "webId=" in target]
@@ -214,7 +193,7 @@ def test_a_count_that_is_none(spoil: Spoil, alone: bool) -> None:
     """What cannot be counted is read."""
     mangle = spoiling(spoil, alone=alone)
     plant = plant_of(mangle=lambda target, body: mangle(target, body) if "summary" in target else body)
-    found, failed, tally = outcome(plant)
+    found, failed, tally = plant.outcome(SPAN, 10_000, Bounds())
     assert found == plant.events and not failed
     assert counts(tally) == {name: len(events) for name, events in plant.events.items()} and not tally.failed
     origins = dict(zip(*(tally.table[name].to_pylist() for name in ("point", "origin")), strict=True))
@@ -253,7 +232,7 @@ def test_a_part_of_a_batch_that_is_spoilt(spoil: Spoil, times: int) -> None:
             return httpx.Response(207, json={name: part for name, part in parts.items() if part is not ...})
 
     plant = Batching(plant_of().events, sets=False)
-    found, failed, _ = outcome(plant)
+    found, failed, _ = plant.outcome(SPAN, 10_000, Bounds())
     if times == 1:
         assert found == plant.events and not failed
     else:  # alone it is not in a batch
@@ -268,7 +247,7 @@ def test_a_batch_that_is_none_is_asked_for_in_parts(body: Any) -> None:
         return httpx.Response(207, json=body) if request.url.path.endswith("/batch") else None
 
     plant.intrude = spoilt
-    found, failed, tally = outcome(plant)
+    found, failed, tally = plant.outcome(SPAN, 10_000, Bounds())
     assert found == plant.events and not failed
     assert counts(tally) == {name: len(events) for name, events in plant.events.items()} and not tally.failed
 
@@ -297,7 +276,7 @@ def test_one_value_that_is_never_delivered_costs_few_questions() -> None:
               for at in range(900)],
     }  # fmt: skip
     plant = FakePlant(events)
-    found, failed, _ = outcome(plant)
+    found, failed, _ = plant.outcome(SPAN, 10_000, Bounds())
     assert found == {"a": events["a"]} and TEXT in failed["b"] and "00:00:00.00007Z" in failed["b"]
     assert len(plant.asked) < 40
 
@@ -315,7 +294,7 @@ def test_a_size_that_is_never_delivered_is_read_in_smaller_spans() -> None:
         return body
 
     plant.mangle = mangle
-    found, failed, tally = outcome(plant)
+    found, failed, tally = plant.outcome(SPAN, 10_000, Bounds())
     assert found == plant.events and not failed
     assert counts(tally) == {name: len(events) for name, events in plant.events.items()}
 
