@@ -27,6 +27,9 @@ _FEW_EVENTS = 10
 _EVENTS = "events"
 _USABLE = "usable events"
 
+_FEW_POINTS, _FEW_SHARE = 10, 0.1
+"""So many points, or such a share of the group, may each be in doubt by themselves."""
+
 Sizes = Mapping[str, tuple[int, int]]
 """Events, and usable ones (not bad), by point."""
 
@@ -41,6 +44,22 @@ class Loss(NamedTuple):
     @property
     def gone(self) -> int:
         return self.before - self.now
+
+
+class Doubt(NamedTuple):
+    """The points of a slice that are not believed, and what was there before; `whole`: so many that no point is."""
+
+    lost: dict[str, Loss]
+    before: pa.Table
+    whole: bool = False
+
+    def reasons(self, span: Interval) -> dict[str, str]:
+        """By point, for the exceptions of the slice."""
+        return {
+            point: f"the source now shows {loss.now:,} of {loss.before:,} {loss.what} of {span}: not believed, "
+            "what was there is kept. If the source is right: ferry restate --accept-loss over this span"
+            for point, loss in self.lost.items()
+        }
 
 
 class Base(NamedTuple):
@@ -74,6 +93,13 @@ def doubted(
     base = _base(landing, ledger, window, pieces)
     gone = _smaller(base.sizes, _sizes(events), points, believe_shrink)
     return turned(base.events, events, points, believe_change) | lost | gone
+
+
+def too_many(lost: Collection[str], before: pa.Table, points: int) -> bool:
+    """Whether an archive that is not mounted is more likely than a loss of each of the points: they are more than a few
+    of the group's `points`, or all that had events."""
+    had = set(pc.unique(before["point"].cast(pa.string())).to_pylist())
+    return len(lost) > max(_FEW_POINTS, points * _FEW_SHARE) or had <= set(lost)
 
 
 def shrunk(before: pa.Table, now: pa.Table, points: Collection[str], share: float) -> dict[str, Loss]:

@@ -16,9 +16,6 @@ from pipelines.transfer.reading import reread
 from pipelines.transfer.results import SliceResult
 from pipelines.transfer.slice_work import SliceWork
 
-_FEW_POINTS, _FEW_SHARE = 10, 0.1
-"""So many points, or such a share of the group, may each be in doubt by themselves."""
-
 
 class SliceRefresh(SliceWork):
     """Lives for one call of Transfer.refresh."""
@@ -38,7 +35,8 @@ class SliceRefresh(SliceWork):
         if not mend:
             return self._result("verified", empty(), 0, {})
         loose = any(piece.provisional for piece in pieces)
-        gone = await self._not_believed(events, fresh, got, settled=not self.t.is_open(self.span) and not loose)
+        doubt = await self._doubt(fresh, got, events)
+        gone = doubt.reasons(self.span) if doubt and not doubt.whole else {}
         got -= gone.keys()
         unproved = {**failed, **lost, **gone}
         merging = one_piece and loose and (len(pieces) > 1 or not self.provisional)
@@ -60,17 +58,3 @@ class SliceRefresh(SliceWork):
         told = said.table["point"].to_pylist()
         drift = reconcile.against_source(landed, events, said, told)
         return {each.point for each in drift} | (set(waiting) & set(self.ids))
-
-    async def _not_believed(
-        self, events: pa.Table, fresh: pa.Table, got: Collection[str], *, settled: bool
-    ) -> dict[str, str]:
-        """Points that keep what they had, and why. Where many lost too much nothing is named: the slice as a whole is
-        not believed."""
-        lost = await self._shrunk(fresh, got, events)
-        if settled and len(lost) > max(_FEW_POINTS, len(self.ids) * _FEW_SHARE):
-            return {}
-        return {
-            point: f"the source now shows {loss.now:,} of {loss.before:,} {loss.what} of {self.span}: not believed, "
-            "what was there is kept. If the source is right: ferry restate --accept-loss over this span"
-            for point, loss in lost.items()
-        }

@@ -23,7 +23,7 @@ from pipelines.points import Point, group_label, group_of
 from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord, SourceTally, State
 from pipelines.samples import coarsen, empty, ordered, text_bytes
 from pipelines.timeline import Interval
-from pipelines.transfer.believing import Loss, doubted, late_losses, too_much_gone
+from pipelines.transfer.believing import Doubt, Loss, doubted, late_losses, too_many, too_much_gone
 from pipelines.transfer.generations import changed, current_events, joined, of_points, within
 from pipelines.transfer.leasing import ended
 from pipelines.transfer.proving import Look, Proven, look, only_landed, prove
@@ -169,9 +169,14 @@ class SliceWork:
 
         `anew` where all of the slice goes to the store, also an empty one.
         """
-        lost = await self._shrunk(events, manifest.points) if write or anew else {}
-        if lost:
-            return await self._quarantine(manifest, lost)
+        doubt = await self._doubt(events, manifest.points) if write or anew else None
+        if doubt and doubt.whole:
+            return await self._quarantine(manifest, doubt.lost)
+        if doubt:
+            kept = ordered(reconcile.replaced(events, doubt.lost, of_points(doubt.before, doubt.lost)))
+            manifest = await self._land(kept, {**manifest.failed, **doubt.reasons(self.span)})
+            write, over = set(write) - doubt.lost.keys(), set(over) - doubt.lost.keys()
+            events = kept
         if any(part.contains(self.span) for part in self.t.expired):
             return await self._prove_landed(events, manifest, said, again=again)
         stored, rounded = await asyncio.to_thread(coarsen, events, self.t.store.clock_ns)
@@ -248,27 +253,27 @@ class SliceWork:
         said = await self.stages.timed("count", lambda: self.t.source.tally(self.points, self.span))
         return await self._all_over(events, manifest, said, rewriting=True, again=False)
 
-    async def _shrunk(
-        self, events: pa.Table, whole: Collection[str], before: pa.Table | None = None
-    ) -> dict[str, Loss]:
-        """Points that lost or changed more than is believed of them; {} when it is believed."""
+    async def _doubt(self, events: pa.Table, whole: Collection[str], before: pa.Table | None = None) -> Doubt | None:
+        """The points that lost or changed more than is believed of them; None when all is believed."""
         history = await self._history()
         pieces = current(history, self.span)
         if not pieces:
-            return {}
+            return None
         if await asyncio.to_thread(self.t.ledger.loss_accepted, self.slice_id):
-            return {}
+            return None
         if before is None:
             before, _ = await asyncio.to_thread(self._current_events, history)
         bounds = self.t.bounds
         if self.t.is_open(self.span) or any(piece.provisional for piece in pieces):
             rule = too_much_gone if self.t.is_open(self.span) else late_losses
-            return await asyncio.to_thread(rule, before, events, whole, bounds.believe_shrink)
+            lost = await asyncio.to_thread(rule, before, events, whole, bounds.believe_shrink)
+            return Doubt(lost, before) if lost else None
         ask = partial(
             doubted, self.t.landing, self.t.ledger, self.slice_id, self.window, events, before, whole,
             believe_shrink=bounds.believe_shrink, believe_change=bounds.believe_change,
         )  # fmt: skip
-        return await asyncio.to_thread(ask)
+        lost = await asyncio.to_thread(ask)
+        return Doubt(lost, before, whole=too_many(lost, before, len(self.ids))) if lost else None
 
     def _current_events(
         self, history: list[SliceRecord], slice_id: SliceId | None = None

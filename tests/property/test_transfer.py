@@ -165,6 +165,43 @@ def test_a_shrunken_window_is_quarantined_and_nothing_deleted(tmp_path: Path) ->
     assert plant.ledger.coverage("s", "g000") != [WINDOW]
 
 
+def test_a_point_that_shrank_keeps_what_it_had_and_holds_nobody_back(tmp_path: Path) -> None:
+    a, b, edited = (
+        [(point, minute * MINUTE_NS, value) for minute in range(8)]
+        for point, value in (("a", 1.0), ("b", 1.0), ("b", 2.0))
+    )
+    plant = Plant(tmp_path, [*a, *b])
+    assert_proved(plant)
+    plant.source.events = table_of([*a[:2], *edited])
+    plant.ledger.withdraw(SliceId("s", "g000", WINDOW), "restated")
+    for _ in range(2):  # asked again, it is named again
+        result = plant.backfill()
+        assert result.problems == []
+        assert list(result.unproved) == ["a"]
+        assert "ferry restate --accept-loss" in result.unproved["a"]
+        assert plant.stored() == table_of([*a, *edited]).to_pylist()
+        assert plant.ledger.coverage("s", "g000") == [WINDOW]
+    plant.source.events = table_of([*a, *edited])
+    assert_proved(plant)
+
+
+@pytest.mark.parametrize("after", range(1, 25))
+def test_a_kill_while_one_point_is_not_believed_loses_nothing(tmp_path: Path, after: int) -> None:
+    rows = [(p, minute * MINUTE_NS, 1.0) for minute in range(8) for p in "ab"]
+    plant = Plant(tmp_path, rows)
+    assert_proved(plant)
+    held = plant.stored()
+    plant.source.events = table_of([row for row in rows if row[0] == "b"])
+    plant.ledger.withdraw(SliceId("s", "g000", WINDOW), "restated")
+    plant.hook(Killer(after))
+    with contextlib.suppress(BaseException):
+        plant.backfill()
+    plant.ledger.held.clear()
+    plant.hook(lambda _: None)
+    assert list(plant.backfill().unproved) == ["a"]
+    assert plant.stored() == held
+
+
 @pytest.mark.parametrize("after", range(1, 25))
 def test_a_kill_during_a_shrunken_pull_does_not_make_it_believed(tmp_path: Path, after: int) -> None:
     plant = Plant(tmp_path, [("a", minute * MINUTE_NS, 1.0) for minute in range(8)])

@@ -143,7 +143,7 @@ def test_restate_reopens_and_backfill_mends(ferry: Ferry) -> None:
     assert "ferry backfill --source pi1 --start 2026-01-01T00:00:00Z --end 2026-01-02T00:00:00Z" in answer.err
     doubted = ferry("backfill", "--json")
     assert doubted.code == 1
-    assert "quarantined" in doubted.err
+    assert "not believed" in doubted.err
     assert len(ferry.store.rows) == 72
     assert ferry("status", "--json").code == 1
     assert ferry("restate", *SPAN, "--accept-loss").code == 0
