@@ -118,9 +118,9 @@ def code_agrees(plant: Plant, done: Done) -> list[str]:
     if done.code and not (done.err.strip() or told.get("error")):
         said.append(f"(d) {done}: {_SILENT.format(code=done.code)}")
     for source in told.get("sources", ()):
-        doubts = source["unproved_points"] or any(group["quarantined"] for group in source["groups"])
+        doubts = source.get("unproved_points") or any(group["quarantined"] for group in source.get("groups", ()))
         if doubts and not done.code:
-            said.append(f"(d) {done}: {source['unproved_points']} unproved points")
+            said.append(f"(d) {done}: {doubts} unproved points or spans")
     if done.code == 0 and done.words[0] in ("backfill", "verify") and (told["unproved_points"] or told["drift"]):
         said.append(f"(d) {done}: {told['unproved_points']} unproved, drift {told['drift'][:2]}")
     if done.code == 0 and done.words[0] == "backfill":
