@@ -74,7 +74,7 @@ def run_range(
         os.close(writing)
         os.close(held)
         try:
-            error, saw_problem = _listen(events, on_event)
+            error, saw_problem, sentence = _listen(events, on_event)
             code = child.wait()
         except BaseException:
             on_event({"kind": "stopping"})
@@ -83,7 +83,8 @@ def run_range(
     if error is not None:
         raise error
     if code and not saw_problem:
-        raise ports.Retry(f"the run of {first} to {last} {_last_words(code, log, log_began)}; its log is {log}")
+        why = f"failed: {sentence}" if sentence else _last_words(code, log, log_began)
+        raise ports.Retry(f"the run of {first} to {last} {why}; its log is {log}")
 
 
 def _last_words(code: int, log: Path, began: int) -> str:
@@ -108,17 +109,20 @@ def _log_file(line: Line) -> Path:
     return log
 
 
-def _listen(events: Iterator[str], on_event: OnEvent) -> tuple[ports.FerryError | None, bool]:
-    """Passes events on until the child closes them; the error that it named, and whether a window had problems."""
+def _listen(events: Iterator[str], on_event: OnEvent) -> tuple[ports.FerryError | None, bool, str]:
+    """Passes events on until the child closes them; the error that it named, whether a window had problems, and what
+    it said of windows that it left out."""
     error: ports.FerryError | None = None
-    saw_problem = False
+    saw_problem, sentence = False, ""
     for text in events:
         event = json.loads(text)
         if event["kind"] == "error":
             error = _ERRORS.get(event["class"], ports.Retry)(event["message"])
+        elif event["kind"] == "failed":
+            sentence = event["message"]
         saw_problem = saw_problem or bool(event.get("problems"))
         on_event(event)
-    return error, saw_problem
+    return error, saw_problem, sentence
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:

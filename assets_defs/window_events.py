@@ -62,6 +62,7 @@ class WindowEvents:
                 allow_retries=isinstance(error, Retry),
             ) from error
         if error is None:
+            emit({"kind": "failed", "message": self._sentence()})
             raise dg.Failure(self._sentence(), metadata={"windows": self._table()}, allow_retries=True)
 
     def _complete(self) -> None:

@@ -39,16 +39,16 @@ async def _tallies(
             half = len(points) // 2
             halves = [(points[:half], span), (points[half:], span)]
         else:
-            halves = [(points, part) for part in _halves(span, error)]
+            halves = [(points, part) for part in _cut(span, error)]
         tallies = []
         for some, part in halves:
             tallies += await _tallies(pull, some, part, most, failed, read)
     return tallies
 
 
-def _halves(span: Interval, error: Split) -> tuple[Interval, Interval]:
-    """Two halves of the span; raises `error` where it is too short to cut."""
+def _cut(span: Interval, error: Split) -> tuple[Interval, Interval]:
+    """Two parts of the span; raises `error` where it is too short to cut."""
     try:
-        return span.halves()
+        return error.parts(span)
     except ValueError:
         raise error from None

@@ -68,7 +68,7 @@ class MemorySource:
             some = points[start : start + 2]
             table = self._of(some, span)
             if len(table) > max_events or samples.besides_longest(table) > max_bytes:
-                raise Split("too many")
+                raise Split("too many", samples.crowded_ns([samples.times_ns(table)]))
             failed = {p.id: "not found at the source" for p in some if p.id in self.gone}
             yield Pulled(samples.ordered(table), tuple(p.id for p in some if p.id not in self.gone), failed)
 

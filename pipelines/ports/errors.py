@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from pipelines.ports.secrecy import without_secrets
+from pipelines.timeline import TICK_NS, Interval
 
 
 class FerryError(Exception):
@@ -32,7 +33,25 @@ class Unreachable(Retry):
 
 
 class Split(FerryError):
-    """Too much was asked at once: fewer points, or a shorter time."""
+    """Too much was asked at once: fewer points, or a shorter time.
+
+    `crowded_ns` is the stamp that most of the events have, where one has: halves of the time would close in on it for
+    forty questions.
+    """
+
+    def __init__(self, message: str, crowded_ns: int | None = None) -> None:
+        super().__init__(message)
+        self.crowded_ns = crowded_ns
+
+    def parts(self, span: Interval) -> tuple[Interval, Interval]:
+        """The span cut before the crowded stamp, or after it where it begins with it; else its halves. Raises
+        ValueError where it is too short to cut."""
+        if self.crowded_ns is not None:
+            before_ns = self.crowded_ns // TICK_NS * TICK_NS
+            for cut_ns in (before_ns, before_ns + TICK_NS):
+                if span.start_ns < cut_ns < span.end_ns:
+                    return Interval(span.start_ns, cut_ns), Interval(cut_ns, span.end_ns)
+        return span.halves()
 
 
 class Skip(FerryError):

@@ -28,7 +28,7 @@ from pipelines.samples.events import (
 from pipelines.samples.fields import EXACT, fields_of
 from pipelines.samples.precision import HALF, SINGLE, narrowed, same_sum, written
 from pipelines.samples.quality import BAD, GOOD, GOOD_EDITED, GOOD_FLOOR, UNCERTAIN, Quality
-from pipelines.samples.sizes import EVENT_TEXT_MAX, Size, besides_longest, cut_by_bytes, text_bytes
+from pipelines.samples.sizes import EVENT_TEXT_MAX, Size, besides_longest, crowded_ns, cut_by_bytes, text_bytes
 from pipelines.samples.tally import TALLY_SCHEMA, merged, tally
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "Size",
     "besides_longest",
     "coarsen",
+    "crowded_ns",
     "cut_by_bytes",
     "empty",
     "fields_of",

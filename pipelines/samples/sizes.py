@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,15 @@ def besides_longest(events: pa.Table) -> int:
     """Like `text_bytes`, without the longest: an event goes through whole, so no bound can cut below one."""
     size: Size = Size() + events
     return size.besides_longest
+
+
+def crowded_ns(stamps: Iterable[npt.NDArray[np.int64]]) -> int | None:
+    """The one, UTC nanoseconds, that at least half of the events have; None where there is none."""
+    times = np.concatenate([np.empty(0, np.int64), *stamps])
+    if not len(times):
+        return None
+    middle = np.partition(times, len(times) // 2)[len(times) // 2]
+    return int(middle) if 2 * int((times == middle).sum()) >= len(times) else None
 
 
 @dataclass(frozen=True, slots=True)

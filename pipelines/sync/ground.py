@@ -78,10 +78,10 @@ class Ground:
                     SliceId(self.source, group, part), window, self.points[group], lease, doubted,
                     deep=deep, mend=mend, provisional=provisional, one_piece=one_piece,
                 )  # fmt: skip
-            except Split:
+            except Split as error:
                 if not can_halve(part):
                     raise
-                parts += reversed(part.halves())
+                parts += reversed(error.parts(part))
                 continue
             self.on_slice(found)
             done.append(found)

@@ -172,13 +172,13 @@ class SyncPass(Ground):
                 done = await self.transfer.advance(slice_id, window, points, lease, overlap)
         except DamagedLanding:
             done = await self.transfer.advance(slice_id, window, points, lease, None)
-        except Split:
+        except Split as error:
             if not overlap and not can_halve(duty.span):
                 raise
             if overlap:
                 await self._fill(duty, window, lease, None)
                 return
-            early, late = duty.span.halves()
+            early, late = error.parts(duty.span)
             await self._fill(Duty(duty.group, late), window, lease, None)
             await self._fill(Duty(duty.group, early), window, lease, None)
             return

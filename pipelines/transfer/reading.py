@@ -12,7 +12,7 @@ from pipelines import reconcile
 from pipelines.planning import can_halve
 from pipelines.points import Point
 from pipelines.ports import Source, SourceTally, Split
-from pipelines.samples import EVENT_TEXT_MAX, Size, coarsen, ordered
+from pipelines.samples import EVENT_TEXT_MAX, Size, coarsen, crowded_ns, ordered, times_ns
 from pipelines.timeline import Interval, iso
 from pipelines.transfer.generations import joined, of_points
 from pipelines.transfer.results import Bounds
@@ -33,7 +33,7 @@ async def reread(source: Source, points: Sequence[Point], span: Interval, bounds
             failed.update(pulled.failed)
     except Split as error:
         if can_halve(span):
-            parts = [(points, half) for half in span.halves()]
+            parts = [(points, part) for part in error.parts(span)]
         elif len(points) > 1:
             parts = [([point], span) for point in points]
         else:
@@ -71,7 +71,7 @@ async def _parts(
         parts.append(pulled.samples)
         size += pulled.samples
         if size.events > bounds.most_events:
-            raise Split(f"{where} holds more than {bounds.most_events:,} events")
+            raise Split(f"{where} holds more than {bounds.most_events:,} events", crowded_ns(map(times_ns, parts)))
         if size.besides_longest > bounds.most_bytes(span):
             raise Split(f"{where} holds more than {bounds.most_bytes(span) >> 20} MiB of texts")
         failed.update(pulled.failed)

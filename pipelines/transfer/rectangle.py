@@ -211,7 +211,7 @@ class RectangleRun:
             if not can_halve(item.span):
                 result.problems.append(f"{slice_id}: {error}; it cannot be cut any further")
                 return
-            work.extendleft(_Work(half) for half in reversed(item.span.halves()))
+            work.extendleft(_Work(part) for part in reversed(error.parts(item.span)))
             self.density.learn(self.transfer.bounds.most_events, max(len(points), 1), item.span.length_ns)
             return
         except DamagedLanding:

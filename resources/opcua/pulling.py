@@ -19,7 +19,7 @@ from asyncua import ua
 
 from pipelines.points import Point
 from pipelines.ports import Pulled, Reading, Skip, Split
-from pipelines.samples import empty, fields_of, number_ties, ordered, samples_table, text_bytes
+from pipelines.samples import crowded_ns, empty, fields_of, number_ties, ordered, samples_table, text_bytes
 from pipelines.timeline import Interval
 from resources.opcua.catalogue import place_of, states_of
 from resources.opcua.client import Session, TooMuch
@@ -107,7 +107,8 @@ class Pulling:
             if len(rows) > self._most or _long(rows) > self._most_bytes:
                 raise Split(
                     f"{self._points[address][0].name} has more than {self._most:,} events in {self._span}, "
-                    "or longer ones"
+                    "or longer ones",
+                    crowded_ns([np.array([stamp_ns for stamp_ns, _ in rows], np.int64)]),
                 )
             if not answer.more or cut_ns >= self._span.end_ns:
                 return rows

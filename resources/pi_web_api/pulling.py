@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipelines.points import Point
 from pipelines.ports import Pulled, Retry, Split, Stop
+from pipelines.samples import crowded_ns, times_ns
 from pipelines.timeline import Interval, iso
 from resources.pi_web_api.agenda import Agenda, Round
 from resources.pi_web_api.cursors import Cursor, advance
@@ -207,7 +208,8 @@ class Pulling:
         at.size += rows
         if at.events > self._max_events or at.size.besides_longest > self._max_bytes:
             raise Split(
-                f"point {at.point.name!r} has more than {self._max_events} events in the span, or too long ones"
+                f"point {at.point.name!r} has more than {self._max_events} events in the span, or too long ones",
+                crowded_ns(map(times_ns, at.parts)),
             )
         if not done:
             self._agenda.alone(at)

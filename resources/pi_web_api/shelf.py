@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from pipelines.points import Point
 from pipelines.ports import Pulled, Split
-from pipelines.samples import Size, number_ties, samples_table
+from pipelines.samples import Size, crowded_ns, number_ties, samples_table, times_ns
 from resources.pi_web_api.decoding import ROWS
 
 
@@ -35,7 +35,8 @@ class Shelf:
             if len(numbers) == 1:
                 name = self._points[numbers[0]].name
                 raise Split(
-                    f"point {name!r} alone has {size.events} events, and a batch at most {self._most}, or long ones"
+                    f"point {name!r} alone has {size.events} events, and a batch at most {self._most}, or long ones",
+                    crowded_ns(map(times_ns, parts)),
                 )
             self._put_one_by_one(numbers, parts)
             return

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipelines.points import Point
 from pipelines.ports import Pulled, Split
-from pipelines.samples import besides_longest, empty
+from pipelines.samples import besides_longest, crowded_ns, empty, times_ns
 from pipelines.timeline import SECOND_NS, Interval
 from resources.wonderware.asking import around, history
 from resources.wonderware.decoding import decode, statement_for, unkept
@@ -148,7 +148,8 @@ class Pulling:
         size = besides_longest(pa.concat_tables(part.select(["text"]) for part in parts))
         if sum(map(len, parts)) > self._max_events or size > self._max_bytes:
             raise Split(
-                f"point {whole.point.name!r} has more than {self._max_events} events in {self._span}, or longer ones"
+                f"point {whole.point.name!r} has more than {self._max_events} events in {self._span}, or longer ones",
+                crowded_ns(map(times_ns, parts)),
             )
         if whole.missing:
             return []

@@ -78,6 +78,10 @@ def test_the_class_of_an_error_crosses(home: Path, write_plant: Any, monkeypatch
         ("echo before; kill -SEGV $$", r"was ended by SIGSEGV: before"),
         ("exec python -c 'raise MemoryError'", "ended with 1: MemoryError"),
         ("exec python -c 'import nothing_of_the_kind'", "ended with 1: ModuleNotFoundError: No module named"),
+        (
+            f"""echo '{{"kind": "failed", "message": "1 of 2 windows"}}' >/dev/fd/${VARIABLE}; echo raise it; exit 1""",
+            "of g000.* failed: 1 of 2 windows; its log is",
+        ),
         ("exit 3", "ended with 3, and its log has not a word of it"),
     ],
 )

@@ -153,6 +153,20 @@ def test_a_second_run_asks_for_nothing(tmp_path: Path) -> None:
     assert len(plant.ledger.slices) == rows
 
 
+@pytest.mark.parametrize("others", [0, 6])
+def test_many_events_of_one_stamp_are_cut_out_and_not_halved_down_to(tmp_path: Path, others: int) -> None:
+    """Halves of an hour come down to a tick in 35 questions, and each of them reads what is too much once more."""
+    burst = 23 * MINUTE_NS + 700
+    rows = [("a", burst, float(number)) for number in range(40)]
+    plant = Plant(tmp_path, rows + [("b", minute * MINUTE_NS, 1.0) for minute in range(others)])
+    result = plant.backfill()
+    assert list(result.unproved) == ["a"]
+    assert "cannot be cut any further" in result.unproved["a"]
+    assert {row["point"] for row in plant.stored()} == ({"b"} if others else set())
+    assert plant.ledger.coverage("s", "g000") == [WINDOW]
+    assert plant.source.pulls < 15
+
+
 def test_a_shrunken_window_is_quarantined_and_nothing_deleted(tmp_path: Path) -> None:
     plant = Plant(tmp_path, [("a", minute * MINUTE_NS, 1.0) for minute in range(8)])
     assert_proved(plant)
