@@ -116,7 +116,7 @@ def _secrets(plant: Plant) -> Iterator[Finding]:
     wanted: dict[str, str] = {}
     for source in plant.source:
         for auth in (source.auth, *(each.auth for each in source.connection)):
-            name = auth.password_env or auth.token_env
+            name = auth.secret_env
             if name and source.simulate is None:
                 wanted[name] = f"source {source.name}"
     if plant.store.password_env:

@@ -27,6 +27,11 @@ class Settings:
     username: str = field(default_factory=lambda: os.environ.get("FERRY_SIM_USER", "ferry"))
     password: str = field(default_factory=lambda: os.environ.get("FERRY_SIM_PASSWORD", "ferry-demo"), repr=False)
     token: str = field(default_factory=lambda: os.environ.get("FERRY_SIM_TOKEN", "ferry-token"), repr=False)
+    client_id: str = field(default_factory=lambda: os.environ.get("FERRY_SIM_CLIENT", "ferry-client"))
+    client_secret: str = field(default_factory=lambda: os.environ.get("FERRY_SIM_SECRET", "ferry-secret"), repr=False)
+    client_login: Literal["any", "header", "form"] = "any"  # how a client shows its secret at the token endpoint
+    token_s: float = 3_600  # life of a token of the token endpoint, with bearer
+    token_requests: int = 0  # requests that such a token is good for, which nobody is told; 0 for no end
     edits: str = ""  # a JSON file of edits to start with
     max_items: int = 150_000  # MaxReturnedItemsPerCall
     limit_scope: Literal["per_call", "per_stream"] = "per_call"
@@ -66,6 +71,9 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=base.seed)
     add("--server", default=base.server, help="name of the Data Archive; its GUID follows from name and seed")
     add("--auth", choices=("none", "basic", "bearer"), default="none")
+    add("--token-s", type=float, default=base.token_s, help="life of a token of /identitymanager/connect/token")
+    add("--token-requests", type=int, default=base.token_requests, help="requests that a token is good for, 0: any")
+    add("--client-login", choices=("any", "header", "form"), default="any", help="where a client's secret is taken")
     add("--edits", default="", help="JSON file of edits applied at start")
     add("--max-items", type=int, default=base.max_items, help="MaxReturnedItemsPerCall")
     add("--limit-scope", choices=("per_call", "per_stream"), default=base.limit_scope)
@@ -98,6 +106,9 @@ def from_arguments(arguments: list[str] | None = None) -> Settings:
         seed=given.seed,
         server=given.server,
         auth=given.auth,
+        token_s=given.token_s,
+        token_requests=given.token_requests,
+        client_login=given.client_login,
         edits=given.edits,
         max_items=given.max_items,
         limit_scope=given.limit_scope,

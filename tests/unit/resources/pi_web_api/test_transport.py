@@ -25,6 +25,7 @@ from resources.pi_web_api.refusals import Refused, TooMuch, Trouble, refusal, se
 from resources.pi_web_api.source import PiWebApiSource
 from resources.pi_web_api.streams import identity
 from resources.pi_web_api.transport import Patience, Transport
+from resources.pi_web_api.trust import Trust
 from resources.pi_web_api.wire import Broken
 from tests.unit.resources.pi_web_api.fake_plant import QUICK, URL
 
@@ -181,7 +182,7 @@ def test_urls_that_will_not_do(url: str) -> None:
 
 def test_a_missing_ca_file() -> None:
     with pytest.raises(Stop, match=r"ca_file /nowhere\.pem"):
-        Transport("pi1", "https://plant.test", Budget(1), ca_file="/nowhere.pem")
+        Transport("pi1", "https://plant.test", Budget(1), trust=Trust("pi1", "/nowhere.pem"))
 
 
 def test_every_request_passes_the_csrf_defence() -> None:
