@@ -26,6 +26,7 @@ from resources.pi_web_api.catalogue import any_selected, find_server
 from resources.pi_web_api.opening import transport_of
 from resources.pi_web_api.refusals import Refused
 from resources.pi_web_api.transport import Transport
+from resources.pi_web_api.trust import Trust
 from resources.postgres.connections import Connections
 from resources.wonderware.asking import probe
 from resources.wonderware.login import address
@@ -96,7 +97,7 @@ def source_probe(outside: Outside, settings: SourceSettings, url: str) -> tuple[
     if settings.kind == "opcua":
         points, skew_s = asyncio.run(_opc_ua(outside, settings, url))
         return f"{url} answers, {points:,} variables", skew_s, False
-    status, user = asyncio.run(_with_pi(settings, url, _asked))
+    status, user = asyncio.run(_with_pi(outside, settings, url, _asked))
     said = f"{url} answers, {status.get('State', 'state unknown')}"
     if user.get("Name"):
         said += f", as {user['Name']} ({user.get('IdentityType', 'login accepted')})"
@@ -119,7 +120,7 @@ def catalogue_probe(outside: Outside, settings: SourceSettings, url: str) -> str
             server = await find_server(transport, settings.data_server)
             return server.name, await any_selected(transport, server, settings.points, settings.exclude)
 
-        archive, some = asyncio.run(_with_pi(settings, url, look))
+        archive, some = asyncio.run(_with_pi(outside, settings, url, look))
         where = f"data server {archive!r}"
     else:
         where = str(settings.place or settings.tags or "its connections")
@@ -182,11 +183,13 @@ async def _opc_ua(outside: Outside, settings: SourceSettings, url: str) -> tuple
         return len(await browse(opened)), skew_s
 
 
-async def _with_pi(settings: SourceSettings, url: str, ask: Callable[[Transport], Awaitable[T]]) -> T:
+async def _with_pi(outside: Outside, settings: SourceSettings, url: str, ask: Callable[[Transport], Awaitable[T]]) -> T:
     """What `ask` finds at a PI Web API. Raises Unreachable, Stop; of a url without /piwebapi it says so."""
 
     async def at(where: str) -> T:
-        transport = transport_of(settings, where, Budget(settings.requests_per_s), _ONCE)
+        transport = transport_of(
+            settings, where, Budget(settings.requests_per_s), _ONCE, Trust.of(outside.plant, settings, where)
+        )
         try:
             return await ask(transport)
         finally:

@@ -198,7 +198,7 @@ class Outside:
 
     def _pi(self, settings: SourceSettings, budget: Budget) -> PiWebApiSource:
         url = self.url(settings)
-        trust = Trust(settings.name, settings.ca_file)
+        trust = Trust.of(self.plant, settings, url)
         if settings.name not in self._logins:  # kept, as it may hold a token
             self._logins[settings.name] = login(settings.auth, trust)
         return PiWebApiSource.from_settings(

@@ -109,14 +109,15 @@ class Channel(Section):
     """Ours, with `private_key` (PEM or DER); without it one is made below `state_dir` at the first start."""
     private_key: str = ""
     server_certificate: str = ""
-    """The server's own, which it must prove to have; `ferry discover --trust` writes it."""
+    """The server's own, which it must prove to have; `ferry trust` writes it. PI: `state_dir/pki/trusted/NAME.der`
+    where it is there and this names no other."""
 
     @model_validator(mode="after")
     def _whole(self) -> Channel:
         if self.security != "None" and not self.server_certificate:
             raise ValueError(
                 f'security "{self.security}" needs server_certificate, the file with the server\'s certificate '
-                "(`ferry discover --trust` writes it)"
+                "(`ferry trust` writes it)"
             )
         if bool(self.certificate) != bool(self.private_key):
             raise ValueError("certificate and private_key go together")

@@ -23,6 +23,7 @@ class Settings:
     hours: float = 8_760  # events exist in [start, start + hours), those of future points 30 days longer
     seed: int = 1
     server: str = "FERRYSIM"
+    certificate: str = ""  # a PEM file with certificate and key, for https
     auth: Auth = "none"
     username: str = field(default_factory=lambda: os.environ.get("FERRY_SIM_USER", "ferry"))
     password: str = field(default_factory=lambda: os.environ.get("FERRY_SIM_PASSWORD", "ferry-demo"), repr=False)
@@ -70,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     add("--start", default="2026-01-01T00:00:00Z", help="first instant of history, ISO 8601 with Z")
     add("--seed", type=int, default=base.seed)
     add("--server", default=base.server, help="name of the Data Archive; its GUID follows from name and seed")
+    add("--certificate", default="", help="PEM file with certificate and key: https")
     add("--auth", choices=("none", "basic", "bearer"), default="none")
     add("--token-s", type=float, default=base.token_s, help="life of a token of /identitymanager/connect/token")
     add("--token-requests", type=int, default=base.token_requests, help="requests that a token is good for, 0: any")
@@ -105,6 +107,7 @@ def from_arguments(arguments: list[str] | None = None) -> Settings:
         hours=given.hours,
         seed=given.seed,
         server=given.server,
+        certificate=given.certificate,
         auth=given.auth,
         token_s=given.token_s,
         token_requests=given.token_requests,

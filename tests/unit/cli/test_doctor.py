@@ -60,7 +60,10 @@ def test_a_token_endpoint_that_gives_none(
     token_url = token_url.format(url.removesuffix("/piwebapi"))
     basic = 'auth = { kind = "basic", username = "ferry", password_env = "FERRY_UNIT_PASSWORD" }'
     assert basic in PLANT
-    auth = f'auth = {{ kind = "bearer", token_url = "{token_url}", client_id = "nobody", client_secret_env = "FERRY_UNIT_PASSWORD" }}'
+    auth = (
+        f'auth = {{ kind = "bearer", token_url = "{token_url}", client_id = "nobody", client_secret_env = "SECRET" }}'
+    )
+    auth = auth.replace("SECRET", "FERRY_UNIT_PASSWORD")
     found = checks(capsys, tmp_path, url, text=PLANT.replace(basic, auth))
     assert found["secret FERRY_UNIT_PASSWORD"]["well"]
     assert found["source pi1"]["code"] == code
