@@ -1,8 +1,8 @@
 """How to log in to PI Web API: nothing, basic, bearer, Kerberos, NTLM (facts/historians.md 1.11).
 
 Kerberos and NTLM come with the extras `kerberos` and `ntlm`, loaded only when a plant file asks for them. NTLM was
-tried against an acceptor in memory (pyspnego's), never against a Windows server. Kerberos is unverified: no KDC was
-there to try it against.
+tried against an acceptor in memory (pyspnego's), Kerberos against MIT's KDC and acceptor (tests/integration); neither
+against a Windows server.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import httpx
 from pipelines.plant import Auth, secret
 from pipelines.ports import Stop
 from pipelines.ports.secrecy import guard
+from resources.pi_web_api.kerberos import Kerberos
 from resources.pi_web_api.oauth import ClientCredentials
 from resources.pi_web_api.trust import Trust
 
@@ -57,7 +58,7 @@ def login(auth: Auth, trust: Trust | None = None) -> httpx.Auth | None:
     if auth.kind == "bearer":
         return ClientCredentials(auth, trust or Trust()) if auth.token_url else Bearer(auth.token_env)
     if auth.kind == "kerberos":
-        return cast(httpx.Auth, _extra("httpx_gssapi", "kerberos").HTTPSPNEGOAuth())
+        return Kerberos(trust.source if trust else "", _extra("httpx_gssapi", "kerberos"))
     if auth.kind == "ntlm":
         ntlm = _extra("httpx_ntlm", "ntlm")
         return cast(httpx.Auth, ntlm.HttpNtlmAuth(auth.username, secret(auth.password_env)))
@@ -66,7 +67,7 @@ def login(auth: Auth, trust: Trust | None = None) -> httpx.Auth | None:
 
 def cure(entrance: httpx.Auth | None) -> str:
     """What to do about a login that the server refuses with 401."""
-    return entrance.cure if isinstance(entrance, Bearer | ClientCredentials) else ""
+    return entrance.cure if isinstance(entrance, Bearer | ClientCredentials | Kerberos) else ""
 
 
 def _extra(module: str, extra: str) -> ModuleType:

@@ -10,6 +10,8 @@ from resources.pi_web_api.auth import login
 from resources.pi_web_api.transport import Patience, Transport
 from resources.pi_web_api.trust import Trust
 
+_OWNERS = {"kerberos": "the owner of the Kerberos ticket"}
+
 
 def transport_of(
     settings: SourceSettings,
@@ -29,7 +31,7 @@ def transport_of(
         url or settings.url,
         budget or Budget(settings.requests_per_s, settings.quiet_hours),
         entrance or login(settings.auth, trust),
-        settings.auth.username or settings.auth.client_id,
+        settings.auth.username or settings.auth.client_id or _OWNERS.get(settings.auth.kind, ""),
         settings.concurrency,
         trust,
         patience,
