@@ -14,12 +14,13 @@ from pydantic import ValidationError
 
 from pipelines.landing import Landing
 from pipelines.planning import Density
-from pipelines.plant import Auth
+from pipelines.plant import Auth, plant_of
 from pipelines.ports import Stop, Unreachable
 from pipelines.ports.secrecy import without_secrets
 from pipelines.timeline import HOUR_NS, Interval, parse
 from pipelines.transfer import Bounds, RectangleRun, Transfer
 from resources.budget import Budget
+from resources.outside import Outside
 from resources.pi_web_api import pace
 from resources.pi_web_api.auth import login
 from resources.pi_web_api.oauth import ClientCredentials
@@ -130,6 +131,26 @@ def test_a_whole_backfill_over_several_renewals(settings: dict[str, Any], tmp_pa
     assert world.issued >= 4
     # What is told to expire is renewed before it does; what is refused early is asked for once more.
     assert (world.gate.statuses[401] == 0) == ("token_s" in settings)
+
+
+def test_sources_of_one_plant_share_a_token(tmp_path: Path) -> None:
+    """Each pass of a sync makes its client anew."""
+    plant = plant_of(
+        f'''
+        [plant]
+        name = "unit"
+        [[source]]
+        name = "pi1"
+        kind = "pi_web_api"
+        url = "{URL}"
+        auth = {{ kind = "bearer", token_url = "{TOKEN_URL}", client_id = "c", client_secret_env = "SECRET" }}
+        start = {BEGIN}
+        ''',
+        tmp_path / "ferry.toml",
+    )
+    outside, [settings] = Outside(plant), plant.source
+    logins = {id(outside.source(settings)._transport._login) for _ in range(3)}  # type: ignore[attr-defined]
+    assert len(logins) == 1
 
 
 def test_requests_at_once_renew_once() -> None:
