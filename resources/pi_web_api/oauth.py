@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from pipelines.plant import Auth, secret
-from pipelines.ports import Stop, Unreachable
+from pipelines.ports import FerryError, Stop, Unreachable
 from pipelines.ports.secrecy import forget, guard
 from resources.pi_web_api.refusals import seconds_of
 from resources.pi_web_api.trust import Trust, tls_error
@@ -63,7 +63,8 @@ class ClientCredentials(httpx.Auth):
         """The endpoint takes id and secret in the form only."""
         self._token: _Token | None = None
         self._before = ""
-        self._failed_s, self._failure = -1.0, ""
+        self._failed_s = -1.0
+        self._failure: FerryError | None = None
         self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
@@ -92,12 +93,12 @@ class ClientCredentials(httpx.Auth):
         async with self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             if self._token is not None and self._token is not old:
                 return self._token
-            if self._failed_s > asked_s:  # while this one waited
-                raise Unreachable(self._failure)
+            if self._failure is not None and self._failed_s > asked_s:  # while this one waited
+                raise self._failure
             try:
                 text, life_s = await self._fetched(httpx.Timeout(**request.extensions["timeout"]))
-            except Unreachable as error:
-                self._failed_s, self._failure = self._ticks(), str(error)
+            except FerryError as error:
+                self._failed_s, self._failure = self._ticks(), error
                 raise
             guard(text)
             forget(self._before)  # the last one may still be on its way
