@@ -69,9 +69,12 @@ class Trust:
         return None
 
     def servers(self, *urls: str) -> dict[Path, str]:
-        """The urls whose servers have certificates, by the file that is to hold it; one url for each server."""
-        secured = [url for url in reversed(urls) if url.startswith("https:")]
-        return dict(reversed([(self.pins[_server(url)], url) for url in secured]))
+        """The urls whose servers have certificates, by the file that is to hold it: of each server the first."""
+        found: dict[Path, str] = {}
+        for url in urls:
+            if url.startswith("https:"):
+                found.setdefault(self.pins[_server(url)], url)
+        return found
 
     def told(self, who: str, url: str, error: ssl.SSLError) -> str:
         """What a TLS failure means, and what to do."""

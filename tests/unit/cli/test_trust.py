@@ -211,6 +211,17 @@ def test_a_token_endpoint_elsewhere_has_a_pin_of_its_own(world: World) -> None:
         assert tokens.statuses.total() == asked
 
 
+def test_a_token_endpoint_on_the_same_server_has_the_same_pin(world: World) -> None:
+    with world.serve("bearer") as (world.url, _, _):
+        world.auth = TOKENS.format(world.url + TOKEN_PATH)
+        _, told, said = world.ferry("trust", "pi1")
+        assert list(told["certificates"]) == [f"{world.url}/piwebapi"]
+        assert "it needs no pin" not in said
+        found = world.checks()
+        assert found["source pi1"]["well"]
+        assert "source pi1: certificate of the token endpoint" not in found
+
+
 def test_nothing_to_trust(world: World) -> None:
     world.url = "http://127.0.0.1:9"
     code, _, said = world.ferry("trust", "pi1")
