@@ -139,7 +139,7 @@ class ClientCredentials(httpx.Auth):
         except httpx.TransportError as error:
             if (tls := tls_error(error)) is not None:
                 raise Stop(f"source {self._trust.source}: {self._trust.told(self._endpoint(), url, tls)}") from None
-            raise Unreachable(f"{self._endpoint()}: {error or type(error).__name__}") from None
+            raise Unreachable(f"{self._endpoint()}: {str(error) or type(error).__name__}") from None
 
     def _read(self, answer: httpx.Response) -> tuple[str, float]:
         status = answer.status_code

@@ -206,11 +206,11 @@ class Transport:
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             if (tls := tls_error(error)) is not None:
                 raise Stop(self._trust.told(self._who(), self.url, tls)) from None
-            raise _Faltered(f"nobody answers: {error or type(error).__name__}", unreachable=True) from None
+            raise _Faltered(f"nobody answers: {str(error) or type(error).__name__}", unreachable=True) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise Stop(f"{self._who()}: not a URL of a server: {error}") from None
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise _Faltered(f"broken connection: {error or type(error).__name__}") from None
+            raise _Faltered(f"broken connection: {str(error) or type(error).__name__}") from None
         except Exception as error:
             if self._login is None:
                 raise

@@ -122,7 +122,7 @@ class Trust:
                 raise _Doubted(str(tls)) from None
             if tls is not None:
                 raise Stop(f"{who}: TLS failed ({tls}): there is no certificate to be seen") from None
-            raise Unreachable(f"{who}: nobody answers: {error or type(error).__name__}") from None
+            raise Unreachable(f"{who}: nobody answers: {str(error) or type(error).__name__}") from None
         raise Stop(f"{who} has no certificate: its url does not begin with https")
 
 

@@ -135,6 +135,12 @@ def test_a_server_that_answers_something_else_was_asked_too_much() -> None:
         asyncio.run(work())
 
 
+@pytest.mark.parametrize("error", [httpx.ReadError(""), httpx.ConnectTimeout("")])
+def test_a_failure_without_words_is_named(error: Exception) -> None:
+    with pytest.raises(Retry, match=type(error).__name__):
+        asked([error])
+
+
 def test_a_broken_body_is_tried_again_then_given_up() -> None:
     def refuse(body: bytes) -> bytes:
         raise Broken("cut short")
