@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import platform
@@ -10,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -20,6 +18,8 @@ from assets_defs.landing_identity import check_landing
 from assets_defs.line import Line, open_line
 from assets_defs.reach import filling, holes
 from cli import outcome
+from cli.findings import Finding
+from cli.logins import certificates, extras
 from cli.probes import ahead_s, catalogue_probe, postgres_probe, source_probe, store_probe
 from cli.session import user_name
 from pipelines.plant import Plant, SourceSettings
@@ -39,25 +39,6 @@ _MEMORY_BESIDE_HEAP_BYTES = 1536 << 20
 _SKEW_S = 30.0
 """So far apart clocks are worth a word."""
 _CATALOGUE = ": catalogue"
-_EXTRAS = {"kerberos": "httpx_gssapi", "ntlm": "httpx_ntlm"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor. `code` is the exit code that it alone would give."""
-
-    name: str
-    detail: str
-    advice: str = ""
-    code: int = outcome.PROVED
-    idle: bool = False
-    """Not looked into: it does not run now, and need not."""
-    loud: bool = False
-    """Works, and somebody should see to it."""
-
-    @property
-    def well(self) -> bool:
-        return self.code == outcome.PROVED
 
 
 def examine(plant: Plant) -> Iterator[Finding]:
@@ -65,7 +46,7 @@ def examine(plant: Plant) -> Iterator[Finding]:
     outside = Outside(plant)
     yield from _guarded("Python", _python)
     yield from _guarded("secrets", lambda: _secrets(plant))
-    yield from _guarded("logins", lambda: _extras(plant))
+    yield from _guarded("logins", lambda: extras(plant))
     yield from _guarded("SQL Server driver", lambda: _driver(plant))
     yield from _guarded("state_dir", lambda: _writable(plant.state_dir))
     yield from _guarded("disk", lambda: _rooms(plant))
@@ -116,7 +97,7 @@ def _secrets(plant: Plant) -> Iterator[Finding]:
     wanted: dict[str, str] = {}
     for source in plant.source:
         for auth in (source.auth, *(each.auth for each in source.connection)):
-            name = auth.password_env or auth.token_env
+            name = auth.secret_env
             if name and source.simulate is None:
                 wanted[name] = f"source {source.name}"
     if plant.store.password_env:
@@ -131,19 +112,6 @@ def _secrets(plant: Plant) -> Iterator[Finding]:
             yield Finding(f"secret {name}", f"not set; {whose} needs it", advice, outcome.MISUSE)
     if not wanted:
         yield Finding("secrets", "none needed: the servers make their own passwords")
-
-
-def _extras(plant: Plant) -> Iterator[Finding]:
-    for source in plant.source:
-        module = _EXTRAS.get(source.auth.kind)
-        if module is None:
-            continue
-        name = f"{source.auth.kind} login of {source.name}"
-        if importlib.util.find_spec(module):
-            yield Finding(name, f"{module} is there")
-        else:
-            advice = f"pip install 'historian-ferry[{source.auth.kind}]'"
-            yield Finding(name, f"{module} is missing", advice, outcome.MISUSE)
 
 
 def _driver(plant: Plant) -> Iterator[Finding]:
@@ -306,6 +274,8 @@ def _source(outside: Outside, settings: SourceSettings, up: dict[str, str]) -> I
         if not url:
             yield Finding(name, "its stand-in is down; `ferry up` starts it", idle=True)
             return
+    if settings.kind == "pi_web_api":
+        yield from _guarded(f"{name}: certificate", lambda: certificates(outside.plant, settings, url))
     said, skew_s, secret_shown = source_probe(outside, settings, url)
     yield Finding(name, said)
     if secret_shown:

@@ -12,6 +12,7 @@ from cli.options import framed, source
 from cli.outcome import PROVED, UNPROVED
 from cli.servers import start
 from cli.session import Session
+from cli.trust import pin
 
 if TYPE_CHECKING:
     from assets_defs.discovery import Answer
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @source
 @click.option("--browse", is_flag=True, help="PLCs: write a tag map of what the OPC UA servers have.")
 @click.option("--out", type=click.Path(path_type=Path), help="With --browse: the file. Default: the source's `tags`.")
-@click.option("--trust", is_flag=True, help="OPC UA: save the certificates that the servers show now as theirs.")
+@click.option("--trust", is_flag=True, help="The same as `ferry trust`.")
 @click.option("--accept-loss", "answer", flag_value="accept_loss", help="Points that it no longer shows are gone.")
 @click.option(
     "--same-server", "answer", flag_value="same_server", help="Its points are those of before, by their names."
@@ -44,9 +45,12 @@ def discover(
     if browse or trust:
         if answer:
             raise click.UsageError("--accept-loss and --same-server are not for --browse and --trust")
-        from cli import opcua
+        if trust:
+            pin(session, settings)
+        else:
+            from cli import opcua
 
-        opcua.trust(session, settings) if trust else opcua.tag_map(session, settings, out)
+            opcua.tag_map(session, settings, out)
         return PROVED
     with session.line() as line:
         start(session, line)

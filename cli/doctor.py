@@ -13,7 +13,8 @@ from cli.session import Session
 @framed
 def doctor(session: Session) -> int:
     """Check everything that a run needs, and say what to do about what is wrong."""
-    from cli.checks import Finding, examine
+    from cli.checks import examine
+    from cli.findings import Finding
     from pipelines.ports import Stop
 
     screen = session.screen

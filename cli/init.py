@@ -43,6 +43,9 @@ class Found:
 @click.option("--username", default="", help="Who logs in.")
 @click.option("--password-env", default="", metavar="VARIABLE", help="Environment variable with the password.")
 @click.option("--token-env", default="", metavar="VARIABLE", help="Environment variable with the token.")
+@click.option("--token-url", default="", metavar="URL", help="OAuth2 token endpoint that gives ferry its tokens.")
+@click.option("--client-id", default="", help="Whom it gives them to.")
+@click.option("--client-secret-env", default="", metavar="VARIABLE", help="Environment variable with its secret.")
 @click.option("--data-server", help="Of PI, where it has several.")
 @click.option("--points", multiple=True, metavar="GLOB", help="Which points; may be given often.  [default: *]")
 @click.option("--start", "start_ns", type=Moment(), help="From when on.  [default: 1 January of last year]")
@@ -141,6 +144,8 @@ def _text(answers: Answers) -> str:
     auth = {"kind": answers.auth}
     if answers.auth in WITH_PASSWORD:
         auth |= {"username": answers.username, "password_env": answers.password_env}
+    elif answers.auth == "bearer" and answers.token_url:
+        auth |= {name: getattr(answers, name) for name in ("token_url", "client_id", "client_secret_env")}
     elif answers.auth == "bearer":
         auth |= {"token_env": answers.token_env}
     more = {"data_server": answers.data_server, "ca_file": answers.ca_file, "tls": False if not answers.tls else None}

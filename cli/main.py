@@ -30,6 +30,7 @@ from cli.simulate import simulate
 from cli.sql import sql
 from cli.status import status
 from cli.sync import sweep, sync
+from cli.trust import trust
 from cli.verify import verify
 from resources.leaving import leave
 
@@ -53,8 +54,8 @@ def ferry() -> None:
 
 
 for _command in (
-    demo, up, down, init, doctor, discover, points, plan, backfill, sync, collect, status, verify, sweep, restate,
-    rebuild, marts, report, export, sql, metrics, simulate,
+    demo, up, down, init, trust, doctor, discover, points, plan, backfill, sync, collect, status, verify, sweep,
+    restate, rebuild, marts, report, export, sql, metrics, simulate,
 ):  # fmt: skip
     ferry.add_command(_command)
 

@@ -1,4 +1,4 @@
-"""What `ferry discover` does with OPC UA besides history: a tag map by browsing, certificates that are trusted."""
+"""What `ferry discover` and `ferry trust` do with OPC UA: a tag map by browsing, the certificates of servers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.plant import Connection, SourceSettings, write_tags
 from pipelines.ports import Stop
 from pipelines.timeline import SECOND_NS
 from resources.opcua.browsing import Variable, browse
-from resources.opcua.client import Login, fingerprint, server_certificate, session
+from resources.opcua.client import Login, server_certificate, session
 from resources.outside import Outside
 
 if TYPE_CHECKING:
@@ -42,22 +42,10 @@ def tag_map(given: Session, settings: SourceSettings, out: Path | None) -> None:
     screen.emit({"source": settings.name, "tags": len(rows), "file": str(path)})
 
 
-def trust(given: Session, settings: SourceSettings) -> None:
-    """Saves the certificates that the servers show now as theirs; a person compares the fingerprints."""
-    saved = {}
-    for who, each in _secured(given.plant, settings):
-        shown = asyncio.run(server_certificate(each))
-        path = each.file(each.channel.server_certificate)
-        before = fingerprint(path.read_bytes()) if path.is_file() else ""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(shown)
-        saved[who] = fingerprint(shown)
-        changed = f"; it was {before}" if before and before != saved[who] else ""
-        given.screen.say(f"{who}: {path} holds the certificate with SHA-256 {saved[who]}{changed}")
-        given.screen.note("trust it only if the server's own administration shows the same fingerprint")
-    if not saved:
-        raise Stop(f"source {settings.name!r} has no OPC UA server with security: there is nothing to trust")
-    given.screen.emit({"source": settings.name, "certificates": saved})
+def certificates(plant: Plant, settings: SourceSettings) -> Iterator[tuple[str, Path, bytes]]:
+    """Of the servers with security: who it is, the file that is to hold its certificate, and the one it shows now."""
+    for who, each in _secured(plant, settings):
+        yield who, each.file(each.channel.server_certificate), asyncio.run(server_certificate(each))
 
 
 async def _browsed(where: Login) -> list[Variable]:

@@ -35,6 +35,9 @@ class Answers:
     username: str = ""
     password_env: str = ""
     token_env: str = ""
+    token_url: str = ""
+    client_id: str = ""
+    client_secret_env: str = ""
     data_server: str | None = None
     points: tuple[str, ...] = ()
     start_ns: int | None = None
@@ -45,7 +48,7 @@ class Answers:
     def secret_env(self) -> str:
         """The environment variable that holds the secret; '' where there is none."""
         if self.auth == "bearer":
-            return self.token_env
+            return self.client_secret_env if self.token_url else self.token_env
         return self.password_env if self.auth in WITH_PASSWORD else ""
 
 
@@ -56,7 +59,9 @@ def assumed(answers: Answers, path: Path) -> Answers:
     lacking = [f"--{name}" for name in ("kind", "address") if not getattr(answers, name)]
     if lacking:
         raise Stop(f"{' and '.join(lacking)} must be given: this is no terminal at which somebody could be asked")
-    auth = answers.auth or ("basic" if answers.username else "bearer" if answers.token_env else "none")
+    auth = answers.auth or (
+        "basic" if answers.username else "bearer" if answers.token_env or answers.token_url else "none"
+    )
     return _named(replace(answers, auth=auth), path)
 
 
@@ -73,6 +78,7 @@ def _named(answers: Answers, path: Path) -> Answers:
         source=source,
         password_env=answers.password_env or f"{variable}_PASSWORD",
         token_env=answers.token_env or f"{variable}_TOKEN",
+        client_secret_env=answers.client_secret_env or f"{variable}_SECRET",
         data_server=answers.data_server or "",
         points=answers.points or ("*",),
         start_ns=parse(f"{time.gmtime().tm_year - 1}-01-01T00:00:00Z") if start_ns is None else start_ns,
@@ -99,8 +105,7 @@ def asked(answers: Answers, path: Path) -> Answers:
             password_env=answers.password_env or _question("Environment variable of its password", usual.password_env),
         )
     if auth == "bearer":
-        variable = answers.token_env or _question("Environment variable of the token", usual.token_env)
-        usual = replace(usual, token_env=variable)
+        usual = _token_asked(answers, usual)
     if kind == "pi_web_api" and answers.data_server is None:
         usual = replace(usual, data_server=_question("Data server (Enter: the only one)", ""))
     if not answers.points:
@@ -111,10 +116,36 @@ def asked(answers: Answers, path: Path) -> Answers:
     return usual
 
 
+def _token_asked(answers: Answers, usual: Answers) -> Answers:
+    """With where tokens come from: a token endpoint, or somebody who puts one into the environment."""
+    if answers.token_env:
+        return usual
+    token_url = answers.token_url or _question("Token endpoint (Enter: a token of your own)", "")
+    if not token_url:
+        return replace(usual, token_env=_question("Environment variable of the token", usual.token_env))
+    variable = answers.client_secret_env
+    return replace(
+        usual,
+        token_url=token_url,
+        client_id=answers.client_id or _question("Client id"),
+        client_secret_env=variable or _question("Environment variable of its secret", usual.client_secret_env),
+    )
+
+
 def forgotten(answers: Answers) -> Answers:
     """What is asked again after the server refused: who and where, not what it is called."""
     return replace(
-        answers, address="", auth="", username="", password_env="", token_env="", data_server=None, points=()
+        answers,
+        address="",
+        auth="",
+        username="",
+        password_env="",
+        token_env="",
+        token_url="",
+        client_id="",
+        client_secret_env="",
+        data_server=None,
+        points=(),
     )
 
 

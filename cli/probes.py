@@ -22,10 +22,11 @@ from resources.opcua.browsing import browse
 from resources.opcua.client import Login, session
 from resources.outside import Outside
 from resources.pi_web_api import Patience
-from resources.pi_web_api.auth import login
 from resources.pi_web_api.catalogue import any_selected, find_server
+from resources.pi_web_api.opening import transport_of
 from resources.pi_web_api.refusals import Refused
 from resources.pi_web_api.transport import Transport
+from resources.pi_web_api.trust import Trust
 from resources.postgres.connections import Connections
 from resources.wonderware.asking import probe
 from resources.wonderware.login import address
@@ -96,12 +97,12 @@ def source_probe(outside: Outside, settings: SourceSettings, url: str) -> tuple[
     if settings.kind == "opcua":
         points, skew_s = asyncio.run(_opc_ua(outside, settings, url))
         return f"{url} answers, {points:,} variables", skew_s, False
-    status, user = asyncio.run(_with_pi(settings, url, _asked))
+    status, user = asyncio.run(_with_pi(outside, settings, url, _asked))
     said = f"{url} answers, {status.get('State', 'state unknown')}"
     if user.get("Name"):
         said += f", as {user['Name']} ({user.get('IdentityType', 'login accepted')})"
-    plain = settings.auth.kind in ("basic", "bearer") and url.startswith("http:")
-    return said, _skew_s(status), plain and urlsplit(url).hostname not in _LOCAL
+    shown = settings.auth.kind in ("basic", "bearer") and any(map(_readable, (url, settings.auth.token_url)))
+    return said, _skew_s(status), shown
 
 
 def catalogue_probe(outside: Outside, settings: SourceSettings, url: str) -> str:
@@ -119,7 +120,7 @@ def catalogue_probe(outside: Outside, settings: SourceSettings, url: str) -> str
             server = await find_server(transport, settings.data_server)
             return server.name, await any_selected(transport, server, settings.points, settings.exclude)
 
-        archive, some = asyncio.run(_with_pi(settings, url, look))
+        archive, some = asyncio.run(_with_pi(outside, settings, url, look))
         where = f"data server {archive!r}"
     else:
         where = str(settings.place or settings.tags or "its connections")
@@ -182,14 +183,13 @@ async def _opc_ua(outside: Outside, settings: SourceSettings, url: str) -> tuple
         return len(await browse(opened)), skew_s
 
 
-async def _with_pi(settings: SourceSettings, url: str, ask: Callable[[Transport], Awaitable[T]]) -> T:
+async def _with_pi(outside: Outside, settings: SourceSettings, url: str, ask: Callable[[Transport], Awaitable[T]]) -> T:
     """What `ask` finds at a PI Web API. Raises Unreachable, Stop; of a url without /piwebapi it says so."""
 
     async def at(where: str) -> T:
-        transport = Transport(
-            settings.name, where, Budget(settings.requests_per_s), login(settings.auth), settings.auth.username,
-            ca_file=settings.ca_file, patience=_ONCE,
-        )  # fmt: skip
+        transport = transport_of(
+            settings, where, Budget(settings.requests_per_s), _ONCE, Trust.of(outside.plant, settings, where)
+        )
         try:
             return await ask(transport)
         finally:
@@ -206,6 +206,11 @@ async def _with_pi(settings: SourceSettings, url: str, ask: Callable[[Transport]
         except FerryError:
             raise Stop(f"{error}. The url of a PI Web API ends in {_BASE}, and this one does not") from None
         raise Stop(f"{url} is no base url of a PI Web API, but there is one: write url = {json.dumps(right)}") from None
+
+
+def _readable(url: str) -> bool:
+    """Whether anybody on the way can read what goes there."""
+    return url.startswith("http:") and urlsplit(url).hostname not in _LOCAL
 
 
 async def _asked(transport: Transport) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -138,8 +138,10 @@ def user_name(uid: int) -> str:
 
 def secret_names(plant: Plant) -> list[str]:
     """The environment variables that hold the plant's secrets."""
-    logins = [source.auth for source in plant.source]
-    names = [name for auth in logins for name in (auth.password_env, auth.token_env)]
+    names = [
+        name for source in plant.source for auth in (source.auth, *(each.auth for each in source.connection))
+        for name in (auth.password_env, auth.token_env, auth.client_secret_env)
+    ]  # fmt: skip
     names.append(plant.store.password_env)
     if isinstance(plant.ledger.postgres, dict):
         names += plant.ledger.postgres.values()

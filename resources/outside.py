@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import httpx
+
 from pipelines.plant import Plant, SourceSettings, load_tags, secret
 from pipelines.ports import NoRoom, Source, Stop, Unreachable
 from resources import costs, embedded
@@ -17,6 +19,8 @@ from resources.iotdb import IoTDBStore
 from resources.iotdb.disk import Disk
 from resources.iotdb.sessions import Sessions
 from resources.pi_web_api import PiWebApiSource
+from resources.pi_web_api.auth import login
+from resources.pi_web_api.trust import Trust
 from resources.plc4x import SpoolReader, SpoolSource
 from resources.postgres import PostgresLedger
 from resources.wonderware import WonderwareSource
@@ -52,6 +56,8 @@ class Outside:
         )  # fmt: skip
         self._servers = [server for server in ours if server is not None]
         self._budgets: dict[str, list[Budget]] = {}
+        self._logins: dict[str, httpx.Auth | None] = {}
+        """Of PI Web APIs, by source."""
         self.may_found_store = False
         """Whether an embedded IoTDB may begin empty although the ledger says that it held something."""
 
@@ -178,7 +184,7 @@ class Outside:
         budget = Budget(settings.requests_per_s, settings.quiet_hours, shared=shared, urgent=urgent)
         self._budgets.setdefault(settings.name, []).append(budget)
         if settings.kind == "pi_web_api":
-            return PiWebApiSource.from_settings(settings, self.url(settings), budget=budget)
+            return self._pi(settings, budget)
         if settings.kind == "wonderware":
             return WonderwareSource.from_settings(settings, self.url(settings), budget=budget)
         if settings.kind == "opcua":
@@ -189,6 +195,15 @@ class Outside:
         clocks = [each.name for each in settings.connection if each.opc_ua]
         spool = SpoolReader(self.plant.spool_dir(settings.name))
         return SpoolSource(settings.name, tags, spool, settings.points, settings.exclude, clocks)
+
+    def _pi(self, settings: SourceSettings, budget: Budget) -> PiWebApiSource:
+        url = self.url(settings)
+        trust = Trust.of(self.plant, settings, url)
+        if settings.name not in self._logins:  # kept, as it may hold a token
+            self._logins[settings.name] = login(settings.auth, trust)
+        return PiWebApiSource.from_settings(
+            settings, url, budget=budget, trust=trust, entrance=self._logins[settings.name]
+        )
 
     def budget_used(self, settings: SourceSettings) -> float | None:
         """How much of its request budget a source was asked of late, 0 to 1; None where it was not asked yet."""

@@ -19,7 +19,9 @@ from pipelines.plant.section import nearest
 _SHOWN_MAX = 60
 _KEYS_NAMED = 12
 _NOT_OF_THE_FILE = frozenset({"folder"})
-_SECRETS = {"password": "password_env", "token": "token_env", "dsn": "dsn_env", "webhook": "webhook_env"}
+_SECRETS = {
+    name: f"{name}_env" for name in ("password", "token", "client_secret", "dsn", "webhook")
+}  # fmt: skip
 """Words for which people write the secret itself, and the key that names its environment variable."""
 _PLAIN = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
 _BOUNDS = (("ge", "from"), ("gt", "above"), ("le", "to"), ("lt", "below"))

@@ -30,6 +30,19 @@ class Auth(Section):
     username: str = ""
     password_env: str = ""
     token_env: str = ""
+    token_url: str = Field(
+        "", pattern=r"^(https?://[^\s@]+)?$", description='a url such as "https://aim.example/token"'
+    )
+    """Of an OAuth2 token endpoint (client credentials), in the place of `token_env`."""
+    client_id: str = ""
+    client_secret_env: str = ""
+    scope: str = ""
+    audience: str = ""
+
+    @property
+    def secret_env(self) -> str:
+        """The environment variable that holds the secret; '' where there is none."""
+        return self.password_env or self.token_env or self.client_secret_env
 
     @model_validator(mode="after")
     def _complete(self) -> Auth:
@@ -38,8 +51,12 @@ class Auth(Section):
                 f'kind "{self.kind}" needs username and password_env, the name of the environment variable with the '
                 "password"
             )
-        if self.kind == "bearer" and not self.token_env:
-            raise ValueError('kind "bearer" needs token_env, the name of the environment variable with the token')
+        fetched = bool(self.token_url and self.client_id and self.client_secret_env)
+        if self.kind == "bearer" and fetched == bool(self.token_env):
+            raise ValueError(
+                'kind "bearer" needs token_env, the name of the environment variable with the token, or token_url, '
+                "client_id and client_secret_env, with which tokens are fetched and renewed"
+            )
         return self
 
 
@@ -92,14 +109,15 @@ class Channel(Section):
     """Ours, with `private_key` (PEM or DER); without it one is made below `state_dir` at the first start."""
     private_key: str = ""
     server_certificate: str = ""
-    """The server's own, which it must prove to have; `ferry discover --trust` writes it."""
+    """The server's own, which it must prove to have; `ferry trust` writes it. PI: `state_dir/pki/trusted/NAME.der`
+    where it is there and this names no other."""
 
     @model_validator(mode="after")
     def _whole(self) -> Channel:
         if self.security != "None" and not self.server_certificate:
             raise ValueError(
                 f'security "{self.security}" needs server_certificate, the file with the server\'s certificate '
-                "(`ferry discover --trust` writes it)"
+                "(`ferry trust` writes it)"
             )
         if bool(self.certificate) != bool(self.private_key):
             raise ValueError("certificate and private_key go together")
@@ -218,6 +236,8 @@ class SourceSettings(Channel):
         if self.kind == "plc4x":
             self._check_plcs()
             return self
+        if self.simulate is not None and self.auth.token_url:
+            raise ValueError("a stand-in's tokens are not fetched: name token_env in the place of token_url")
         if self.spool_keep is not None:
             raise ValueError("spool_keep is for PLCs; nothing else has a spool")
         if not self.place and self.simulate is None:

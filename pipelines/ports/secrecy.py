@@ -19,6 +19,11 @@ def guard(*secrets: str) -> None:
     _guarded.update(form for each in secrets for form in (each, quote(each, safe="")) if len(form) >= _LENGTH_MIN)
 
 
+def forget(*secrets: str) -> None:
+    """These were secrets and are none any more: tokens that have expired, of which there would be ever more."""
+    _guarded.difference_update(form for each in secrets for form in (each, quote(each, safe="")))
+
+
 def without_secrets(text: str) -> str:
     """The text with every guarded secret made illegible, the longest first."""
     found = [each for each in _guarded if each in text]

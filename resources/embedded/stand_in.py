@@ -113,7 +113,7 @@ class StandIn:
 
     def _lend_password(self) -> None:
         """A stand-in's password is made here, so the plant file's variable need not be set for it."""
-        variable = self._auth.password_env or self._auth.token_env
+        variable = self._auth.secret_env
         if variable:
             os.environ.setdefault(variable, password(self._home / "password"))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -14,12 +13,11 @@ from typing import Any, TypeVar
 
 from asyncua import Client, ua
 from asyncua.crypto import security_policies
-from asyncua.crypto.uacrypto import load_certificate
 from asyncua.ua import uaerrors
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from pipelines.plant import Auth, Channel, Connection, Plant, SourceSettings, secret
 from pipelines.ports import Retry, Stop
+from resources.certificates import another, load
 from resources.opcua.stamps import keep_ticks, ns_of
 
 APPLICATION = "urn:historian-ferry:client"
@@ -190,11 +188,6 @@ async def server_certificate(login: Login) -> bytes:
     return await meant(shown, login.url)
 
 
-def fingerprint(certificate: bytes) -> str:
-    """SHA-256 of a certificate (DER), as other programs show it."""
-    return hashlib.sha256(certificate).digest().hex(":").upper()
-
-
 def _policy(channel: Channel) -> tuple[Any, ua.MessageSecurityMode]:
     name, _, mode = channel.security.partition(":")
     policy = getattr(security_policies, f"SecurityPolicy{name}" if name != "None" else "SecurityPolicyNone")
@@ -208,7 +201,7 @@ async def _secured(client: Client, login: Login) -> None:
     theirs = login.file(channel.server_certificate)
     if not theirs.is_file():
         raise Stop(
-            f"{theirs}: no such file, and it must hold the certificate of {login.url}; `ferry discover --trust` shows "
+            f"{theirs}: no such file, and it must hold the certificate of {login.url}; `ferry trust` shows "
             "and saves the one that the server has now"
         )
     if channel.certificate:
@@ -221,13 +214,10 @@ async def _secured(client: Client, login: Login) -> None:
         key.chmod(0o600)
     policy, mode = _policy(channel)
     try:
-        pinned = (await load_certificate(str(theirs))).public_bytes(Encoding.DER)
+        pinned = load(theirs)
         shown = await server_certificate(login)
         if shown != pinned:
-            raise Stop(
-                f"{login.url} shows another certificate (SHA-256 {fingerprint(shown)}) than the one in {theirs} "
-                f"({fingerprint(pinned)}); if that is right, `ferry discover --trust` saves the new one"
-            )
+            raise Stop(another(login.url, shown, theirs, pinned))
         await client.set_security(policy, str(ours), str(key), None, str(theirs), mode)
     except (ValueError, ua.UaError) as error:
         raise Stop(f"{ours}, {key} or {theirs} is no certificate or key in DER or PEM: {error}") from None

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
+import httpx
+
 from pipelines.plant import SourceSettings
 from pipelines.points import NUMERIC_KINDS, Point
 from pipelines.ports import PULL_BYTES, Changes, Pulled, SourceTally, Stop
 from pipelines.timeline import Interval, iso, parse
 from resources.budget import Budget
-from resources.pi_web_api.auth import login
 from resources.pi_web_api.catalogue import discover, find_server
 from resources.pi_web_api.counting import Counting
 from resources.pi_web_api.cursors import recorded_query
 from resources.pi_web_api.feed import Feed
+from resources.pi_web_api.opening import transport_of
 from resources.pi_web_api.pace import Bounds, Pace
 from resources.pi_web_api.pulling import Pulling
 from resources.pi_web_api.refusals import Denied
@@ -22,6 +24,7 @@ from resources.pi_web_api.specimens import Specimens
 from resources.pi_web_api.streams import RECORDED, Ask, Streams
 from resources.pi_web_api.tallies import combined
 from resources.pi_web_api.transport import Patience, Transport
+from resources.pi_web_api.trust import Trust
 from resources.rereading import read_again
 
 _REREAD_EVENTS = 400_000
@@ -57,18 +60,11 @@ class PiWebApiSource:
         patience: Patience | None = None,
         bounds: Bounds | None = None,
         budget: Budget | None = None,
+        trust: Trust | None = None,
+        entrance: httpx.Auth | None = None,
     ) -> PiWebApiSource:
-        """As the plant file says; `url` takes the place of its url (for a stand-in). Raises Stop."""
-        transport = Transport(
-            settings.name,
-            url or settings.url,
-            budget or Budget(settings.requests_per_s, settings.quiet_hours),
-            login(settings.auth),
-            settings.auth.username,
-            settings.concurrency,
-            settings.ca_file,
-            patience,
-        )
+        """As the plant file says (opening.transport_of). Raises Stop."""
+        transport = transport_of(settings, url or "", budget, patience, trust, entrance)
         return cls(transport, settings.data_server, settings.points, settings.exclude, bounds)
 
     async def discover(self) -> list[Point]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,9 +18,11 @@ import httpx
 import msgspec
 import tenacity
 
-from pipelines.ports import Stop, Unreachable
+from pipelines.ports import FerryError, Stop, Unreachable
 from resources.budget import Budget
+from resources.pi_web_api.auth import cure
 from resources.pi_web_api.refusals import Denied, TimedOut, TooMuch, Trouble, refusal, seconds_of
+from resources.pi_web_api.trust import Trust, tls_error
 from resources.pi_web_api.wire import Broken, complaint_in
 from resources.silence import telling
 
@@ -79,7 +80,7 @@ class Transport:
         login: httpx.Auth | None = None,
         user: str = "",
         concurrency: int = 4,
-        ca_file: str = "",
+        trust: Trust | None = None,
         patience: Patience | None = None,
         wire: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -91,9 +92,8 @@ class Transport:
         self._login = login
         self._user = user
         self._wire = wire
-        # An empty one for http: a client without any reads every authority of the system, at each pass.
-        secure = self.url.startswith("https:")
-        self._tls = _trust(ca_file) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._trust = trust or Trust(source)
+        self._tls = self._trust.context(self.url)
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _Session] = WeakKeyDictionary()
         self._reader: ThreadPoolExecutor | None = None
         self._answered = False  # with JSON, once
@@ -173,7 +173,8 @@ class Transport:
             raise Stop(f"{self._who()}: redirects to {response.headers.get('Location', 'nowhere')}; use that url")
         error = refusal(status, complaint_in(content), seconds_of(response.headers.get("Retry-After")))
         if isinstance(error, Denied) and not (status == 403 and await self._lets_in(session.client)):
-            raise Stop(f"{self._who()}: the login as {self._user or 'nobody'} was refused ({error})")
+            todo = cure(self._login) if status == 401 else ""
+            raise Stop(f"{self._who()}: the login as {self._user or 'nobody'} was refused ({error}){todo}")
         if isinstance(error, Trouble):
             if error.after_s or error.status == 429:
                 self.budget.pause(error.after_s or self.patience.first_wait_s)
@@ -191,7 +192,9 @@ class Transport:
                     asked = client.stream(method, f"{self.url}/{path}", content=body, headers=headers)
                     async with asked as response:
                         return response, await self._body(response, most_bytes)
-        except TooMuch:
+        except Unreachable as error:  # what the login needs: a token endpoint, a KDC
+            raise _Faltered(str(error), after_s=error.after_s, unreachable=True) from None
+        except FerryError:
             raise
         except (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError):
             waited = f"{self._who()}: no whole answer within {self.patience.read_s:.0f} s"
@@ -201,15 +204,13 @@ class Transport:
                 ) from None
             raise TooMuch(waited, "time") from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            if (tls := _tls_error(error)) is not None:
-                raise Stop(
-                    f"{self._who()}: TLS failed ({tls}); name the plant's CA with ca_file, or mend the certificate"
-                ) from None
-            raise _Faltered(f"nobody answers: {error or type(error).__name__}", unreachable=True) from None
+            if (tls := tls_error(error)) is not None:
+                raise Stop(self._trust.told(self._who(), self.url, tls)) from None
+            raise _Faltered(f"nobody answers: {str(error) or type(error).__name__}", unreachable=True) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise Stop(f"{self._who()}: not a URL of a server: {error}") from None
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise _Faltered(f"broken connection: {error or type(error).__name__}") from None
+            raise _Faltered(f"broken connection: {str(error) or type(error).__name__}") from None
         except Exception as error:
             if self._login is None:
                 raise
@@ -289,21 +290,3 @@ def _address(source: str, url: str) -> str:
     if parsed.userinfo:
         raise Stop(f"source {source}: url holds a login; name the user and password_env under auth instead")
     return url.rstrip("/")
-
-
-def _trust(ca_file: str) -> ssl.SSLContext:
-    """The system's authorities, or only the file's. Raises Stop when the file is not there or holds none."""
-    try:
-        return ssl.create_default_context(cafile=ca_file or None)
-    except (OSError, ssl.SSLError) as error:
-        raise Stop(f"ca_file {ca_file}: {error}") from None
-
-
-def _tls_error(error: BaseException) -> ssl.SSLError | None:
-    """The TLS failure behind a failed connection, if that is what it was."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLError):
-            return cause
-        cause = cause.__cause__ or cause.__context__
-    return None

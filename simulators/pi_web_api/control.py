@@ -10,6 +10,7 @@
 - `POST /_plant/hide` {"start", "end"}; `DELETE` shows all again
 - `POST /_plant/clock` {"advance_s"} moves the plant's present
 - `GET /_plant/updates` how many streams are registered for updates; `DELETE` drops them all, as a restart does
+- `GET /_plant/tokens` how many tokens the token endpoint gave out; `DELETE` makes them all worthless
 - `GET /_plant/truth?point=…&start=…&end=…&hidden=1` the truth as an Arrow stream; no `point` takes all
 """
 
@@ -53,6 +54,7 @@ class Control:
                 Route("/_plant/hide", _safe(self.hide), methods=["GET", "POST", "DELETE"]),
                 Route("/_plant/clock", _safe(self.clock), methods=["GET", "POST"]),
                 Route("/_plant/updates", _safe(self.updates), methods=["GET", "DELETE"]),
+                Route("/_plant/tokens", _safe(self.tokens), methods=["GET", "DELETE"]),
                 Route("/_plant/truth", _safe(self.truth), methods=["GET"]),
             ]
         )
@@ -154,6 +156,13 @@ class Control:
         if request.method == "DELETE":
             signups.clear()
         return JSONResponse({"registered": len(signups)})
+
+    async def tokens(self, request: Request) -> Response:
+        """Tells how many tokens were given out, or makes them worthless."""
+        tokens = self._gate.tokens
+        if request.method == "DELETE":
+            tokens.revoke()
+        return JSONResponse({"issued": tokens.issued})
 
     async def truth(self, request: Request) -> Response:
         """The truth of a window, [start, end)."""

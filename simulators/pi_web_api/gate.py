@@ -21,6 +21,7 @@ from simulators.pi_web_api import batches, routes
 from simulators.pi_web_api.exchange import Answer, Question, RefusalError, parameters_of
 from simulators.pi_web_api.faults import BODY_KINDS, PART_KINDS, Fault, Faults, refusal
 from simulators.pi_web_api.service import Service
+from simulators.pi_web_api.tokens import TOKEN_PATH, Tokens
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -40,6 +41,7 @@ class Gate:
         self.service, self.control = service, control
         self.settings = service.settings
         self.faults = Faults(self.settings.seed, service.catalogue.web_ids)
+        self.tokens = Tokens(self.settings)
         self.clear()
 
     def clear(self) -> None:
@@ -54,6 +56,9 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         path = scope.get("path", "")
+        if scope["type"] == "http" and path.lower() == TOKEN_PATH:
+            await self._one(scope, receive, send, self.tokens.answered)
+            return
         if scope["type"] != "http" or not path.lower().startswith(batches.BASE_PATH):
             await self.control(scope, receive, send)
             return
@@ -63,18 +68,22 @@ class Gate:
             return
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self._count()
         try:
             await self._one(scope, receive, send)
         finally:
             self.in_flight -= 1
 
-    async def _one(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._count()
+    async def _one(
+        self, scope: Scope, receive: Receive, send: Send, apart: Callable[[dict[str, str], bytes], Answer] | None = None
+    ) -> None:
+        """One request; `apart` answers what is no part of PI Web API, and needs no login."""
         headers = {name.decode().lower(): text.decode("latin-1") for name, text in scope["headers"]}
         target = scope["raw_path"].decode("latin-1") + "?" + scope["query_string"].decode("latin-1")
         fault: Fault | None = None
         try:
-            self._check(scope, headers, target)
+            if apart is None:
+                self._check(scope, headers, target)
             body = await self._body(receive)
             fault = self.faults.pick(unquote(target))
             if fault is not None:
@@ -85,7 +94,7 @@ class Gate:
                     await asyncio.sleep(fault.seconds)
                 elif fault.kind.isdigit():
                     raise self._challenged(refusal(fault))
-            answer = self._answer(scope, headers, body)
+            answer = self._answer(scope, headers, body) if apart is None else apart(headers, body)
             if fault is not None and fault.kind in BODY_KINDS + PART_KINDS:
                 answer = self.faults.spoilt(fault, answer)
         except RefusalError as error:
@@ -152,6 +161,8 @@ class Gate:
         if settings.auth == "none":
             return True
         scheme, _, rest = given.partition(" ")
+        if settings.auth == "bearer" and scheme.lower() == "bearer" and self.tokens.taken(rest.strip()):
+            return True
         if settings.auth == "bearer":
             wanted, expected = "bearer", settings.token
         else:

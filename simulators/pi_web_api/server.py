@@ -39,8 +39,14 @@ def serve(settings: Settings) -> None:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((HOST, settings.port))
-    config = uvicorn.Config(
+    _Announcing(config_of(gate)).run(sockets=[listener])
+
+
+def config_of(gate: Gate) -> uvicorn.Config:
+    """How the application is served, with TLS where its settings name a certificate."""
+    return uvicorn.Config(
         gate,
+        ssl_certfile=gate.settings.certificate or None,
         loop="uvloop",
         http="httptools",
         lifespan="off",
@@ -49,7 +55,6 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=1,
         backlog=2_048,
     )
-    _Announcing(config).run(sockets=[listener])
 
 
 def warm(service: Service, fields: tuple[str, ...] = WARM_FIELDS) -> None:
@@ -64,5 +69,6 @@ class _Announcing(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or ():
-            sys.stdout.write(f"listening on http://{HOST}:{listener.getsockname()[1]}{BASE_PATH}\n")
+            scheme = "https" if self.config.is_ssl else "http"
+            sys.stdout.write(f"listening on {scheme}://{HOST}:{listener.getsockname()[1]}{BASE_PATH}\n")
             sys.stdout.flush()

@@ -23,10 +23,16 @@ class Settings:
     hours: float = 8_760  # events exist in [start, start + hours), those of future points 30 days longer
     seed: int = 1
     server: str = "FERRYSIM"
+    certificate: str = ""  # a PEM file with certificate and key, for https
     auth: Auth = "none"
     username: str = field(default_factory=lambda: os.environ.get("FERRY_SIM_USER", "ferry"))
     password: str = field(default_factory=lambda: os.environ.get("FERRY_SIM_PASSWORD", "ferry-demo"), repr=False)
     token: str = field(default_factory=lambda: os.environ.get("FERRY_SIM_TOKEN", "ferry-token"), repr=False)
+    client_id: str = field(default_factory=lambda: os.environ.get("FERRY_SIM_CLIENT", "ferry-client"))
+    client_secret: str = field(default_factory=lambda: os.environ.get("FERRY_SIM_SECRET", "ferry-secret"), repr=False)
+    client_login: Literal["any", "header", "form"] = "any"  # how a client shows its secret at the token endpoint
+    token_s: float = 3_600  # life of a token of the token endpoint, with bearer
+    token_requests: int = 0  # requests that such a token is good for, which nobody is told; 0 for no end
     edits: str = ""  # a JSON file of edits to start with
     max_items: int = 150_000  # MaxReturnedItemsPerCall
     limit_scope: Literal["per_call", "per_stream"] = "per_call"
@@ -65,7 +71,11 @@ def parser() -> argparse.ArgumentParser:
     add("--start", default="2026-01-01T00:00:00Z", help="first instant of history, ISO 8601 with Z")
     add("--seed", type=int, default=base.seed)
     add("--server", default=base.server, help="name of the Data Archive; its GUID follows from name and seed")
+    add("--certificate", default="", help="PEM file with certificate and key: https")
     add("--auth", choices=("none", "basic", "bearer"), default="none")
+    add("--token-s", type=float, default=base.token_s, help="life of a token of /identitymanager/connect/token")
+    add("--token-requests", type=int, default=base.token_requests, help="requests that a token is good for, 0: any")
+    add("--client-login", choices=("any", "header", "form"), default="any", help="where a client's secret is taken")
     add("--edits", default="", help="JSON file of edits applied at start")
     add("--max-items", type=int, default=base.max_items, help="MaxReturnedItemsPerCall")
     add("--limit-scope", choices=("per_call", "per_stream"), default=base.limit_scope)
@@ -97,7 +107,11 @@ def from_arguments(arguments: list[str] | None = None) -> Settings:
         hours=given.hours,
         seed=given.seed,
         server=given.server,
+        certificate=given.certificate,
         auth=given.auth,
+        token_s=given.token_s,
+        token_requests=given.token_requests,
+        client_login=given.client_login,
         edits=given.edits,
         max_items=given.max_items,
         limit_scope=given.limit_scope,

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+
+import uvicorn
+
+from simulators.pi_web_api.gate import Gate
+from simulators.pi_web_api.server import HOST, config_of
 
 
 @contextlib.contextmanager
@@ -22,3 +30,21 @@ def running(*options: str, kind: str = "pi_web_api", **environment: str) -> Iter
         finally:
             server.terminate()
             server.wait(10)
+
+
+@contextlib.contextmanager
+def serving(gate: Gate) -> Iterator[tuple[str, uvicorn.Config]]:
+    """The root URL of a stand-in PI Web API in a thread of this process, and how it is served."""
+    config = config_of(gate)
+    with socket.create_server((HOST, 0)) as listener:
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        end_s = time.monotonic() + 20
+        while not server.started and time.monotonic() < end_s:
+            thread.join(0.01)
+        try:
+            yield f"http{'s' if config.is_ssl else ''}://{HOST}:{listener.getsockname()[1]}", config
+        finally:
+            server.should_exit = True
+            thread.join(20)

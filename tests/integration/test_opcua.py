@@ -15,6 +15,7 @@ import pytest
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from cli.main import run as ferry
 from pipelines.collect import Collector, scans_of
 from pipelines.plant import Auth, Channel
 from pipelines.ports import CLOCKS, Reading, Retry, Stop, Tag
@@ -27,6 +28,17 @@ from tests.opcua_plc import free_port, login, opcua, tag_of
 from tests.unit.pipelines.collect.test_collector import MemorySpool, run
 
 EVERY_S = 0.5
+TRUSTING = """
+[plant]
+name = "unit"
+[[source]]
+name = "kiln"
+kind = "opcua"
+url = "{url}"
+security = "Basic256Sha256"
+server_certificate = "saved.der"
+start = 2026-01-01T00:00:00Z
+"""
 SIGNALS = plant(36, every_ns=int(EVERY_S * SECOND_NS))
 TAGS = [tag_of(signal) for signal in SIGNALS]
 
@@ -197,11 +209,15 @@ def test_a_secured_server_with_a_password(tmp_path: Path, monkeypatch: pytest.Mo
         read(auth, secured)
         assert (tmp_path / "pki" / "ferry.pem").stat().st_mode & 0o077 == 0
         assert asyncio.run(server_certificate(login(port, tmp_path, auth, secured))) == certificate.read_bytes()
+        plant_file = tmp_path / "ferry.toml"
+        plant_file.write_text(TRUSTING.format(url=login(port, tmp_path, auth, secured).url), encoding="utf-8")
+        assert ferry(["trust", "--plant", str(plant_file)]) == 0
+        assert (tmp_path / "saved.der").read_bytes() == certificate.read_bytes()
         with pytest.raises(Stop, match="refuses us"):
             read(wrong, secured)
         with pytest.raises(Stop, match="shows another certificate"):
             read(auth, Channel(security="Basic256Sha256", server_certificate=other.name))
-        with pytest.raises(Stop, match=r"ferry discover --trust"):
+        with pytest.raises(Stop, match=r"ferry trust"):
             read(auth, Channel(security="Basic256Sha256", server_certificate="nothing.der"))
         with pytest.raises(Stop, match="does not offer the security"):
             read(auth, Channel(security="Aes256Sha256RsaPss", server_certificate=certificate.name))

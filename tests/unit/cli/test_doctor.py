@@ -32,10 +32,12 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FERRY_UNIT_DSN", "postgresql://me:hunter2secret@127.0.0.1:9/x")
 
 
-def checks(capsys: pytest.CaptureFixture[str], folder: Path, url: str, more: str = "") -> dict[str, dict[str, Any]]:
+def checks(
+    capsys: pytest.CaptureFixture[str], folder: Path, url: str, more: str = "", text: str = PLANT
+) -> dict[str, dict[str, Any]]:
     path = folder / "ferry.toml"
     path.write_text(
-        PLANT.replace("http://127.0.0.1:9/piwebapi", url).replace("point_groups = 2", more), encoding="utf-8"
+        text.replace("http://127.0.0.1:9/piwebapi", url).replace("point_groups = 2", more), encoding="utf-8"
     )
     run(["doctor", "--plant", str(path), "--json"])
     return {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
@@ -46,6 +48,26 @@ def test_a_source_that_is_well(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert found["source pi1"]["well"]
     assert found["source pi1: catalogue"]["detail"] == "points = [\"*\"] selects points of data server 'PI One'"
     assert found["source pi1: catalogue"]["code"] == 0
+
+
+@pytest.mark.parametrize(("token_url", "code", "says"), [
+    ("http://127.0.0.1:9/token", 3, "token endpoint http://127.0.0.1:9/token: "),
+    ("{}/identitymanager/connect/token", 2, "refuses client 'nobody' (401 invalid_client"),
+])  # fmt: skip
+def test_a_token_endpoint_that_gives_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, url: str, token_url: str, code: int, says: str
+) -> None:
+    token_url = token_url.format(url.removesuffix("/piwebapi"))
+    basic = 'auth = { kind = "basic", username = "ferry", password_env = "FERRY_UNIT_PASSWORD" }'
+    assert basic in PLANT
+    auth = (
+        f'auth = {{ kind = "bearer", token_url = "{token_url}", client_id = "nobody", client_secret_env = "SECRET" }}'
+    )
+    auth = auth.replace("SECRET", "FERRY_UNIT_PASSWORD")
+    found = checks(capsys, tmp_path, url, text=PLANT.replace(basic, auth))
+    assert found["secret FERRY_UNIT_PASSWORD"]["well"]
+    assert found["source pi1"]["code"] == code
+    assert says in found["source pi1"]["detail"]
 
 
 @pytest.mark.parametrize("end", ["", "/"])

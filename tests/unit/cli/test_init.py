@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import plant_answers
 from cli.main import run
 from pipelines.plant import load_plant
 from pipelines.timeline import parse
@@ -118,6 +119,20 @@ def test_nothing_is_written_that_would_not_work(
         (["--kind", "opcua", "--address", "opc.tcp://h:4840/s"], "url", "none"),
         (["--kind", "pi_web_api", "--address", "https://h/piwebapi", "--token-env", "T"], "url", "bearer"),
         (["--kind", "pi_web_api", "--address", "https://h/piwebapi", "--auth", "kerberos"], "url", "kerberos"),
+        (
+            [
+                "--kind",
+                "pi_web_api",
+                "--address",
+                "https://h/piwebapi",
+                "--token-url",
+                "https://a/t",
+                "--client-id",
+                "c",
+            ],
+            "url",
+            "bearer",
+        ),
     ],
 )
 def test_every_kind_without_asking_the_server(
@@ -129,8 +144,27 @@ def test_every_kind_without_asking_the_server(
     [source] = load_plant(path).source
     assert (getattr(source, key), source.auth.kind) == (arguments[3], auth)
     assert (source.ca_file, source.tls) == ("ca.pem", "--no-tls" not in arguments)
+    if "--token-url" in arguments:
+        found = source.auth
+        assert (found.token_url, found.client_id, found.client_secret_env) == ("https://a/t", "c", "PI1_SECRET")
     if auth == "basic":
         assert (source.auth.username, source.auth.password_env) == ('DOM"\\x', "HISTORIAN1_PASSWORD")
+
+
+@pytest.mark.parametrize(("endpoint", "secret_env"), [("https://a/t", "PI1_SECRET"), ("", "PI1_TOKEN")])
+def test_a_person_is_asked_where_tokens_come_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str, secret_env: str
+) -> None:
+    said = {"Token endpoint": endpoint, "Client id": "c"}
+
+    def question(text: str, default: str | None = None, *_: object, **__: object) -> str | None:
+        return next((answer for words, answer in said.items() if text.startswith(words)), default)
+
+    monkeypatch.setattr(plant_answers, "_question", question)
+    known = plant_answers.Answers(kind="pi_web_api", address="https://h/piwebapi", auth="bearer", start_ns=0)
+    found = plant_answers.asked(known, tmp_path / "ferry.toml")
+    assert (found.token_url, found.secret_env) == (endpoint, secret_env)
+    assert found.client_id == ("c" if endpoint else "")
 
 
 def test_a_person_is_asked_and_may_err(tmp_path: Path, url: str) -> None:

@@ -25,6 +25,7 @@ from resources.pi_web_api.refusals import Refused, TooMuch, Trouble, refusal, se
 from resources.pi_web_api.source import PiWebApiSource
 from resources.pi_web_api.streams import identity
 from resources.pi_web_api.transport import Patience, Transport
+from resources.pi_web_api.trust import Trust
 from resources.pi_web_api.wire import Broken
 from tests.unit.resources.pi_web_api.fake_plant import QUICK, URL
 
@@ -134,6 +135,12 @@ def test_a_server_that_answers_something_else_was_asked_too_much() -> None:
         asyncio.run(work())
 
 
+@pytest.mark.parametrize("error", [httpx.ReadError(""), httpx.ConnectTimeout("")])
+def test_a_failure_without_words_is_named(error: Exception) -> None:
+    with pytest.raises(Retry, match=type(error).__name__):
+        asked([error])
+
+
 def test_a_broken_body_is_tried_again_then_given_up() -> None:
     def refuse(body: bytes) -> bytes:
         raise Broken("cut short")
@@ -181,7 +188,7 @@ def test_urls_that_will_not_do(url: str) -> None:
 
 def test_a_missing_ca_file() -> None:
     with pytest.raises(Stop, match=r"ca_file /nowhere\.pem"):
-        Transport("pi1", "https://plant.test", Budget(1), ca_file="/nowhere.pem")
+        Transport("pi1", "https://plant.test", Budget(1), trust=Trust("pi1", "/nowhere.pem"))
 
 
 def test_every_request_passes_the_csrf_defence() -> None:
