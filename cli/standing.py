@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from pipelines.ledger import newest_first
 from pipelines.plant import SourceSettings
 from pipelines.points import point_name
 from pipelines.ports import Absence, SliceRecord, Stop
-from pipelines.timeline import SECOND_NS, Interval, iso
+from pipelines.timeline import SECOND_NS, Interval, iso, merge
 from resources.plc4x import SpoolReader
 
 _AT_WORK_NS = 60 * SECOND_NS
@@ -68,6 +69,8 @@ class SourceStanding:
     """At the source, of the unproved points."""
     holes: list[Interval]
     """Before sync's part, where no backfill has been."""
+    withdrawn: list[Interval]
+    """What was proved once and is not now, in some group; nothing while somebody may be about to prove it again."""
     pace: Pace | None
     at_work: bool
     lag_s: float | None
@@ -128,9 +131,9 @@ class SourceStanding:
 
     @property
     def proved(self) -> bool:
-        """Nothing of what was moved is in doubt, and nobody is asked; gaps are no doubt."""
+        """Nothing of what was moved is in doubt, and nobody is asked; what was never moved is no doubt."""
         waiting = self.missing_told or any(each.standing.quarantined for each in self.groups)
-        return not (self.unproved or self.never_moved or self.ahead or waiting)
+        return not (self.unproved or self.never_moved or self.ahead or self.withdrawn or waiting)
 
     def as_json(self) -> dict[str, Any]:
         """One of `sources` of `ferry status --json`."""
@@ -161,12 +164,16 @@ class SourceStanding:
             ],
             "missing": self._absent(believed=False),
             "gone": self._absent(believed=True),
-            "holes": [
-                {"start": iso(each.start_ns), "end": iso(each.end_ns), "command": filling(self.settings, each)}
-                for each in self.holes
-            ],
+            "holes": self._to_fill(self.holes),
+            "withdrawn": self._to_fill(self.withdrawn),
             "groups": [each.as_json() for each in self.groups],
         }
+
+    def _to_fill(self, spans: Sequence[Interval]) -> list[dict[str, str]]:
+        return [
+            {"start": iso(each.start_ns), "end": iso(each.end_ns), "command": filling(self.settings, each)}
+            for each in spans
+        ]
 
     def _absent(self, *, believed: bool) -> list[dict[str, str]]:
         return [
@@ -187,7 +194,7 @@ def standing_of(line: Line, settings: SourceSettings) -> SourceStanding:
         by_group.setdefault(record.slice.group, []).append(record)
     groups = [_group(each, by_group.get(each.group, [])) for each in line.standings(settings, span)]
     unproved = {exclusion.point: reason_of(exclusion) for each in groups for exclusion in each.standing.exclusions}
-    newest_ns = history[-1].recorded_ns if history else 0
+    lately = time.time_ns() - (history[-1].recorded_ns if history else 0) < _AT_WORK_NS
     # A source with an end in the plant file is history only, and never behind.
     watermark_ns = min(each.standing.watermark_ns for each in groups)
     followed = line.followed_to(settings)
@@ -201,7 +208,8 @@ def standing_of(line: Line, settings: SourceSettings) -> SourceStanding:
         names={p.id: p.name for p in line.ledger.known_points(settings.name) if p.id in unproved} if unproved else {},
         holes=holes(line, settings),
         pace=pace_of(line.ledger.moved(settings.name), line.plant.limits.slices_at_once),
-        at_work=time.time_ns() - newest_ns < _AT_WORK_NS and any(each.standing.gaps for each in groups),
+        withdrawn=[] if lately else merge(part for each in groups for part in each.standing.withdrawn),
+        at_work=lately and any(each.standing.gaps for each in groups),
         catalogue_age_s=line.ledger.catalogue_age_s(settings.name),
         lag_s=None if settings.end else line.behind_s(followed_to_ns or watermark_ns),
         group_lag_s={group: line.behind_s(to_ns) for group, to_ns in followed.items()},

@@ -135,6 +135,8 @@ def _show_events(screen: Screen, found: SourceStanding) -> None:
         screen.say(f"{found.landed_events - found.events:,} events more are landed, and unproved now", style="yellow")
     if found.forgotten_events:
         screen.say(f"{found.forgotten_events:,} of them are landed only: older than IoTDB keeps (retention.raw)")
+    for span in found.withdrawn:
+        screen.say(f"{span} was proved once and is not now: `{filling(found.settings, span)}`", style="bold red")
     for hole in found.holes:
         command = filling(found.settings, hole)
         screen.say(f"nothing fills {hole}, which is before sync's part: `{command}`", style="yellow")

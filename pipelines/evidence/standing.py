@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pipelines.landing import DamagedLanding, Landing
 from pipelines.ledger import FORGOTTEN, Current, current, is_open, quarantined
 from pipelines.ports import Exclusion, LedgerStore, SliceRecord
-from pipelines.timeline import Interval, clip, merge, missing
+from pipelines.timeline import Interval, clip, merge, missing, subtract
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ class Standing:
         """Covered part of the wanted time that is not open, 0 to 1."""
         due_ns = self.wanted.length_ns - sum(part.length_ns for part in self.open)
         return sum(part.length_ns for part in self.covered) / due_ns if due_ns else 1.0
+
+    @property
+    def withdrawn(self) -> list[Interval]:
+        """What was proved once and is not now."""
+        return subtract(self.moved, self.covered)
 
     @property
     def watermark_ns(self) -> int:

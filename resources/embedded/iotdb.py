@@ -185,7 +185,7 @@ class EmbeddedIoTDB:
             except ServerNotReady as error:
                 reason = str(error)
                 _logger.warning("%s", reason)
-                self._stopped()
+                self._stop_children()  # a port that somebody else has taken meanwhile is seen to by the next try
                 continue
             self._first_start_file.unlink(missing_ok=True)
             secret.write_private(self._ready_file, f"{self._config_node.pid()} {self._data_node.pid()}\n")

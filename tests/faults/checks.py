@@ -6,7 +6,7 @@ import re
 import time
 from collections import Counter
 
-from pipelines.timeline import Interval, iso, parse
+from pipelines.timeline import Interval, clip, iso, parse
 from tests.faults.ground import PATIENCE_S, SOURCE, Done, Plant
 from tests.faults.oracle import Claims, Event, Held, claims, exported, inside, is_whole, landed, shown
 
@@ -89,7 +89,12 @@ def differences_are_named(plant: Plant, status: Done) -> list[str]:
         for each in group["quarantined"]
     ]
     found, stored = claims(plant.dsn, SOURCE, plant.span), _stored(plant)
-    damaged = [piece.generation for piece in found.pieces if not is_whole(plant.landing, piece)]
+    damaged = [
+        piece.generation
+        for piece in found.pieces
+        if any(clip(found.covered.get(piece.group, []), span) for span in piece.spans)
+        and not is_whole(plant.landing, piece)
+    ]
     said = [f"(c) {damaged} are damaged in the landing, and status says that all is well"] * (
         bool(damaged) and status.code == 0
     )

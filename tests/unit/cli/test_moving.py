@@ -134,6 +134,21 @@ def test_verify_of_nothing_proves_nothing(ferry: Ferry) -> None:
     assert "ferry backfill first" in answer.err
 
 
+def test_what_is_withdrawn_is_no_green_status(ferry: Ferry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not covered and never moved is work to do; covered once and not now is a loss until it is proved again."""
+    monkeypatch.setattr("cli.standing._AT_WORK_NS", 0)
+    ferry("backfill")
+    assert ferry("status").code == 0
+    assert ferry("restate", *SPAN).code == 0
+    answer = ferry("status")
+    assert answer.code == 1
+    assert "was proved once and is not now: `ferry backfill --source pi1" in answer.out
+    [withdrawn] = ferry("status", "--json").json["sources"][0]["withdrawn"]
+    assert withdrawn["command"].endswith(f"--start {SPAN[1]} --end {SPAN[3]}")
+    assert ferry("backfill").code == 0
+    assert ferry("status").code == 0
+
+
 def test_restate_reopens_and_backfill_mends(ferry: Ferry) -> None:
     ferry("backfill")
     ferry.source.events = events(without=("A2",))
