@@ -40,7 +40,8 @@ def open_ended(ferry: Ferry, more: str = "") -> None:
 def follow(ferry: Ferry) -> None:
     """A pass, without what Dagster is told of it."""
     line = ferry.line(load_plant(ferry.plant_file))
-    sync_pass(line, line.plant.source[0], 60.0)
+    done = sync_pass(line, line.plant.source[0], 60.0)
+    assert not done.problems
 
 
 def covered_future(ferry: Ferry, by_ns: int = 3 * DAY_NS) -> int:
