@@ -40,6 +40,7 @@ def _odbc(port: str, encrypt: bool, ca: str, user: str, password: str, folder: P
     os.environ["SSL_CERT_FILE"] = ca
     import mssql_python
 
+    mssql_python.native_provider = "mssql-odbc"  # the one that the product takes: it needs no libltdl
     words = f"Server=localhost,{port};UID={user};PWD={{{password}}};Encrypt={'yes' if encrypt else 'no'}"
     words += ";PacketSize=32767"  # more than a TLS record holds
     return mssql_python.connect(words, timeout=20)
