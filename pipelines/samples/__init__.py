@@ -2,16 +2,18 @@
 
 An event has either a number (`value`) or a state (`text` and `code`), never both and never neither:
 
-====== ======================= ======================================================================
-point  dictionary<int32,string> stable id (percent-encoded)
-time   timestamp[ns, UTC]       as the source holds it
-tie    int32                    0, or 1, 2, … for further events of one point at one stamp, in the source's order
-value  double, nullable         the number, a single as exactly what it is; NaN and infinities are numbers
-text   string, nullable         text of a string, name of a state; '' for none
-code   int64, nullable          number of a state, an integer beyond 2^53, or NO_CODE
-quality int32                   OPC classic quality (192 good, 64 uncertain, 0 bad)
-detail int32                    the source's raw code
-====== ======================= ======================================================================
+========= ======================= ===================================================================
+point     dictionary<int32,string> stable id (percent-encoded)
+time      timestamp[ns, UTC]      as the source holds it
+tie       int32                   0, or 1, 2, … for further events of one point at one stamp, in the source's order
+value     double, nullable        the number, a single as exactly what it is; NaN and infinities are numbers
+text      string, nullable        text of a string, name of a state; '' for none
+code      int64, nullable         number of a state, an integer beyond 2^53, or NO_CODE
+quality   int32                   OPC classic quality (192 good, 64 uncertain, 0 bad)
+detail    int32                   the source's raw code
+annotated bool, nullable          true where a person has annotated the event at the source; else null. No part of the
+                                  event: neither tally nor digest knows it, and it is in the landing, not in the store
+========= ======================= ===================================================================
 """
 
 from pipelines.samples.events import (
@@ -19,6 +21,7 @@ from pipelines.samples.events import (
     SCHEMA,
     coarsen,
     empty,
+    flagged,
     is_number,
     number_ties,
     ordered,
@@ -52,6 +55,7 @@ __all__ = [
     "cut_by_bytes",
     "empty",
     "fields_of",
+    "flagged",
     "is_number",
     "merged",
     "narrowed",

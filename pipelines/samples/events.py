@@ -22,8 +22,10 @@ SCHEMA = pa.schema(
         pa.field("code", pa.int64()),
         pa.field("quality", pa.int32(), nullable=False),
         pa.field("detail", pa.int32(), nullable=False),
+        pa.field("annotated", pa.bool_()),
     ]
 )
+"""`annotated` is null in what was landed before it was asked for, and in what a store gives back: it is not stored there."""
 
 # Fewer rows in a stretch than this, and moving stretches costs more than sorting rows.
 _ROWS_PER_RUN = 100
@@ -63,6 +65,12 @@ def times_ns(table: pa.Table) -> Int64s:
 def is_number(table: pa.Table) -> Bools:
     """True where the event has a number (goes to IoTDB's `samples`), False where it is a state (`states`)."""
     return np.asarray(pc.is_valid(table["value"].combine_chunks()))
+
+
+def flagged(table: pa.Table) -> pa.Table:
+    """The events that carry an annotation at the source."""
+    column = table["annotated"]
+    return table.slice(0, 0) if column.null_count == len(column) else table.filter(column.fill_null(False))
 
 
 def codes_of(table: pa.Table) -> tuple[npt.NDArray[np.int32], list[str]]:

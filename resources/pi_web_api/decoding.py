@@ -28,7 +28,7 @@ TIME_TYPE = SCHEMA.field("time").type
 ROWS = pa.schema(
     [
         pa.field("point", pa.int32(), nullable=False),  # the stream's number in this pull
-        *(SCHEMA.field(name) for name in ("time", "value", "text", "code", "quality", "detail")),
+        *(SCHEMA.field(name) for name in ("time", "value", "text", "code", "quality", "detail", "annotated")),
     ]
 )
 Int64s = npt.NDArray[np.int64]
@@ -72,9 +72,20 @@ def _decoded(streams: Sequence[Given]) -> Page:
     times = _times(events)
     if times is None:
         raise ValueError("a time that is none")
-    values, text, code, quality, detail = _values(events, streams, lengths)
+    flagged = [  # one pass: a list for every flag took twice as long
+        row
+        for row, event in enumerate(events)
+        if event.good is not True
+        or event.questionable is not False
+        or event.substituted is not False
+        or event.annotated is not False
+        or event.errors is not None
+        or event.web_exception is not None
+    ]
+    values, text, code, quality, detail = _values(events, flagged, streams, lengths)
     numbers = np.repeat(np.array([stream.number for stream in streams], dtype=np.int32), lengths)
-    rows = pa.table([pa.array(numbers), times, values, text, code, quality, detail], schema=ROWS)
+    columns = [pa.array(numbers), times, values, text, code, quality, detail, _annotated(events, flagged)]
+    rows = pa.table(columns, schema=ROWS)
     ends = tuple(int(end) for end in np.cumsum(lengths, dtype=np.int64))
     return Page(rows, np.asarray(times.cast(pa.int64())), ends)
 
@@ -88,6 +99,16 @@ def _times(events: list[Event]) -> pa.Array | None:
         return texts.cast(TIME_TYPE)
     except pa.ArrowInvalid:
         return None
+
+
+def _annotated(events: list[Event], flagged: list[int]) -> pa.Array:
+    """True where an event has an annotation, null elsewhere."""
+    rows = [row for row in flagged if events[row].annotated is True]
+    if not rows:
+        return pa.nulls(len(events), pa.bool_())
+    missing = np.ones(len(events), dtype=np.bool_)
+    missing[rows] = False
+    return pa.array(~missing, mask=missing)
 
 
 def _without_bad(streams: Sequence[Given]) -> Page:
@@ -125,10 +146,10 @@ def _trouble(stream: Given) -> str:
 
 
 def _values(
-    events: list[Event], streams: Sequence[Given], lengths: list[int]
+    events: list[Event], flagged: list[int], streams: Sequence[Given], lengths: list[int]
 ) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array, pa.Array]:
     """value, text, code, quality, detail."""
-    values, *others = _as_written(events, streams, lengths)
+    values, *others = _as_written(events, flagged, streams, lengths)
     return _narrowed(values, streams, lengths), *others
 
 
@@ -150,16 +171,15 @@ def _narrowed(values: pa.Array, streams: Sequence[Given], lengths: list[int]) ->
 
 
 def _as_written(
-    events: list[Event], streams: Sequence[Given], lengths: list[int]
+    events: list[Event], flagged: list[int], streams: Sequence[Given], lengths: list[int]
 ) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array, pa.Array]:
     """The same, with the values as their texts have them."""
     rows = len(events)
     raw = [event.value for event in events]
-    quality = _qualities(events)
+    if any(events[row].errors or events[row].web_exception for row in flagged):
+        raise Undelivered  # such a value does not count, number or not
+    quality = _qualities(events, flagged)
     detail = np.zeros(rows, dtype=np.int32)
-    for errors in ([event.errors for event in events], [event.web_exception for event in events]):
-        if errors.count(None) != rows and any(errors):  # such a value does not count, number or not
-            raise Undelivered
     values = _plain(raw)
     if values is not None:
         return values, pa.nulls(rows, pa.string()), pa.nulls(rows, pa.int64()), pa.array(quality), pa.array(detail)
@@ -201,18 +221,10 @@ def _scattered(values: pa.Array, places: Int64s, rows: int) -> pa.Array:
     return values.take(pa.array(order, mask=missing))
 
 
-def _qualities(events: list[Event]) -> npt.NDArray[np.int32]:
+def _qualities(events: list[Event], flagged: list[int]) -> npt.NDArray[np.int32]:
     """OPC quality of every event by its flags."""
-    flags = (
-        ([event.good for event in events], True),
-        ([event.questionable for event in events], False),
-        ([event.substituted for event in events], False),
-    )
     found = np.full(len(events), GOOD, dtype=np.int32)
-    for column, usual in flags:
-        if column.count(usual) == len(column):
-            continue
-        for row in [row for row, flag in enumerate(column) if flag is not usual]:
-            event = events[row]
-            found[row] = quality_of(event.good, event.questionable, event.substituted)
+    for row in flagged:
+        event = events[row]
+        found[row] = quality_of(event.good, event.questionable, event.substituted)
     return found

@@ -14,20 +14,24 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-RECORDED_FIELDS = ("Timestamp", "Value", "Good", "Questionable", "Substituted", "Errors", "WebException")
+RECORDED_FIELDS = ("Timestamp", "Good", "Questionable", "Substituted", "Annotated", "Value", "Errors", "WebException")
 T = TypeVar("T")
 _UNREAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """The last where a value is nested some thousand deep."""
 
 
 class Event(Struct, rename="pascal", gc=False):
-    """One TimedValue. Left untracked by the garbage collector: a page holds 100,000 and none is in a cycle."""
+    """One TimedValue. Left untracked by the garbage collector: a page holds 100,000 and none is in a cycle.
+
+    In the order in which servers write the fields: msgspec then finds each at once.
+    """
 
     timestamp: str | None = None
-    value: Any = UNSET
     good: bool | None = True
     questionable: bool | None = False
     substituted: bool | None = False
+    annotated: Any = False  # no part of the value: whatever stands there spoils no event
+    value: Any = UNSET
     errors: Any = None
     web_exception: Any = None
 

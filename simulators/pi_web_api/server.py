@@ -17,7 +17,7 @@ from simulators.pi_web_api.service import Service
 from simulators.pi_web_api.settings import Settings
 
 HOST = "127.0.0.1"  # a stand-in has no business on a network
-WARM_FIELDS = tuple(name for name in VALUE_FIELDS if name not in ("UnitsAbbreviation", "Annotated"))
+WARM_FIELDS = tuple(name for name in VALUE_FIELDS if name != "UnitsAbbreviation")
 
 
 def application(plant: Plant) -> Gate:

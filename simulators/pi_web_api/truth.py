@@ -63,6 +63,7 @@ def table(events: Events, ids: list[str], counts: list[int]) -> pa.Table:
             "code": pa.array(codes, mask=numbers),
             "quality": pa.array(qualities(events)),
             "detail": pa.array(detail.astype(np.int32)),
+            "annotated": pa.array(np.ones(len(events), np.bool_), mask=events.flags & Flag.ANNOTATED == 0),
         }
     )
 

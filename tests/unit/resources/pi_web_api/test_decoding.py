@@ -17,6 +17,7 @@ from pipelines.points import Kind, Point
 from pipelines.samples import NO_CODE
 from resources.pi_web_api.decoding import Given, Page, decode
 from resources.pi_web_api.states import reading
+from resources.pi_web_api.streams import RECORDED
 from resources.pi_web_api.wire import Broken, Event, StreamSet, complaint_in, read_batch, reader
 
 POINT = Point("p", "p", "number")
@@ -152,6 +153,7 @@ _events = st.fixed_dictionaries(
         "Good": st.booleans(),
         "Questionable": st.booleans(),
         "Substituted": st.booleans(),
+        "Annotated": st.booleans(),
     }
 )  # fmt: skip
 
@@ -163,13 +165,26 @@ def test_a_page_is_its_events_read_one_by_one(streams: list[list[dict[str, Any]]
     expected = []
     for place, stream in enumerate(streams):
         for each in stream:
-            event = Event(each["Timestamp"], each["Value"], each["Good"], each["Questionable"], each["Substituted"])
-            expected.append((place, *reading(event, POINT)))
+            event = Event(
+                each["Timestamp"], each["Good"], each["Questionable"], each["Substituted"], value=each["Value"]
+            )
+            expected.append((place, *reading(event, POINT), each["Annotated"] or None))
     found = [
-        tuple(row[name] for name in ("point", "value", "text", "code", "quality", "detail"))
+        tuple(row[name] for name in ("point", "value", "text", "code", "quality", "detail", "annotated"))
         for row in page.rows.to_pylist()
     ]
     assert str(found) == str(expected)
+
+
+@pytest.mark.parametrize(
+    ("told", "annotated"), [({}, None), ({"Annotated": False}, None), ({"Annotated": None}, None), ({"Annotated": True}, True),
+                            ({"Annotated": "yes"}, None)]
+)  # fmt: skip
+def test_whether_an_event_is_annotated_is_asked_for_and_kept(told: dict[str, Any], annotated: bool | None) -> None:
+    assert "Items.Annotated" in RECORDED.of_one(()) and "Items.Items.Annotated" in RECORDED.of_set(())
+    page = decoded({"Timestamp": STAMP, "Value": 1.5, **told}, {"Timestamp": STAMP, "Value": 2.5})
+    assert page.rows["annotated"].to_pylist() == [annotated, None]
+    assert page.rows["quality"].to_pylist() == [192, 192]
 
 
 def test_bare_tokens_are_read_though_they_are_no_json() -> None:
