@@ -25,7 +25,7 @@ SCHEMA = pa.schema(
         pa.field("annotated", pa.bool_()),
     ]
 )
-"""`annotated` is null in what was landed before it was asked for, and in what a store gives back: it is not stored there."""
+"""`annotated` is null in what was landed before it was asked for, and in what a store gives back."""
 
 # Fewer rows in a stretch than this, and moving stretches costs more than sorting rows.
 _ROWS_PER_RUN = 100

@@ -177,9 +177,9 @@ def test_a_page_is_its_events_read_one_by_one(streams: list[list[dict[str, Any]]
 
 
 @pytest.mark.parametrize(
-    ("told", "annotated"), [({}, None), ({"Annotated": False}, None), ({"Annotated": None}, None), ({"Annotated": True}, True),
-                            ({"Annotated": "yes"}, None)]
-)  # fmt: skip
+    ("told", "annotated"),
+    [({}, None), ({"Annotated": False}, None), ({"Annotated": None}, None), ({"Annotated": True}, True)],
+)
 def test_whether_an_event_is_annotated_is_asked_for_and_kept(told: dict[str, Any], annotated: bool | None) -> None:
     assert "Items.Annotated" in RECORDED.of_one(()) and "Items.Items.Annotated" in RECORDED.of_set(())
     page = decoded({"Timestamp": STAMP, "Value": 1.5, **told}, {"Timestamp": STAMP, "Value": 2.5})
