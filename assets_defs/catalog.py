@@ -35,6 +35,7 @@ _WORDS = {
     "code": "number of a state, or an integer beyond 2^53",
     "quality": "OPC classic: 192 good, 64 uncertain, 0 bad",
     "detail": "the source's own code",
+    "annotated": "true where a person has annotated the event at the source",
     "unit": "engineering unit",
 }
 

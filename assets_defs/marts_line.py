@@ -142,6 +142,7 @@ def write_exports(
             marts=line.plant.state_dir / "marts",
             windows=line.windows(settings, reach),
             nanoseconds=nanoseconds,
+            annotations=line.ledger.annotations(settings.name, reach),
         )
     )
     open_exports(line.plant, into, into.rglob("*.parquet"))

@@ -28,6 +28,7 @@ def backfill(
 ) -> int:
     """Move history into IoTDB and prove it. Running it again changes nothing and goes on where it stopped."""
     from assets_defs.journal import KINDS
+    from cli.annotated import annotations_json, show_annotations
     from cli.proofs import is_proved, show_counts, show_doubts
     from cli.servers import start
 
@@ -38,14 +39,17 @@ def backfill(
         asked = chosen_points(session, line, settings, globs)
         summary = move(session, line, settings, asked_span, globs)
         evidence = proved(session, line, settings, asked_span, asked)
+        annotated = line.ledger.annotation_counts(settings.name, asked_span)
         told = line.ledger.journal_entries(settings.name, asked_span) if settings.kind in KINDS and not globs else None
     moved = f"moved {summary.events:,} events in {summary.slices:,} slices, {summary.seconds:.1f} s"
     screen.say(f"{moved}, {rate_of(summary):,.0f} events/s" if summary.slices else "nothing to do: it is all covered")
     show_counts(screen, settings.name, asked_span, evidence.found, evidence.origins)
+    show_annotations(screen, annotated)
     show_doubts(screen, evidence.found)
     if told is not None:
         screen.say(f"  journal       {told:>15,} alarms and writes in the ledger, as many as the source counts")
-    screen.emit({**evidence.found.as_json(settings.name), **figures(summary)})
+    told_json = {"annotations": annotations_json(annotated)}
+    screen.emit({**evidence.found.as_json(settings.name), **figures(summary), **told_json})
     return PROVED if is_proved(evidence.found) and not summary.problems else UNPROVED
 
 

@@ -134,6 +134,7 @@ def _export_data_sets(
         {
             "source": settings.name, "exports": str(folder), "events": events,
             "aggregate_rows": {each: made.rows(f"aggregates_{each}") for each in INTERVALS},
+            "annotations": made.rows("annotations"),
             "without_aggregates": len(made.unaggregated), "files": [str(path) for path in made.paths],
         }
     )  # fmt: skip

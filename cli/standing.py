@@ -12,12 +12,13 @@ from assets_defs.discovery import missing_told
 from assets_defs.line import Line
 from assets_defs.reach import asked_reach, filling, holes, never_moved
 from assets_defs.schedule_states import schedule_states
+from cli.annotated import annotations_json
 from cli.forecast import Pace, pace_of
 from pipelines.evidence import Standing, reason_of
 from pipelines.ledger import newest_first
 from pipelines.plant import SourceSettings
 from pipelines.points import point_name
-from pipelines.ports import Absence, SliceRecord, Stop
+from pipelines.ports import Absence, AnnotationCounts, SliceRecord, Stop
 from pipelines.timeline import SECOND_NS, Interval, iso, merge
 from resources.plc4x import SpoolReader
 
@@ -92,6 +93,7 @@ class SourceStanding:
     """Points of the catalogue that the source no longer lists: missing ones, and those that are gone."""
     missing_told: str
     """Of the missing ones, for a person."""
+    annotations: AnnotationCounts
 
     @property
     def source(self) -> str:
@@ -162,6 +164,7 @@ class SourceStanding:
                 {"point": self.names.get(point) or point_name(point), "reason": why}
                 for point, why in sorted(self.unproved.items())
             ],
+            "annotations": annotations_json(self.annotations),
             "missing": self._absent(believed=False),
             "gone": self._absent(believed=True),
             "holes": self._to_fill(self.holes),
@@ -226,6 +229,7 @@ def standing_of(line: Line, settings: SourceSettings) -> SourceStanding:
         strangers=strangers,
         absences=line.absences(settings),
         missing_told=missing_told(line, settings),
+        annotations=line.ledger.annotation_counts(settings.name, span),
     )
 
 

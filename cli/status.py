@@ -63,6 +63,7 @@ def _landing_doubt(line: Line) -> str:
 
 
 def _show(screen: Screen, found: SourceStanding) -> None:
+    from cli.annotated import show_annotations
     from cli.progress import duration
     from cli.proofs import show_reasons
     from pipelines.points import point_name
@@ -74,6 +75,7 @@ def _show(screen: Screen, found: SourceStanding) -> None:
         [_row(each) for each in found.groups],
     )
     _show_events(screen, found)
+    show_annotations(screen, found.annotations)
     if found.left_s:
         screen.say(
             f"{'active in the last minute, ' if found.at_work else ''}about {duration(found.left_s)} of work left"

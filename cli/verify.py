@@ -19,6 +19,7 @@ def verify(session: Session, source_name: str | None, start_ns: int | None, end_
 
     Without --start and --end: all that was ever moved.
     """
+    from cli.annotated import annotations_json, show_annotations
     from cli.proofs import is_proved, show_counts, show_doubts, show_not_moved
     from pipelines.ports import Stop
 
@@ -29,7 +30,9 @@ def verify(session: Session, source_name: str | None, start_ns: int | None, end_
         asked = session.moved_span(line, settings, start_ns, end_ns)
         with screen.busy("reading every event again" if deep else "counting source, landing and store"):
             found = line.verify(settings, asked, deep=deep)
+        annotated = line.ledger.annotation_counts(settings.name, asked)
     show_counts(screen, settings.name, asked, found, {})
+    show_annotations(screen, annotated)
     show_doubts(screen, found)
     show_not_moved(screen, settings, found)
     if is_proved(found):
@@ -43,5 +46,5 @@ def verify(session: Session, source_name: str | None, start_ns: int | None, end_
     others = [each.name for each in session.plant.source if each.name != settings.name]
     if others and source_name is None:
         screen.say(f"Not looked at: {', '.join(others)}; `ferry verify --source NAME` does.", style="yellow")
-    screen.emit(found.as_json(settings.name))
+    screen.emit({**found.as_json(settings.name), "annotations": annotations_json(annotated)})
     return PROVED if is_proved(found) else UNPROVED

@@ -214,6 +214,7 @@ class MemoryLedger:
         self.watched: dict[tuple[str, str], Watch] = {}
         self.seq = 0
         self.points: list[Point] = []
+        self.noted: list[tuple[SliceId, pa.Table]] = []
         self.proofs_by_seq: dict[int, pa.Table] = {}
         self.alone = threading.RLock()  # slices commit from several threads
         self.tokens = itertools.count(1)
@@ -369,6 +370,7 @@ class MemoryLedger:
         *,
         keep_proofs: bool = True,
         known: Known | None = None,
+        annotations: pa.Table | None = None,
     ) -> None:
         self.hook("commit")
         with self.alone:
@@ -386,6 +388,8 @@ class MemoryLedger:
                 rest = subtract([each.span], [s.span])
                 kept += [Exclusion(each.source, each.group, each.point, part, each.reason) for part in rest]
             self.open = [*kept, *exclusions]
+            if annotations is not None:
+                self.noted.append((s, annotations))
             key = (s.source, s.group)
             self.covering[key] = merge([*self.covering.get(key, []), s.span])
             if lease:

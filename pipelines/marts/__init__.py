@@ -7,7 +7,7 @@ Statements are in sql/marts and sql/quality.
 from pipelines.marts.aggregates import AGGREGATE_SCHEMA, INTERVALS, build_aggregates, for_store
 from pipelines.marts.clocks import CLOCKS_SCHEMA, JUMP_S, build_clocks
 from pipelines.marts.events import Landed
-from pipelines.marts.exports import EXPORT_SCHEMA, ExportInput, ExportResult, export
+from pipelines.marts.exports import ANNOTATION_EXPORT_SCHEMA, EXPORT_SCHEMA, ExportInput, ExportResult, export
 from pipelines.marts.files import MartFile, mart_files, mart_path
 from pipelines.marts.inputs import Made, MartInput
 from pipelines.marts.quality import BAD_STATES_SCHEMA, QUALITY_SCHEMA, build_quality
@@ -15,6 +15,7 @@ from pipelines.marts.wide import RULES, Rule, WideInput, WideResult, write_wide
 
 __all__ = [
     "AGGREGATE_SCHEMA",
+    "ANNOTATION_EXPORT_SCHEMA",
     "BAD_STATES_SCHEMA",
     "CLOCKS_SCHEMA",
     "EXPORT_SCHEMA",

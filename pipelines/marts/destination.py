@@ -1,6 +1,7 @@
 """The folder that exports go to: whose it is, and what was chosen for it.
 
-    <destination>/samples · points · aggregates_1m · aggregates_1h · aggregates_1d · journal · alarms
+    <destination>/samples · points · aggregates_1m · aggregates_1h · aggregates_1d · annotations · journal ·
+                                          alarms
                                           a folder is a data set: Parquet of one schema, and nothing else
     <destination>/wide/<table>            a data set too
     <destination>/_ferry/layout.json      it is a destination of ours, laid out like this
@@ -24,7 +25,7 @@ from pipelines.ports import Stop
 
 LAYOUT = 2
 RECORD = "_ferry"
-BY_DAY = ("samples", "aggregates_1m", "aggregates_1h", "aggregates_1d", "journal", "alarms")
+BY_DAY = ("samples", "aggregates_1m", "aggregates_1h", "aggregates_1d", "annotations", "journal", "alarms")
 _FOLDERS = frozenset({*BY_DAY, "points", "wide", RECORD})
 
 

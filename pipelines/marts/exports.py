@@ -2,6 +2,7 @@
 
     <destination>/samples/date=2026-01-01/S-g001.parquet        events, ordered by point, time, tie
     <destination>/aggregates_1h/date=2026-01-01/S-g001.parquet  aggregates, where they are made (1m, 1h, 1d)
+    <destination>/annotations/date=2026-01-01/S-g001.parquet    what people wrote to events, where they did
     <destination>/points/S.parquet                              the catalogue
 
 The source is a column, so that every reader sees it, also in one file alone. A destination holds one choice of points
@@ -12,19 +13,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.marts.aggregates import AGGREGATE_SCHEMA, INTERVALS
 from pipelines.marts.destination import choose, claim
 from pipelines.marts.events import Landed, batches, cut, files_by_part, literal, load, opened
 from pipelines.marts.files import mart_path, write_whole
 from pipelines.marts.long_texts import filled
-from pipelines.marts.stamps import MICROSECOND, NANOSECOND
+from pipelines.marts.stamps import MICROSECOND, NANOSECOND, dated
 from pipelines.points import Point, selected
+from pipelines.ports import ANNOTATION_SCHEMA
 from pipelines.timeline import DAY_NS, Interval, days, to_datetime
 
 EXPORT_SCHEMA = pa.schema(
@@ -69,6 +72,14 @@ AGGREGATE_EXPORT_SCHEMA = pa.schema(
         pa.field("unit", pa.string()),
     ]
 )
+ANNOTATION_EXPORT_SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string()),
+        pa.field("point", pa.string()),
+        pa.field("name", pa.string()),
+        *(each for each in dated(ANNOTATION_SCHEMA.empty_table(), "").schema if each.name not in ("source", "point")),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +105,7 @@ class ExportInput:
     `batches` has what is landed of each point group, also of a group without any: files of a day and group that hold
     nothing any more are removed. The groups of a batch are loaded together. `windows` are those that touch `span`,
     whose aggregates lie below `marts`. `points` is the catalogue, `select` are globs of names; `nanoseconds` is for
-    `time`.
+    `time`. `annotations` (ANNOTATION_SCHEMA) are those of the span.
     """
 
     points: Sequence[Point]
@@ -107,6 +118,7 @@ class ExportInput:
     marts: Path | None = None
     windows: Sequence[Interval] = ()
     nanoseconds: bool = False
+    annotations: pa.Table = field(default_factory=ANNOTATION_SCHEMA.empty_table)
 
 
 def export(given: ExportInput) -> ExportResult:
@@ -132,6 +144,7 @@ def export(given: ExportInput) -> ExportResult:
             if given.marts is not None:
                 bare += _bare(given, groups)
                 datasets |= {f"aggregates_{each}": _aggregates(database, given, each, groups) for each in INTERVALS}
+            datasets["annotations"] = _annotations(given, list(chosen.values()))
             for dataset, rows in datasets.items():
                 found = _write_days(rows, given, dataset, list(groups), record)
                 if dataset == "samples":
@@ -156,6 +169,22 @@ def _aggregates(
         "end_ns": given.span.end_ns,
     }  # fmt: skip
     return batches(database, "marts/export_aggregates.sql", values) if made else iter(())
+
+
+def _annotations(given: ExportInput, groups: Sequence[Landed]) -> Iterator[pa.RecordBatch]:
+    """The annotations of the groups' points, by day, group, point, time and tie."""
+    places = {point.id: (place, point.name) for place, group in enumerate(groups) for point in group.points}
+    known = pa.array(sorted(places), pa.string())
+    mine = given.annotations.filter(pc.is_in(given.annotations["point"], value_set=known))
+    if not len(mine):
+        return iter(())
+    owners = [places[point] for point in mine["point"].to_pylist()]
+    table = dated(mine, given.source).append_column("name", pa.array([name for _, name in owners], pa.string()))
+    day_ns = [time_ns // DAY_NS * DAY_NS for time_ns in mine["time_ns"].to_pylist()]
+    table = table.append_column("day_ns", pa.array(day_ns, pa.int64()))
+    table = table.append_column("grp", pa.array([place for place, _ in owners], pa.int32()))
+    order = [(name, "ascending") for name in ("day_ns", "grp", "point", "time_ns", "tie", "place")]
+    return iter(table.sort_by(order).select([*ANNOTATION_EXPORT_SCHEMA.names, "day_ns", "grp"]).to_batches())
 
 
 def _bare(given: ExportInput, groups: Iterable[str]) -> set[tuple[str, Interval]]:
@@ -193,6 +222,8 @@ def _write_days(
 
 
 def _schema(given: ExportInput, dataset: str) -> pa.Schema:
+    if dataset == "annotations":
+        return ANNOTATION_EXPORT_SCHEMA
     if dataset != "samples":
         return AGGREGATE_EXPORT_SCHEMA
     time = pa.field("time", NANOSECOND if given.nanoseconds else MICROSECOND)

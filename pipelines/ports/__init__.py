@@ -1,5 +1,6 @@
 """What the domain asks of the outside: sources, stores and the ledger's store, and the error classes."""
 
+from pipelines.ports.annotations import ANNOTATION_SCHEMA, Annotating, AnnotationCounts, AnnotationState
 from pipelines.ports.errors import FerryError, NoRoom, Retry, Skip, Split, Stop, Unreachable
 from pipelines.ports.ledger import (
     NEWCOMER,
@@ -44,6 +45,7 @@ from pipelines.ports.source import (
 from pipelines.ports.store import Store
 
 __all__ = [
+    "ANNOTATION_SCHEMA",
     "CLOCKS",
     "CYCLES",
     "NEWCOMER",
@@ -51,6 +53,9 @@ __all__ = [
     "PULL_BYTES",
     "SPOOL_SCHEMA",
     "Absence",
+    "Annotating",
+    "AnnotationCounts",
+    "AnnotationState",
     "ChangeFeed",
     "Changes",
     "Choosy",

@@ -247,10 +247,13 @@ class LedgerStore(Protocol):
         *,
         keep_proofs: bool = True,
         known: Known | None = None,
+        annotations: pa.Table | None = None,
     ) -> None:
         """In one transaction: appends `record` and its proofs (PROOF_SCHEMA), closes inside its span the exclusions of
         points that it proves or names, opens `exclusions`, and covers the span when the state is `verified`.
 
+        `annotations` (ANNOTATION_SCHEMA) of all its events stand from then on, in the place of what stood in its span;
+        None: what stands, stands. Of an event whose annotation is lacking, what was told before stays.
         Points that were discovered after the `known` catalogue and that nothing here speaks of are excepted.
         Without `keep_proofs` the proofs count, but only those of points that failed are kept (docs/decisions/0007).
         """

@@ -20,8 +20,17 @@ from pipelines import reconcile
 from pipelines.landing import Manifest
 from pipelines.ledger import FORGOTTEN, PROVISIONAL, current, rewrites
 from pipelines.points import Point, group_label, group_of
-from pipelines.ports import Exclusion, Lease, SliceId, SliceRecord, SourceTally, State
-from pipelines.samples import coarsen, empty, ordered, text_bytes
+from pipelines.ports import (
+    ANNOTATION_SCHEMA,
+    Annotating,
+    Exclusion,
+    Lease,
+    SliceId,
+    SliceRecord,
+    SourceTally,
+    State,
+)
+from pipelines.samples import coarsen, empty, flagged, ordered, text_bytes
 from pipelines.timeline import Interval
 from pipelines.transfer.believing import Doubt, Loss, doubted, late_losses, too_many, too_much_gone
 from pipelines.transfer.generations import changed, current_events, joined, of_points, within
@@ -191,10 +200,27 @@ class SliceWork:
         proven = await self.stages.threaded("verify", prove, events, seen, manifest, said, self.ids, self.standing)
         if proven.suspects and again:
             return await self._second_look(events, manifest, proven.suspects)
-        return await self._commit(events, manifest, proven, rounded, PROVISIONAL if self.provisional else "")
+        note = PROVISIONAL if self.provisional else ""
+        return await self._commit(events, manifest, proven, rounded, note, await self._annotations(events))
+
+    async def _annotations(self, events: pa.Table) -> pa.Table | None:
+        """What people wrote to the events, asked for anew; None where the source tells no such thing."""
+        source = self.t.source
+        if not isinstance(source, Annotating):
+            return None
+        if not len(flagged(events)):
+            return ANNOTATION_SCHEMA.empty_table()
+        most = self.t.bounds.most_bytes(self.span)
+        return await self.stages.timed("annotate", lambda: source.annotations(self.points, events, most))
 
     async def _commit(
-        self, events: pa.Table, manifest: Manifest, proven: Proven, rounded: int, note: str = ""
+        self,
+        events: pa.Table,
+        manifest: Manifest,
+        proven: Proven,
+        rounded: int,
+        note: str = "",
+        annotations: pa.Table | None = None,
     ) -> SliceResult:
         if note != FORGOTTEN:
             await self.stages.threaded("sync", self.t.store.sync)  # proved is on the disk, also what others wrote
@@ -205,7 +231,7 @@ class SliceWork:
         record = replace(self._row("verified", manifest.generation, len(events), rounded), note=note)
         commit = partial(
             self.t.ledger.commit, record, proven.proofs, exclusions,
-            keep_proofs=not self.provisional, known=self.t.known,
+            keep_proofs=not self.provisional, known=self.t.known, annotations=annotations,
         )  # fmt: skip
         await self.stages.threaded("commit", commit)
         return self._result("verified", events, rounded, proven.unproved, note)
@@ -218,7 +244,7 @@ class SliceWork:
         proven = await asyncio.to_thread(prove, events, seen, manifest, said, self.ids, self.standing)
         if proven.suspects and again:
             return await self._second_look(events, manifest, proven.suspects)
-        return await self._commit(events, manifest, proven, 0, FORGOTTEN)
+        return await self._commit(events, manifest, proven, 0, FORGOTTEN, await self._annotations(events))
 
     async def _write(self, rows: pa.Table, stored: pa.Table, over: Collection[str]) -> None:
         """Rows of the landing over whatever is stored, then away with stored rows that the landing lacks."""

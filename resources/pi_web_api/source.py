@@ -6,12 +6,14 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 import httpx
+import pyarrow as pa
 
 from pipelines.plant import SourceSettings
 from pipelines.points import NUMERIC_KINDS, Point
 from pipelines.ports import PULL_BYTES, Changes, Pulled, SourceTally, Stop
 from pipelines.timeline import Interval, iso, parse
 from resources.budget import Budget
+from resources.pi_web_api.annotations import Annotations
 from resources.pi_web_api.catalogue import discover, find_server
 from resources.pi_web_api.counting import Counting
 from resources.pi_web_api.cursors import recorded_query
@@ -51,6 +53,7 @@ class PiWebApiSource:
         self._counting = Counting(self._streams, self._pace)
         self._specimens = Specimens()
         self._feed = Feed(transport, self._pace)
+        self._annotations = Annotations(self._streams, self._pace)
 
     @classmethod
     def from_settings(
@@ -105,6 +108,10 @@ class PiWebApiSource:
     async def changes(self, points: Sequence[Point], markers: Mapping[str, str]) -> Changes:
         """What PI's stream updates tell (ports.ChangeFeed). Raises Retry, Stop."""
         return await self._feed.changes(points, markers)
+
+    async def annotations(self, points: Sequence[Point], events: pa.Table, max_bytes: int) -> pa.Table:
+        """What people wrote to the flagged of the events (ports.Annotating). Raises Retry, Stop."""
+        return await self._annotations.of(points, events, max_bytes)
 
     async def time_ns(self) -> int | None:
         """The Data Archive's clock; None where it does not tell. Raises Retry, Stop."""

@@ -23,6 +23,8 @@ from resources.pi_web_api.transport import BODY_BYTES, Transport
 from resources.pi_web_api.wire import (
     RECORDED_FIELDS,
     Broken,
+    Noted,
+    NotedSet,
     Stream,
     StreamSet,
     SubResponse,
@@ -37,7 +39,7 @@ from resources.pi_web_api.wire import (
 )
 
 Query = Sequence[tuple[str, str]]
-T = TypeVar("T", Stream, Summary)
+T = TypeVar("T", Stream, Summary, Noted)
 U = TypeVar("U")
 
 
@@ -70,6 +72,8 @@ RECORDED = Question("recorded", RECORDED_FIELDS, reader(Stream), set_reader(Stre
 SUMMARY = Question(
     "summary", ("Type", "Value", "Errors", "WebException"), reader(Summary), set_reader(SummarySet, Summary)
 )
+NOTED = Question("recorded", ("Timestamp", "Annotations"), reader(Noted), set_reader(NotedSet, Noted))
+"""To be asked with associations=Annotations, which streams/…/recorded takes."""
 _DOUBT_S = 900.0
 """So long a stream of which a set answered oddly is asked for alone."""
 

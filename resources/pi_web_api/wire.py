@@ -58,6 +58,26 @@ class StreamSet(Answer, rename="pascal", gc=False):
     items: list[Stream] | UnsetType | None = UNSET
 
 
+class NotedEvent(Struct, rename="pascal", gc=False):
+    """One recorded event with the annotations that people wrote to it; UNSET where the server does not speak of any."""
+
+    timestamp: str | None = None
+    annotations: Any = UNSET
+
+
+class Noted(Answer, rename="pascal", gc=False):
+    """The answer of streams/…/recorded with associations=Annotations."""
+
+    web_id: str = ""
+    items: list[NotedEvent] | UnsetType | None = UNSET
+
+
+class NotedSet(Answer, rename="pascal", gc=False):
+    """The same of streamsets/recorded."""
+
+    items: list[Noted] | UnsetType | None = UNSET
+
+
 class SummaryValue(Answer, rename="pascal"):
     """The value of one summary: a number, or a state where there is nothing to sum up."""
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from resources.postgres.connections import Connection
+from resources.postgres.texts import legible
 
 
 def copy_in(connection: Connection, statement: bytes, rows: pa.Table) -> None:
@@ -41,3 +43,13 @@ def copy_out(connection: Connection, statement: bytes, values: Mapping[str, Any]
         ),
     )
     return table.cast(schema)
+
+
+def legible_texts(table: pa.Table) -> pa.Table:
+    """The table with texts that PostgreSQL can hold."""
+    for place, field in enumerate(table.schema):
+        column = table.column(place)
+        if pa.types.is_string(field.type) and pc.any(pc.match_substring(column, "\x00")).as_py():
+            texts = [legible(text) for text in column.to_pylist()]
+            table = table.set_column(place, field, pa.array(texts, pa.string()))
+    return table

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 import sql
 from pipelines.journal import ALARM_SCHEMA, JOURNAL_SCHEMA
 from pipelines.timeline import Interval
-from resources.postgres.columns import copy_in, copy_out
+from resources.postgres.columns import copy_in, copy_out, legible_texts
 from resources.postgres.connections import Connection
-from resources.postgres.texts import legible
 
 _STATEMENTS = {name: text.encode() for name, text in sql.statements("ledger/journal.sql").items()}
 
@@ -24,7 +22,7 @@ def save(connection: Connection, source: str, entries: pa.Table) -> int:
         raise ValueError(f"journal entries in the schema {entries.schema}")
     connection.execute(_STATEMENTS["lock"], {"name": f"journal\x1f{source}"})
     connection.execute(_STATEMENTS["stage"])
-    copy_in(connection, _STATEMENTS["copy"], _legible(entries))
+    copy_in(connection, _STATEMENTS["copy"], legible_texts(entries))
     connection.execute(_STATEMENTS["append"], {"source": source})
     row = connection.execute(_STATEMENTS["standing"], {"source": source}).fetchone()
     assert row is not None
@@ -61,13 +59,3 @@ def is_closed(connection: Connection, source: str, span: Interval, settled_ns: i
 
 def _where(source: str, span: Interval) -> dict[str, object]:
     return {"source": source, "start_ns": span.start_ns, "end_ns": span.end_ns}
-
-
-def _legible(entries: pa.Table) -> pa.Table:
-    """Texts that PostgreSQL can hold."""
-    for place, field in enumerate(entries.schema):
-        column = entries.column(place)
-        if pa.types.is_string(field.type) and pc.any(pc.match_substring(column, "\x00")).as_py():
-            texts = [legible(text) for text in column.to_pylist()]
-            entries = entries.set_column(place, field, pa.array(texts, pa.string()))
-    return entries

@@ -15,8 +15,20 @@ from typing import TypeVar
 import pyarrow as pa
 
 from pipelines.points import Point
-from pipelines.ports import Absence, Exclusion, Known, Lease, Looked, Side, SliceId, SliceRecord, Watch
+from pipelines.ports import (
+    Absence,
+    AnnotationCounts,
+    Exclusion,
+    Known,
+    Lease,
+    Looked,
+    Side,
+    SliceId,
+    SliceRecord,
+    Watch,
+)
 from pipelines.timeline import Interval
+from resources.postgres import annotations as noted
 from resources.postgres import (
     catalogue,
     clocks,
@@ -191,6 +203,7 @@ class PostgresLedger:
         *,
         keep_proofs: bool = True,
         known: Known | None = None,
+        annotations: pa.Table | None = None,
     ) -> None:
         """Appends `record`, its proofs (PROOF_SCHEMA) and point exceptions in one transaction.
 
@@ -198,7 +211,8 @@ class PostgresLedger:
         inside its span of the points it proved (a proof other than `none`); one of a point that it neither proved
         nor names stays. Without `keep_proofs` the proofs do all that and are not kept. `exclusions` replace what they
         overlap; what of an old one reaches beyond stays open. Points that were discovered after the `known` catalogue
-        and that nothing here speaks of are excepted. Raises ValueError for proofs in another schema and
+        and that nothing here speaks of are excepted. `annotations` (ANNOTATION_SCHEMA) of all its events stand in the
+        place of those in its span before; None: what stands, stands. Raises ValueError for another schema of either and
         exceptions of another group.
         """
         table = slices.checked(record, proofs, exclusions)
@@ -207,7 +221,9 @@ class PostgresLedger:
         def work(connection: Connection) -> None:
             slices.lock_group(connection, record.slice.source, record.slice.group)
             late = catalogue.late_for(connection, record.slice, known, told) if known else []
-            slices.commit(connection, record, table, [*exclusions, *late], keep_proofs)
+            seq = slices.commit(connection, record, table, [*exclusions, *late], keep_proofs)
+            if annotations is not None:
+                noted.replace(connection, seq, record.slice, annotations)
 
         lease = self._guarding(record.slice)
         if lease:
@@ -352,6 +368,14 @@ class PostgresLedger:
     def withdrawn(self, source: str, group: str, reason: str) -> list[Interval]:
         """What was withdrawn for that reason, and neither covered nor withdrawn for another one since."""
         return self._connections.run(lambda connection: stores.withdrawn(connection, source, group, reason))
+
+    def annotations(self, source: str, span: Interval) -> pa.Table:
+        """The annotations of the span's events, ANNOTATION_SCHEMA, by point and time."""
+        return self._connections.run(lambda connection: noted.load(connection, source, span))
+
+    def annotation_counts(self, source: str, span: Interval) -> AnnotationCounts:
+        """How many events of the span are annotated, and what of that is lacking."""
+        return self._connections.run(lambda connection: noted.count(connection, source, span))
 
     def save_journal(self, source: str, entries: pa.Table) -> int:
         """Adds what is new of the entries (JOURNAL_SCHEMA); how many of them now stand here as they were told."""

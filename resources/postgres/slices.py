@@ -26,13 +26,13 @@ PROVING_STATES = frozenset({"verified", "settled"})
 
 def commit(
     connection: Connection, record: SliceRecord, table: pa.Table, given: Sequence[Exclusion], keep_proofs: bool
-) -> None:
+) -> int:
     """Appends a slice, what it proves, its coverage and its point exceptions, in the caller's transaction and under its
-    lock on the group."""
+    lock on the group; returns its number."""
     of_slice = slice_row(record.slice)
     proves = record.state in PROVING_STATES
     older = standing(connection, of_slice) if proves else []
-    seq = one(connection, STATEMENTS["append"], record_row(record, proves))
+    seq = int(one(connection, STATEMENTS["append"], record_row(record, proves)))
     # What failed is kept in any case: evidence knows by it what the source holds other than the landing.
     proofs.append(connection, seq, table if keep_proofs else table.filter(pc.equal(table["proof"], "none")))
     proven = table["point"].slice(0, 0)
@@ -47,6 +47,7 @@ def commit(
         connection.execute(COVERAGE["supersede_proved"], {"older": older, "seq": seq})
         connection.execute(COVERAGE["supersede_points"], {"older": older, "seq": seq})
     replace(connection, seq, record.slice, proven, given)
+    return seq
 
 
 def withdraw(connection: Connection, values: dict[str, Any], reason: str, run_id: str = "") -> None:

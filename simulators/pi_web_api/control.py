@@ -4,6 +4,7 @@
 - `GET /_plant/stats`, `DELETE` sets to zero
 - `POST /_plant/edits` a list of edits, or {"seed", "start", "end", "count", "points", "kinds"} for a generated set;
   answers what was done; `GET` lists all edits so far
+- `POST /_plant/notes` {"point", "time", "texts"} what the annotations of the point's events at that stamp say
 - `POST /_plant/points` {"op": "add" | "rename" | "retype" | "delete" | "conceal" | "reveal", "name", "to", …}; what is
   concealed the login may not see
 - `POST /_plant/server` {"moved": "…"} the same points on a server of another GUID; registrations for updates are gone
@@ -49,6 +50,7 @@ class Control:
                 Route("/_plant/faults", _safe(self.faults), methods=["GET", "POST", "DELETE"]),
                 Route("/_plant/stats", _safe(self.stats), methods=["GET", "DELETE"]),
                 Route("/_plant/edits", _safe(self.edits), methods=["GET", "POST"]),
+                Route("/_plant/notes", _safe(self.notes), methods=["POST"]),
                 Route("/_plant/points", _safe(self.points), methods=["POST"]),
                 Route("/_plant/server", _safe(self.server), methods=["GET", "POST"]),
                 Route("/_plant/hide", _safe(self.hide), methods=["GET", "POST", "DELETE"]),
@@ -99,6 +101,12 @@ class Control:
         if request.method == "POST":
             return JSONResponse({"edits": edited(plant, await request.json())})
         return JSONResponse({"edits": [edit.told for edit in plant.edits]})
+
+    async def notes(self, request: Request) -> Response:
+        """Changes annotations; which events have some say their flags, which are edited."""
+        plant, given = self._gate.service.plant, await request.json()
+        plant.notes[plant.catalogue.find(given["point"]).number, parse_iso(given["time"])] = list(given["texts"])
+        return JSONResponse({"notes": len(plant.notes)})
 
     async def points(self, request: Request) -> Response:
         """Adds, renames, retypes, deletes, conceals or reveals a point."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class Plant:
         self.catalogue = Catalogue(settings.server, settings.seed, settings.points, settings.every_s)
         self.edits: list[Edit] = []
         self.hidden: list[tuple[int, int]] = []
+        self.notes: dict[tuple[int, int], list[Any]] = {}  # annotations that were edited, by point and stamp
         self.changed: list[Callable[[int | None, int], None]] = []  # told of (point or None for all, day)
         self._edits: dict[int, dict[int, list[Edit]]] = {}  # by point, by day
         self._journals: dict[int, list[Edit]] = {}  # by point

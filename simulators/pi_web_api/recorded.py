@@ -11,6 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
+from simulators.pi_web_api import notes
 from simulators.pi_web_api.events import Events
 from simulators.pi_web_api.exchange import Answer, Question, RefusalError, encoded
 from simulators.pi_web_api.interpolation import at_times
@@ -54,7 +55,10 @@ def one(service: Service, question: Question, spec: Spec) -> Answer:
     """GET /streams/{webId}/recorded."""
     tree = question.fields()
     ask = wanted(service, question, below(tree, "Items"))
-    texts, count = texts_of(service.press, spec.number, ask)
+    if notes.asked_for(service.plant, question):
+        texts, count = _annotated(service, spec, ask, wants(below(tree, "Items"), "Annotations"))
+    else:
+        texts, count = texts_of(service.press, spec.number, ask)
     service.served(count)
     parts: list[bytes] = []
     if wants(tree, "Links"):
@@ -64,6 +68,14 @@ def one(service: Service, question: Question, spec: Spec) -> Answer:
     if wants(tree, "UnitsAbbreviation"):
         parts.append(b'"UnitsAbbreviation":""')
     return Answer(200, b"{" + b",".join(parts) + b"}")
+
+
+def _annotated(service: Service, spec: Spec, ask: Wanted, told: bool) -> tuple[Texts, int]:
+    """Events inside the window, in its direction, with their annotations."""
+    events = service.plant.window(spec.number, ask.first_ns, ask.last_ns)
+    events = events.take(slice(None, None, -1 if ask.backwards else 1)).take(slice(0, ask.max_count))
+    texts = item_texts(events, ask.fields, service.settings.nonfinite == "tokens")
+    return list(notes.with_notes(service.plant, spec, events, texts) if told else texts), len(texts)
 
 
 def many(service: Service, question: Question, specs: list[Spec]) -> Answer:

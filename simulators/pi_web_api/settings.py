@@ -43,6 +43,7 @@ class Settings:
     count_bad: bool = True  # an event-weighted Count takes bad events
     totals: Literal["numbers", "texts"] = "numbers"  # what is added up of singles and halves: unverified
     nonfinite: Literal["strings", "tokens", "none"] = "strings"
+    annotations: Literal["told", "refused", "omitted"] = "told"  # with associations=Annotations
     web_id_type: str = "Full"
     updates_kept: int = 10_000  # changes of a registered stream that a marker may be behind
     zone: str = "UTC"  # the server's own time zone
@@ -84,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     add("--count-good-only", action="store_true", help="event-weighted Count leaves bad events out")
     add("--totals", choices=("numbers", "texts"), default=base.totals, help="what is added up of singles and halves")
     add("--nonfinite", choices=("strings", "tokens", "none"), default=base.nonfinite)
+    add("--annotations", choices=("told", "refused", "omitted"), default=base.annotations)
     add("--web-id-type", default=base.web_id_type, help="Full, IDOnly or PathOnly")
     add("--updates-kept", type=int, default=base.updates_kept, help="changes kept of a registered stream")
     add("--zone", default=base.zone, help="the server's time zone, for t, y and times without a zone")
@@ -120,6 +122,7 @@ def from_arguments(arguments: list[str] | None = None) -> Settings:
         count_bad=not given.count_good_only,
         totals=given.totals,
         nonfinite=given.nonfinite,
+        annotations=given.annotations,
         web_id_type=given.web_id_type,
         updates_kept=given.updates_kept,
         zone=given.zone,

@@ -22,7 +22,7 @@ from tests.contract.stand_in import running
 FERRY = [sys.executable, "-c", "from cli.main import main; main()"]
 DAY = ("--start", "2026-01-01T00:00:00Z", "--end", "2026-01-02T00:00:00Z")
 LINES = {"source", "points", "source_events", "landed_events", "stored_events", "rounded_events", "unproved_points",
-         "proof", "drift"}  # fmt: skip
+         "proof", "drift", "annotations"}  # fmt: skip
 
 
 @dataclass
@@ -86,6 +86,9 @@ def test_from_plan_to_proof_and_back(plant: Plant) -> None:
     assert found["unproved_points"] == 0
     assert found["proof"]["counted"] + found["proof"]["deep"] == 40
     assert "left" in moved.err
+    annotated = found["annotations"]
+    assert annotated["annotations"] >= annotated["events"] == annotated["told"] > 10
+    assert (annotated["lacking"], annotated["not_offered"], annotated["points"]) == (0, 0, [])
 
     verified = plant.ferry("verify", *DAY, "--deep", "--json")
     assert verified.code == 0, verified.err
@@ -121,6 +124,10 @@ def test_from_plan_to_proof_and_back(plant: Plant) -> None:
     status = plant.ferry("status")
     assert status.code == 0
     assert "100.0 % covered" in status.out
+    assert (
+        f"annotated     {annotated['events']:>16,} events; of {annotated['told']:,} the annotations are here"
+        in status.out
+    )
 
 
 @pytest.mark.timeout(600)
@@ -173,6 +180,9 @@ def test_export_and_report_name_their_files(plant: Plant, tmp_path: Path) -> Non
     assert all(Path(file).exists() for file in exported.json["files"])
     assert exported.json["without_aggregates"] == 0, "they are made first"
     assert exported.json["aggregate_rows"]["1m"] > 1_000
+    written = pq.read_table(tmp_path / "out" / "annotations")
+    status = plant.ferry("status", "--json").json["sources"][0]["annotations"]
+    assert len(written) == status["annotations"] == exported.json["annotations"] > 10
     columns = ("export", *DAY, "--wide", "--every", "15min", "--tolerance", "8h", "--to", str(tmp_path / "out"))
     for rule in ("time-weighted", "last", "interpolated"):
         wide = plant.ferry(*columns, "--rule", rule, "--json")

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.marts import (
+    ANNOTATION_EXPORT_SCHEMA,
     EXPORT_SCHEMA,
     INTERVALS,
     ExportInput,
@@ -22,7 +23,7 @@ from pipelines.marts import (
     long_texts,
 )
 from pipelines.points import Point
-from pipelines.ports import Stop
+from pipelines.ports import ANNOTATION_SCHEMA, Stop
 from pipelines.samples import besides_longest
 from pipelines.timeline import DAY_NS, HOUR_NS, Interval, parse
 
@@ -179,3 +180,45 @@ def test_days_are_whole(tmp_path: Path) -> None:
     span = Interval(WINDOW.start_ns, WINDOW.end_ns - HOUR_NS)
     with pytest.raises(ValueError, match="whole UTC days"):
         export(ExportInput(POINTS, [], span, tmp_path, "pi1", 256 << 20))
+
+
+def _notes(*rows: tuple[str, str, int, str]) -> pa.Table:
+    nothing = {each.name: "" for each in ANNOTATION_SCHEMA if each.type == pa.string()}
+    return pa.Table.from_pylist(
+        [
+            {**nothing, "point": point, "time_ns": parse(time), "tie": tie, "place": 0, "text": text, "state": "told",
+             "author": "P\\x", "created_ns": parse(time) + 7}
+            for point, time, tie, text in rows
+        ],
+        schema=ANNOTATION_SCHEMA,
+    )  # fmt: skip
+
+
+def test_annotations_are_a_data_set_of_days_and_groups(land: Any, tmp_path: Path) -> None:
+    folder, pieces = tmp_path / "exports", land(ROWS, WINDOW)
+    notes = _notes(
+        ("VALVE", "2026-01-02T00:00:00Z", 0, "stuck"), ("Kessel%201", "2026-01-02T00:00:00Z", 1, "geschätzt"),
+        ("Kessel%201", "2026-01-01T23:59:59.9999999Z", 0, "late"), ("STRANGER", "2026-01-02T00:00:00Z", 0, "x"),
+    )  # fmt: skip
+    assert _export(pieces, folder, annotations=notes).rows("annotations") == 3
+    files = sorted(folder.glob("annotations/*/*"))
+    assert [f"{path.parent.name}/{path.name}" for path in files] == [
+        f"date=2026-01-0{day}/pi1-g000.parquet" for day in (1, 2)
+    ]
+    assert pq.read_schema(files[0]) == ANNOTATION_EXPORT_SCHEMA
+    second = pq.read_table(files[1], partitioning=None)
+    shown = second.select(["source", "point", "name", "time_ns", "tie", "state", "text", "author"]).to_pylist()
+    at_ns = parse("2026-01-02T00:00:00Z")
+    assert [list(row.values()) for row in shown] == [
+        ["pi1", "Kessel%201", "Kessel 1", at_ns, 1, "told", "geschätzt", "P\\x"],
+        ["pi1", "VALVE", "VALVE", at_ns, 0, "told", "stuck", "P\\x"],
+    ]
+    joined = pq.read_table(folder / "samples").join(
+        pq.read_table(folder / "annotations"), ["source", "point", "time_ns", "tie"], right_suffix=" of note",
+        join_type="inner",
+    )  # fmt: skip
+    assert sorted(joined["text of note"].to_pylist()) == ["geschätzt", "late", "stuck"]
+    _export(pieces, folder, annotations=notes.slice(0, 1))  # taken back at the source
+    assert len(sorted(folder.glob("annotations/*/*"))) == 1
+    _export(pieces, tmp_path / "some", select=("V*",), annotations=notes)
+    assert [path.parent.name for path in tmp_path.glob("some/annotations/*/*")] == ["date=2026-01-02"]
