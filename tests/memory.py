@@ -17,8 +17,10 @@ from pipelines import samples
 from pipelines.ledger import COUNTS
 from pipelines.points import Point
 from pipelines.ports import (
+    ANNOTATION_SCHEMA,
     PROOF_SCHEMA,
     PULL_BYTES,
+    AnnotationCounts,
     Changes,
     Exclusion,
     Known,
@@ -395,6 +397,12 @@ class MemoryLedger:
             if lease:
                 lease.settle(s.span)
         self.hook("committed")
+
+    def annotations(self, source: str, span: Interval) -> pa.Table:
+        return pa.concat_tables([ANNOTATION_SCHEMA.empty_table(), *(table for _, table in self.noted)])
+
+    def annotation_counts(self, source: str, span: Interval) -> AnnotationCounts:
+        return AnnotationCounts(len(self.annotations(source, span)), len(self.annotations(source, span)))
 
     def withdraw(self, slice_id: SliceId, reason: str, run_id: str = "") -> None:
         self.hook("withdraw")

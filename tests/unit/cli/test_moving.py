@@ -18,7 +18,7 @@ from tests.memory import quiet
 from tests.unit.cli.conftest import DAY, POINTS, START, Ferry, events
 
 SPAN = ("--start", "2026-01-01T00:00:00Z", "--end", "2026-01-02T00:00:00Z")
-PROOF_KEYS = {
+PROOF_KEYS = {"annotations",
     "source", "points", "source_events", "landed_events", "stored_events", "rounded_events", "unproved_points", "proof",
     "drift",
 }  # fmt: skip
