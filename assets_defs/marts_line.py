@@ -14,9 +14,10 @@ from assets_defs.landed import REACH_NS, Pair, around, history_of, inside, piece
 from assets_defs.line import PATIENCE_S, Line
 from pipelines import marts
 from pipelines.ledger import Current, current
+from pipelines.marts.attributes import AttributeExport, export_attributes
 from pipelines.marts.files import appearing, mart_path
 from pipelines.plant import SourceSettings
-from pipelines.points import Point
+from pipelines.points import Point, selected
 from pipelines.ports import FerryError, SliceId
 from pipelines.timeline import DAY_NS, Interval, days
 from resources.modes import open_exports
@@ -143,6 +144,16 @@ def write_exports(
             windows=line.windows(settings, reach),
             nanoseconds=nanoseconds,
             annotations=line.ledger.annotations(settings.name, reach),
+        )
+    )
+    export_attributes(
+        AttributeExport(
+            source=settings.name,
+            destination=into,
+            version=line.ledger.attributes_version(settings.name),
+            points={point.id for point in selected(line.catalogue(settings), globs)},
+            read=lambda kind, take: line.ledger.attribute_values(settings.name, kind, take),
+            changes=lambda: line.ledger.attribute_changes(settings.name),
         )
     )
     open_exports(line.plant, into, into.rglob("*.parquet"))

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets_defs.attributes import read_attributes
 from assets_defs.discovery import missing_told, named
 from assets_defs.failures import readable
 from assets_defs.ferry_resource import FerryResource
@@ -120,8 +121,13 @@ def _discover(settings: SourceSettings) -> dg.JobDefinition:
         with readable(), ferry.line(context.run.run_id, urgent=True) as line:
             found = line.discover(settings)
             told = missing_told(line, settings)
+            attributes = read_attributes(line, settings)
         counts = {"points": found.points, "changed": found.changed, "newcomers": found.newcomers}
         context.add_output_metadata({**counts, "missing": len(found.missing)})
+        if attributes is not None:
+            context.log.info(f"attributes of {attributes.points} points read, {attributes.changed} new or changed")
+            for refusal in attributes.refusals:
+                context.log.warning(refusal)
         if found.gone:
             context.log.info(f"gone at the source: {named(found.gone)}")
         if told:

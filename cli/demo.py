@@ -36,6 +36,7 @@ _OUTPUTS = "demo_outputs.json"
 @click.option("--hours", type=click.IntRange(min=1), help="How many hours of history it has.")
 def demo(session: Session, points: int | None, hours: int | None) -> int:
     """Everything at once on a simulated plant: servers, backfill, marts, report, proof."""
+    from assets_defs.attributes import read_attributes
     from cli.backfill import figures, move, proved
     from cli.demo_plant import simulated
     from cli.proofs import is_proved, show_doubts
@@ -52,6 +53,7 @@ def demo(session: Session, points: int | None, hours: int | None) -> int:
             done.append(", ".join(each.name for each in line.outside.statuses()))
         with steps.step("points discovered") as done:
             done.append(f"{line.discover(settings).points:,} points")
+            read_attributes(line, settings)
         with steps.step("history moved") as done:
             summary = move(session, line, settings, asked, ())
             done.append(f"{summary.events:,} events in {summary.slices:,} slices" if summary.slices else _NOTHING)

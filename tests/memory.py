@@ -404,6 +404,9 @@ class MemoryLedger:
     def annotation_counts(self, source: str, span: Interval) -> AnnotationCounts:
         return AnnotationCounts(len(self.annotations(source, span)), len(self.annotations(source, span)))
 
+    def attributes_version(self, source: str) -> int:
+        return 0
+
     def withdraw(self, slice_id: SliceId, reason: str, run_id: str = "") -> None:
         self.hook("withdraw")
         with self.alone:

@@ -1,7 +1,7 @@
 """The folder that exports go to: whose it is, and what was chosen for it.
 
-    <destination>/samples · points · aggregates_1m · aggregates_1h · aggregates_1d · annotations · journal ·
-                                          alarms
+    <destination>/samples · points · aggregates_1m · aggregates_1h · aggregates_1d · annotations · attributes ·
+                  digital_states · attribute_changes · journal · alarms
                                           a folder is a data set: Parquet of one schema, and nothing else
     <destination>/wide/<table>            a data set too
     <destination>/_ferry/layout.json      it is a destination of ours, laid out like this
@@ -26,7 +26,8 @@ from pipelines.ports import Stop
 LAYOUT = 2
 RECORD = "_ferry"
 BY_DAY = ("samples", "aggregates_1m", "aggregates_1h", "aggregates_1d", "annotations", "journal", "alarms")
-_FOLDERS = frozenset({*BY_DAY, "points", "wide", RECORD})
+BY_SOURCE = ("points", "attributes", "digital_states", "attribute_changes")
+_FOLDERS = frozenset({*BY_DAY, *BY_SOURCE, "wide", RECORD})
 
 
 def claim(destination: Path) -> Path:
@@ -81,11 +82,11 @@ def _has_our_name(parts: tuple[str, ...]) -> bool:
     """Of the first two levels. The name alone: other exports add and remove files meanwhile."""
     if len(parts) == 1:
         return parts[0] in _FOLDERS
-    return parts[1].endswith(".parquet") if parts[0] == "points" else parts[1].startswith("date=")
+    return parts[1].endswith(".parquet") if parts[0] in BY_SOURCE else parts[1].startswith("date=")
 
 
 def _refuse_foreign(destination: Path, is_ours: Callable[[Path], bool]) -> None:
-    held = [entry for name in (*BY_DAY, "points") for entry in entries(destination / name)]
+    held = [entry for name in (*BY_DAY, *BY_SOURCE) for entry in entries(destination / name)]
     for entry in (*entries(destination), *held):
         if not is_ours(entry):
             found = entry.relative_to(destination).as_posix()

@@ -1,6 +1,14 @@
 """What the domain asks of the outside: sources, stores and the ledger's store, and the error classes."""
 
 from pipelines.ports.annotations import ANNOTATION_SCHEMA, Annotating, AnnotationCounts, AnnotationState
+from pipelines.ports.attributes import (
+    ATTRIBUTE_CHANGE_SCHEMA,
+    ATTRIBUTE_SCHEMA,
+    ATTRIBUTE_VALUE_SCHEMA,
+    Attributed,
+    AttributeKind,
+    AttributePage,
+)
 from pipelines.ports.errors import FerryError, NoRoom, Retry, Skip, Split, Stop, Unreachable
 from pipelines.ports.ledger import (
     NEWCOMER,
@@ -46,6 +54,9 @@ from pipelines.ports.store import Store
 
 __all__ = [
     "ANNOTATION_SCHEMA",
+    "ATTRIBUTE_CHANGE_SCHEMA",
+    "ATTRIBUTE_SCHEMA",
+    "ATTRIBUTE_VALUE_SCHEMA",
     "CLOCKS",
     "CYCLES",
     "NEWCOMER",
@@ -56,6 +67,9 @@ __all__ = [
     "Annotating",
     "AnnotationCounts",
     "AnnotationState",
+    "AttributeKind",
+    "AttributePage",
+    "Attributed",
     "ChangeFeed",
     "Changes",
     "Choosy",

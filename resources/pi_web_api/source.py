@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from pipelines.plant import SourceSettings
 from pipelines.points import NUMERIC_KINDS, Point
-from pipelines.ports import PULL_BYTES, Changes, Pulled, SourceTally, Stop
+from pipelines.ports import PULL_BYTES, AttributePage, Changes, Pulled, SourceTally, Stop
 from pipelines.timeline import Interval, iso, parse
 from resources.budget import Budget
 from resources.pi_web_api.annotations import Annotations
+from resources.pi_web_api.attributes import Attributes
 from resources.pi_web_api.catalogue import discover, find_server
 from resources.pi_web_api.counting import Counting
 from resources.pi_web_api.cursors import recorded_query
@@ -54,6 +55,7 @@ class PiWebApiSource:
         self._specimens = Specimens()
         self._feed = Feed(transport, self._pace)
         self._annotations = Annotations(self._streams, self._pace)
+        self._attributes = Attributes(self._streams, self._pace, data_server)
 
     @classmethod
     def from_settings(
@@ -112,6 +114,14 @@ class PiWebApiSource:
     async def annotations(self, points: Sequence[Point], events: pa.Table, max_bytes: int) -> pa.Table:
         """What people wrote to the flagged of the events (ports.Annotating). Raises Retry, Stop."""
         return await self._annotations.of(points, events, max_bytes)
+
+    def attributes(self, points: Sequence[Point]) -> AsyncGenerator[AttributePage, None]:
+        """All attributes of the points, in batches (ports.Attributed). Raises Retry, Stop."""
+        return self._attributes.of(points)
+
+    async def digital_sets(self) -> AttributePage:
+        """Every digital set with its states (ports.Attributed). Raises Retry, Stop."""
+        return await self._attributes.sets()
 
     async def time_ns(self) -> int | None:
         """The Data Archive's clock; None where it does not tell. Raises Retry, Stop."""

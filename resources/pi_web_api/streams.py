@@ -23,6 +23,7 @@ from resources.pi_web_api.transport import BODY_BYTES, Transport
 from resources.pi_web_api.wire import (
     RECORDED_FIELDS,
     Broken,
+    NamedValues,
     Noted,
     NotedSet,
     Stream,
@@ -39,13 +40,13 @@ from resources.pi_web_api.wire import (
 )
 
 Query = Sequence[tuple[str, str]]
-T = TypeVar("T", Stream, Summary, Noted)
+T = TypeVar("T", Stream, Summary, Noted, NamedValues)
 U = TypeVar("U")
 
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[T]):
-    """What is asked of a stream, and how its answer is read, alone and in a set.
+    """What is asked of a stream (or of what else `root` has), and how its answer is read, alone and in a set.
 
     WebException is asked for, though nobody documents that it survives selectedFields: without it, the count is what
     shows a page that the server cut short.
@@ -55,6 +56,7 @@ class Question(Generic[T]):
     fields: tuple[str, ...]  # below Items of one stream
     read_one: Callable[[bytes], T]
     read_set: Callable[[bytes], Any]
+    root: str = "streams"
 
     def of_one(self, query: Query, slim: bool = True) -> str:
         """The query text for one stream."""
@@ -193,7 +195,7 @@ class Streams:
         return found
 
     def _path(self, question: Question[T], ask: Ask) -> str:
-        return f"streams/{quote(ask.web_id)}/{question.action}?{question.of_one(ask.query, ask.slim)}"
+        return f"{question.root}/{quote(ask.web_id)}/{question.action}?{question.of_one(ask.query, ask.slim)}"
 
 
 def _part(question: Question[T], part: SubResponse | None) -> T | Refused | TooMuch | Trouble:

@@ -78,6 +78,21 @@ class NotedSet(Answer, rename="pascal", gc=False):
     items: list[Noted] | UnsetType | None = UNSET
 
 
+class Named(Struct, rename="pascal", gc=False):
+    """A named thing: an attribute of a point, a state, a digital set. The value stays as it was written."""
+
+    name: str = ""
+    value: msgspec.Raw = msgspec.Raw(b"null")
+    web_id: str = ""
+
+
+class NamedValues(Answer, rename="pascal", gc=False):
+    """The answer of points/…/attributes, …/enumerationsets and …/enumerationvalues."""
+
+    web_id: str = ""
+    items: list[Named] | UnsetType | None = UNSET
+
+
 class SummaryValue(Answer, rename="pascal"):
     """The value of one summary: a number, or a state where there is nothing to sum up."""
 
@@ -153,6 +168,11 @@ def set_reader(kind: type[T], stream: type[Answer]) -> Callable[[bytes], T]:
             return whole(json.dumps(document).encode())
 
     return read
+
+
+def named_sets(answer: NamedValues) -> dict[str, str]:
+    """WebIds of what an answer lists, by name."""
+    return {each.name: each.web_id for each in answer.items or () if each.web_id}
 
 
 _read_parts = msgspec.json.Decoder(dict[str, SubResponse])

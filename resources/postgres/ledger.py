@@ -7,7 +7,7 @@ transaction lock on it: so a lower number was also committed before, and "later"
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -18,6 +18,7 @@ from pipelines.points import Point
 from pipelines.ports import (
     Absence,
     AnnotationCounts,
+    AttributeKind,
     Exclusion,
     Known,
     Lease,
@@ -30,6 +31,7 @@ from pipelines.ports import (
 from pipelines.timeline import Interval
 from resources.postgres import annotations as noted
 from resources.postgres import (
+    attributes,
     catalogue,
     clocks,
     expiries,
@@ -376,6 +378,36 @@ class PostgresLedger:
     def annotation_counts(self, source: str, span: Interval) -> AnnotationCounts:
         """How many events of the span are annotated, and what of that is lacking."""
         return self._connections.run(lambda connection: noted.count(connection, source, span))
+
+    def save_attributes(
+        self, source: str, kind: AttributeKind, table: pa.Table, kept: Collection[str] | None = None
+    ) -> int:
+        """Adds a version of each subject (ATTRIBUTE_SCHEMA) of which something changed; how many these are. With `kept`
+        the table is of all there is, and what is neither in it nor in `kept` is gone."""
+        return self._connections.run(lambda connection: attributes.save(connection, source, kind, table, kept))
+
+    def attributes_version(self, source: str) -> int:
+        """The number of the newest version of any attributes of the source, 0 where there is none."""
+        return self._connections.run(lambda connection: attributes.newest(connection, source))
+
+    def attributes_known(self, source: str, kind: AttributeKind) -> int:
+        """Of how many points, or digital sets, attributes are known."""
+        return self._connections.run(lambda connection: attributes.count(connection, source, kind))
+
+    def attribute_values(self, source: str, kind: AttributeKind, take: Callable[[Iterator[pa.RecordBatch]], T]) -> T:
+        """What `take` makes of all values, ATTRIBUTE_VALUE_SCHEMA, that come some rows at a time; it may be called
+        twice."""
+        return self._connections.run(lambda connection: take(attributes.values(connection, source, kind)))
+
+    def attribute_changes(self, source: str) -> pa.Table:
+        """What changed of attributes since they were first read, ATTRIBUTE_CHANGE_SCHEMA, oldest first."""
+        return self._connections.run(lambda connection: attributes.changes(connection, source))
+
+    def attribute_changes_since(
+        self, source: str, version: int, limit: int
+    ) -> list[tuple[str, str, str, str | None, str | None]]:
+        """The first changes after a version: kind, subject, attribute, before, after."""
+        return self._connections.run(lambda c: attributes.changes_since(c, source, version, limit))
 
     def save_journal(self, source: str, entries: pa.Table) -> int:
         """Adds what is new of the entries (JOURNAL_SCHEMA); how many of them now stand here as they were told."""

@@ -13,7 +13,7 @@ from simulators.pi_web_api.clock import iso
 from simulators.pi_web_api.exchange import Answer, Question, RefusalError, listed
 from simulators.pi_web_api.service import Service
 from simulators.pi_web_api.specs import Spec
-from simulators.pi_web_api.states import DIGITAL_SETS, SYSTEM_SET, SYSTEM_STATES
+from simulators.pi_web_api.states import SYSTEM_SET, SYSTEM_STATES
 
 VERSION = "1.19.0.1133"
 _STARTED_S = time.monotonic()
@@ -143,9 +143,16 @@ def attributes(service: Service, question: Question, web_id: str) -> Answer:
         "span": spec.span, "typicalvalue": spec.zero + spec.span / 2, "digitalset": spec.digital_set,
         "compressing": 1, "compdev": spec.span / 500, "compdevpercent": 0.2, "compmax": 28_800, "compmin": 0,
         "excdev": spec.span / 1_000, "excdevpercent": 0.1, "excmax": 600, "excmin": 0, "archiving": 1, "scan": 1,
-        "shutdown": 0, "future": int(spec.future), "ptclassname": "classic",
+        "shutdown": 0, "future": int(spec.future), "ptclassname": "classic", "displaydigits": -5,
+        "instrumenttag": f"DCS.{spec.name}", "exdesc": "", "sourcetag": "", "location1": 1,
+        "location2": spec.number % 4, "location3": 0,
+        "location4": 1 + spec.number % 3, "location5": 0, "filtercode": 0, "squareroot": 0,
+        "totalcode": 0, "convers": 1.0, "userint1": 0, "userreal1": 0.0, "ptowner": "piadmin",
+        "creationdate": "2019-05-06T07:08:09Z", "changedate": "2024-02-03T04:05:06.0070129Z", "changer": "PLANT\\pi",
+        **service.plant.attributes.get(spec.number, {}),
     }  # fmt: skip
-    wanted = [name.lower() for name in question.texts("name")] or sorted(known)
+    matches = _glob(question.text("nameFilter", "*"))
+    wanted = [name.lower() for name in question.texts("name")] or [name for name in sorted(known) if matches(name)]
     for name in wanted:
         if name not in known:
             raise RefusalError(400, f"The attribute '{name}' is not known for the PI Point.")
@@ -158,7 +165,7 @@ def enumeration_sets(service: Service, question: Question, web_id: str) -> Answe
     """GET /dataservers/{webId}/enumerationsets."""
     service.check_server(web_id)
     items = []
-    for name in (SYSTEM_SET, *DIGITAL_SETS):
+    for name in (SYSTEM_SET, *service.plant.digital_sets):
         own = _set_id(service, question, name)
         links = {
             "Self": f"{question.base}/enumerationsets/{own}",
@@ -173,11 +180,11 @@ def enumeration_sets(service: Service, question: Question, web_id: str) -> Answe
 def enumeration_values(service: Service, question: Question, set_id: str) -> Answer:
     """GET /enumerationsets/{webId}/enumerationvalues."""
     states: dict[int, str] = {}
-    for name in (SYSTEM_SET, *DIGITAL_SETS):
+    for name in (SYSTEM_SET, *service.plant.digital_sets):
         if set_id in (
             webids.of_set(kind, service.catalogue.guid, service.catalogue.server, name) for kind in webids.TYPES
         ):
-            states = SYSTEM_STATES if name == SYSTEM_SET else dict(enumerate(DIGITAL_SETS[name]))
+            states = SYSTEM_STATES if name == SYSTEM_SET else dict(enumerate(service.plant.digital_sets[name]))
     if not states:
         raise RefusalError(404, "The specified enumeration set was not found.")
     items = [{"Name": name, "Description": "", "Value": number} for number, name in states.items()]

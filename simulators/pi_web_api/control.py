@@ -4,6 +4,7 @@
 - `GET /_plant/stats`, `DELETE` sets to zero
 - `POST /_plant/edits` a list of edits, or {"seed", "start", "end", "count", "points", "kinds"} for a generated set;
   answers what was done; `GET` lists all edits so far
+- `POST /_plant/attributes` {"point", "set"} what further attributes of the point say, or {"digital_set", "states"}
 - `POST /_plant/notes` {"point", "time", "texts"} what the annotations of the point's events at that stamp say
 - `POST /_plant/points` {"op": "add" | "rename" | "retype" | "delete" | "conceal" | "reveal", "name", "to", …}; what is
   concealed the login may not see
@@ -50,6 +51,7 @@ class Control:
                 Route("/_plant/faults", _safe(self.faults), methods=["GET", "POST", "DELETE"]),
                 Route("/_plant/stats", _safe(self.stats), methods=["GET", "DELETE"]),
                 Route("/_plant/edits", _safe(self.edits), methods=["GET", "POST"]),
+                Route("/_plant/attributes", _safe(self.attributes), methods=["POST"]),
                 Route("/_plant/notes", _safe(self.notes), methods=["POST"]),
                 Route("/_plant/points", _safe(self.points), methods=["POST"]),
                 Route("/_plant/server", _safe(self.server), methods=["GET", "POST"]),
@@ -101,6 +103,15 @@ class Control:
         if request.method == "POST":
             return JSONResponse({"edits": edited(plant, await request.json())})
         return JSONResponse({"edits": [edit.told for edit in plant.edits]})
+
+    async def attributes(self, request: Request) -> Response:
+        """Changes attributes of a point, or the states that are listed of a digital set."""
+        plant, given = self._gate.service.plant, await request.json()
+        if "digital_set" in given:
+            plant.digital_sets[given["digital_set"]] = tuple(given["states"])
+        else:
+            plant.attributes.setdefault(plant.catalogue.find(given["point"]).number, {}).update(given["set"])
+        return JSONResponse({"edited": len(plant.attributes)})
 
     async def notes(self, request: Request) -> Response:
         """Changes annotations; which events have some say their flags, which are edited."""

@@ -19,6 +19,7 @@ from simulators.pi_web_api.precision import narrowed
 from simulators.pi_web_api.settings import Settings
 from simulators.pi_web_api.signals import day_of_events, dice
 from simulators.pi_web_api.specs import Spec
+from simulators.pi_web_api.states import DIGITAL_SETS
 
 _FUTURE_NS = 30 * DAY_NS  # how far future points reach beyond the others
 _FAR_NS = 1 << 62
@@ -33,6 +34,8 @@ class Plant:
         self.catalogue = Catalogue(settings.server, settings.seed, settings.points, settings.every_s)
         self.edits: list[Edit] = []
         self.hidden: list[tuple[int, int]] = []
+        self.attributes: dict[int, dict[str, Any]] = {}  # that were edited, by point
+        self.digital_sets = dict(DIGITAL_SETS)  # as the archive lists them; history keeps the states that it has
         self.notes: dict[tuple[int, int], list[Any]] = {}  # annotations that were edited, by point and stamp
         self.changed: list[Callable[[int | None, int], None]] = []  # told of (point or None for all, day)
         self._edits: dict[int, dict[int, list[Edit]]] = {}  # by point, by day

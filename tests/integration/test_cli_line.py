@@ -171,6 +171,18 @@ def test_doctor_finds_everything_well(plant: Plant) -> None:
 
 
 def test_export_and_report_name_their_files(plant: Plant, tmp_path: Path) -> None:
+    first = plant.ferry("discover", "--json")
+    assert first.code == 0, first.err
+    said = first.json["attributes"]
+    assert (said["points"], said["unread"], said["refusals"], said["changes"]) == (40, 0, [], []), said
+    assert said["changed"] == 40 + said["digital_sets"] > 45
+    plant.control("attributes", {"point": "UNIT1.FLOW.FI001.PV", "set": {"compdev": 7.5}})
+    plant.control("attributes", {"digital_set": "Valve", "states": ["Shut", "Open", "Moving"]})
+    again = plant.ferry("discover")
+    assert "2 of these new or changed" in again.out, again.out
+    assert "UNIT1.FLOW.FI001.PV: compdev was '0.2' and is '7.5'" in again.out
+    assert "digital set Valve: 0 was 'Closed' and is 'Shut'" in again.out
+    assert "attributes" not in plant.ferry("discover", "--no-attributes", "--json").json
     assert plant.ferry("backfill", *DAY).code == 0
     exported = plant.ferry("export", *DAY, "--points", "*", "--to", str(tmp_path / "out"), "--json")
     assert exported.code == 0, exported.err
@@ -180,6 +192,9 @@ def test_export_and_report_name_their_files(plant: Plant, tmp_path: Path) -> Non
     assert exported.json["aggregate_rows"]["1m"] > 1_000
     written = pq.read_table(tmp_path / "out" / "annotations")
     status = plant.ferry("status", "--json").json["sources"][0]["annotations"]
+    assert len(pq.read_table(tmp_path / "out" / "attributes")) > 40 * 30
+    assert len(pq.read_table(tmp_path / "out" / "attribute_changes")) == 2
+    assert "Shut" in pq.read_table(tmp_path / "out" / "digital_states")["state"].to_pylist()
     assert len(written) == status["annotations"] == exported.json["annotations"] > 10
     columns = ("export", *DAY, "--wide", "--every", "15min", "--tolerance", "8h", "--to", str(tmp_path / "out"))
     for rule in ("time-weighted", "last", "interpolated"):
