@@ -11,7 +11,7 @@ from pipelines import reconcile
 from pipelines.landing import DamagedLanding, Landing
 from pipelines.ledger import current
 from pipelines.ports import SliceId, SliceRecord, Split, Store
-from pipelines.samples import Size, empty, ordered
+from pipelines.samples import Size, empty, flagged, ordered, times_ns
 from pipelines.timeline import Interval
 from pipelines.transfer.reading_back import read_back
 
@@ -54,6 +54,21 @@ def changed(before: pa.Table, now: pa.Table, points: Collection[str]) -> set[str
         for point in points
         if any(was.get(point, nothing)[key] != has.get(point, nothing)[key] for key in ("events", "digest"))
     }
+
+
+def reflagged(before: pa.Table, now: pa.Table, points: Collection[str]) -> set[str]:
+    """Points of which other events are annotated than before: people write to events after they happened."""
+    was, has = _marks(before), _marks(now)
+    return {point for point in points if was.get(point) != has.get(point)}
+
+
+def _marks(events: pa.Table) -> dict[str, set[tuple[int, int]]]:
+    marked = flagged(events)
+    columns = (marked["point"].to_pylist(), times_ns(marked).tolist(), marked["tie"].to_pylist())
+    found: dict[str, set[tuple[int, int]]] = {}
+    for point, time_ns, tie in zip(*columns, strict=True):
+        found.setdefault(point, set()).add((time_ns, tie))
+    return found
 
 
 def of_points(events: pa.Table, points: Collection[str]) -> pa.Table:

@@ -33,7 +33,7 @@ from pipelines.ports import (
 from pipelines.samples import coarsen, empty, flagged, ordered, text_bytes
 from pipelines.timeline import Interval
 from pipelines.transfer.believing import Doubt, Loss, doubted, late_losses, too_many, too_much_gone
-from pipelines.transfer.generations import changed, current_events, joined, of_points, within
+from pipelines.transfer.generations import changed, current_events, joined, of_points, reflagged, within
 from pipelines.transfer.leasing import ended
 from pipelines.transfer.proving import Look, Proven, look, only_landed, prove
 from pipelines.transfer.reading import pull
@@ -123,7 +123,8 @@ class SliceWork:
         slice_id = SliceId(self.slice_id.source, self.slice_id.group, overlap)
         history = self.t.ledger.history(slice_id.source, slice_id.group, overlap)
         landed, _ = self._current_events(history, slice_id)
-        return frozenset(changed(of_points(landed, got), of_points(within(events, overlap), got), got))
+        before, now = of_points(landed, got), of_points(within(events, overlap), got)
+        return frozenset(changed(before, now, got) | reflagged(before, now, got))
 
     def _gone(self, before: pa.Table) -> set[str]:
         """Points of the group that the catalogue no longer has: their history stays."""

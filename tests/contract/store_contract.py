@@ -55,7 +55,7 @@ def table(events: Sequence[tuple]) -> pa.Table:
     columns = list(zip(*events, strict=True)) or [()] * 8
     types = [pa.string(), pa.int64(), pa.int32(), pa.float64(), pa.string(), pa.int64(), pa.int32(), pa.int32()]
     arrays = [pa.array(list(column), kind) for column, kind in zip(columns, types, strict=True)]
-    named = dict(zip(samples.SCHEMA.names, arrays, strict=True))
+    named = dict(zip(samples.SCHEMA.names[: len(arrays)], arrays, strict=True))
     named["time"] = named["time"].cast(samples.SCHEMA.field("time").type)
     named["point"] = named["point"].dictionary_encode()
     return samples.ordered(samples.samples_table(named))

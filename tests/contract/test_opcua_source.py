@@ -64,7 +64,7 @@ def truth(span: Interval) -> pa.Table:
             tie = tie + 1 if event.time_ns == before else 0
             before = event.time_ns
             rows += list(rows_of(signal, event, tie))
-    columns = {name: [row[name] for row in rows] for name in samples.SCHEMA.names}
+    columns = {name: [row.get(name) for row in rows] for name in samples.SCHEMA.names}
     arrays = {
         field.name: pa.array(columns[field.name], pa.int64()).cast(field.type)
         if field.name == "time"

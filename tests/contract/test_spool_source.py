@@ -104,7 +104,7 @@ class TestSpoolSource(SourceContract):
 
 def test_the_schema_of_the_spool_is_that_of_events_and_three_more_times() -> None:
     assert set(SPOOL_SCHEMA.names) - set(samples.SCHEMA.names) == {"received", "source", "server"}
-    assert set(samples.SCHEMA.names) - set(SPOOL_SCHEMA.names) == {"tie"}
+    assert set(samples.SCHEMA.names) - set(SPOOL_SCHEMA.names) == {"tie", "annotated"}
 
 
 def test_a_tag_without_a_type_is_of_the_kind_that_was_read(tmp_path: Path) -> None:

@@ -115,3 +115,15 @@ def test_the_store_asked_alone_lets_them_stand(tmp_path: Path) -> None:
     [piece] = current(case.ledger.history("s", "g000", WINDOW), WINDOW)
     assert case.run("check", of=piece, deep=True).differing == {"a", "b"}
     assert source.asked == 1 and len(case.ledger.noted) == 1
+
+
+def test_a_pass_sees_what_was_annotated_since_in_its_overlap(tmp_path: Path) -> None:
+    source = NotingSource("s", POINTS, events(None, None, None))
+    case = Case(tmp_path, source)
+    first = Interval(0, 2 * MINUTE_NS)
+    assert case.run("advance", None, of=SliceId("s", "g000", first)).state == "verified"
+    source.events = events(True, None, None)
+    later = SliceId("s", "g000", Interval(first.end_ns, first.end_ns + MINUTE_NS))
+    assert case.run("advance", first, of=later).differing == {"a"}
+    case.run("refresh", {"a"}, of=SliceId("s", "g000", first), provisional=True)
+    assert case.texts() == ["first"]
