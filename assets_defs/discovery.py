@@ -66,7 +66,8 @@ def discover(line: Line, settings: SourceSettings, answer: Answer = "", by: str 
         _miss(line, settings, before, before.wanted)
         raise Stop(
             f"source {settings.name!r} shows no point at all, and had {len(before.known):,}: a permission or the name "
-            "of the data server is wrong there. None is believed gone"
+            "of the data server is wrong there, or `points` and `exclude` of the plant file leave none. None is "
+            "believed gone: correct it, then ferry discover"
         )
     if not answer:
         _ask_about_keys(line, settings, before, found)

@@ -196,6 +196,14 @@ commands = st.sampled_from(["backfill", "backfill", "discover", "sweep", "check_
 )
 @example([({}, "backfill"), ({"exclude": ("A1",), "end": 50}, "backfill"), ({"exclude": ()}, "export")])
 @example([({"end": 12}, "backfill"), ({"points": ("A*",), "end": 24}, "backfill"), ({"points": ("*",)}, "backfill")])
+@example(
+    [
+        ({"exclude": ("A*", "C1")}, "discover"),
+        ({}, "backfill"),
+        ({"points": ("C1",)}, "backfill"),
+        ({"exclude": ()}, "backfill"),
+    ]
+)
 @given(st.lists(st.tuples(changes, commands), min_size=2, max_size=6))
 def test_a_changed_plant_file_is_harmless_or_refused(
     postgres: PostgresAddress, monkeypatch: Any, steps: list[tuple[dict[str, Any], str]]
