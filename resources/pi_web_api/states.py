@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -97,6 +98,8 @@ def quality_of(good: bool | None, questionable: bool | None, substituted: bool |
 
 
 def _integer(value: int, quality: int) -> Reading:
+    if abs(value) > sys.float_info.max:
+        raise ValueError("a number that no double holds")
     if -EXACT <= value <= EXACT:
         return Reading(float(value), None, None, quality, 0)
     if -_INT64 <= value < _INT64:

@@ -8,7 +8,9 @@ An answer with an error in any part of it is never a complete answer, and a part
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +18,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 RECORDED_FIELDS = ("Timestamp", "Good", "Questionable", "Substituted", "Annotated", "Value", "Errors", "WebException")
 T = TypeVar("T")
+_SHOWN_DIGITS = 1_000
+"""Of a number that is too great: Python makes no text of ten times as many."""
 _UNREAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """The last where a value is nested some thousand deep."""
 
@@ -145,11 +149,25 @@ def reader(kind: type[T]) -> Callable[[bytes], T]:
             return fast.decode(body)
         except _UNREAD as first:
             try:
-                return msgspec.convert(json.loads(body), kind)
+                return msgspec.convert(_document(body), kind)
             except (ValueError, msgspec.ValidationError, RecursionError):
                 raise Broken(f"unreadable JSON of {len(body)} bytes: {first}") from None
 
     return read
+
+
+def _document(body: bytes) -> Any:
+    """Like json.loads, with a number that no double holds as a whole number, which is refused where its point is known:
+    Python would make infinity of it. Raises ValueError, RecursionError."""
+    return json.loads(body, parse_float=_number)
+
+
+def _number(text: str) -> float | int:
+    value = float(text)
+    if math.isfinite(value):
+        return value
+    exact = Decimal(text)
+    return int(exact) if exact.adjusted() < _SHOWN_DIGITS else 10**_SHOWN_DIGITS
 
 
 def set_reader(kind: type[T], stream: type[Answer]) -> Callable[[bytes], T]:
@@ -161,7 +179,7 @@ def set_reader(kind: type[T], stream: type[Answer]) -> Callable[[bytes], T]:
             return whole(body)
         except Broken as broken:
             try:
-                document = json.loads(body)
+                document = _document(body)
                 document["Items"] = [item for item in document["Items"] if _fits(item, stream)]
             except (ValueError, LookupError, TypeError, RecursionError):
                 raise broken from None
@@ -185,7 +203,7 @@ def read_batch(body: bytes) -> dict[str, SubResponse]:
         return _read_parts.decode(body)
     except _UNREAD as first:
         try:  # bare tokens, or something odd: one part after another, so that no other suffers from it
-            parts = {name: _sub_response(part) for name, part in json.loads(body).items()}
+            parts = {name: _sub_response(part) for name, part in _document(body).items()}
         except (ValueError, AttributeError, RecursionError):
             parts = {}
         found = {name: part for name, part in parts.items() if part is not None}

@@ -249,6 +249,18 @@ def test_what_cannot_be_kept_is_its_points_alone(poison: Any, said: str) -> None
     assert page.rows["point"].to_pylist() == [0, 2]
 
 
+@pytest.mark.parametrize("token", [b"1e999", b"-1e999", b"1e99999999", b"2" + b"0" * 400])
+def test_a_number_that_no_double_holds_is_no_infinity(token: bytes) -> None:
+    """Python reads 1e999 as infinity: a sum with that in it agrees with every sum."""
+    stream = b'{"WebId":"a","Items":[{"Timestamp":"2026-01-01T00:00:00Z","Value":%s}]}'
+    body = b'{"Items":[' + b",".join(stream % each for each in (b"1.5", token)) + b"]}"
+    batch = b'{"1":{"Status":200,"Headers":{},"Content":' + body + b"}}"
+    for content in (body, bytes(read_batch(batch)["1"].content)):
+        page = page_of(content)
+        assert page.rows["value"].to_pylist() == [1.5]
+        assert "a number that no double holds" in page.bad[1]
+
+
 @pytest.mark.parametrize(("value", "code"), [(True, 1), (False, 0), (1, 1), (0, 0)])
 def test_a_state_numbered_by_a_truth_value(value: Any, code: int) -> None:
     page = decoded({"Timestamp": STAMP, "Value": {"Name": "a", "Value": value}}, kind="digital")
