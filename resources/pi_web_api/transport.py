@@ -252,6 +252,8 @@ class Transport:
         try:
             found = await self.apart(lambda: read(body), len(body))
         except Broken as error:
+            if error.lasting:
+                raise Trouble(f"{self._who()}: {error}", 200, exhausted=True) from None
             raise _Faltered(str(error), status=200) from None
         self._answered = True
         return found

@@ -133,7 +133,14 @@ class SubResponse(Struct, rename="pascal"):
 
 
 class Broken(Exception):
-    """A body that says 200 and cannot be trusted: cut short, not JSON, or with an exception inside."""
+    """A body that says 200 and cannot be trusted: cut short, not JSON, or with an exception inside.
+
+    `lasting` where asking once more brings the same: JSON that is nested too deep was not broken on its way.
+    """
+
+    def __init__(self, message: str, *, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.lasting = lasting
 
 
 def reader(kind: type[T]) -> Callable[[bytes], T]:
@@ -150,8 +157,9 @@ def reader(kind: type[T]) -> Callable[[bytes], T]:
         except _UNREAD as first:
             try:
                 return msgspec.convert(_document(body), kind)
-            except (ValueError, msgspec.ValidationError, RecursionError):
-                raise Broken(f"unreadable JSON of {len(body)} bytes: {first}") from None
+            except (ValueError, msgspec.ValidationError, RecursionError) as second:
+                lasting = isinstance(second, RecursionError)
+                raise Broken(f"unreadable JSON of {len(body)} bytes: {first}", lasting=lasting) from None
 
     return read
 
@@ -202,13 +210,14 @@ def read_batch(body: bytes) -> dict[str, SubResponse]:
     try:
         return _read_parts.decode(body)
     except _UNREAD as first:
+        lasting = False
         try:  # bare tokens, or something odd: one part after another, so that no other suffers from it
             parts = {name: _sub_response(part) for name, part in _document(body).items()}
-        except (ValueError, AttributeError, RecursionError):
-            parts = {}
+        except (ValueError, AttributeError, RecursionError) as second:
+            parts, lasting = {}, isinstance(second, RecursionError)
         found = {name: part for name, part in parts.items() if part is not None}
         if not found:
-            raise Broken(f"unreadable batch of {len(body)} bytes: {first}") from None
+            raise Broken(f"unreadable batch of {len(body)} bytes: {first}", lasting=lasting) from None
         return found
 
 

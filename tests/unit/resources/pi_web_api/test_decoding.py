@@ -273,5 +273,6 @@ def test_a_state_numbered_by_a_truth_value(value: Any, code: int) -> None:
 def test_a_body_nested_too_deep_is_broken(read: Any) -> None:
     deep = "[" * 3_000 + "]" * 3_000
     body = f'{{"Items": [{{"WebId": "a", "Items": [{{"Timestamp": "{STAMP}", "Value": {deep}}}]}}]}}'
-    with pytest.raises(Broken, match="unreadable"):
+    with pytest.raises(Broken, match="unreadable") as caught:
         read(body.encode() if read is _read else f'{{"a": {{"Status": {deep}}}}}'.encode())
+    assert caught.value.lasting

@@ -141,9 +141,13 @@ def test_a_failure_without_words_is_named(error: Exception) -> None:
         asked([error])
 
 
-def test_a_broken_body_is_tried_again_then_given_up() -> None:
+@pytest.mark.parametrize(("lasting", "tries"), [(False, QUICK.tries), (True, 1)])
+def test_a_broken_body_is_tried_again_then_given_up(lasting: bool, tries: int) -> None:
+    read: list[bytes] = []
+
     def refuse(body: bytes) -> bytes:
-        raise Broken("cut short")
+        read.append(body)
+        raise Broken("cut short", lasting=lasting)
 
     async def work() -> None:
         transport = Transport(
@@ -154,6 +158,7 @@ def test_a_broken_body_is_tried_again_then_given_up() -> None:
     with pytest.raises(Trouble, match="cut short") as caught:
         asyncio.run(work())
     assert caught.value.personal and caught.value.exhausted
+    assert len(read) == tries
 
 
 def test_a_server_that_dribbles_is_not_waited_for() -> None:
