@@ -40,7 +40,7 @@ def postgres(state_dir: Path) -> Iterator[PostgresAddress]:
 
 @pytest.fixture(scope="session")
 def iotdb_server(state_dir: Path) -> Iterator[EmbeddedIoTDB]:
-    server = EmbeddedIoTDB(state_dir)
+    server = EmbeddedIoTDB(state_dir, short_lived=True)
     server.ensure()
     yield server
     server.stop()

@@ -40,7 +40,8 @@ class EmbeddedIoTDB:
     """The plant's own IoTDB: started when needed, attached to when already up, stopped by pid.
 
     `heap_mb` is the DataNode's heap in MiB; about 20 × 342 bytes a point are needed beyond 1 GiB for
-    hundreds of thousands of points. It counts at the next start.
+    hundreds of thousands of points. A `short_lived` one compiles its code quickly rather than well, which for a server
+    of minutes saves a third of what it computes; over hours it would be the slower. Both count at the next start.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class EmbeddedIoTDB:
         cache_dir: Path | None = None,
         progress: Progress | None = None,
         heap_mb: int = 1024,
+        short_lived: bool = False,
     ) -> None:
         self._home = state_dir.absolute() / "iotdb"
         self._logs = state_dir.absolute() / "logs"
         self._cache = (cache_dir.absolute() if cache_dir else default_cache()) / "iotdb-2.0.1-beta"
         self._progress = progress
         self._heap_mb = heap_mb
+        self._short_lived = short_lived
         self._config_node = self._child("confignode")
         self._data_node = self._child("datanode")
 
@@ -259,7 +262,9 @@ class EmbeddedIoTDB:
             log = self._log("datanode")  # begun anew, so that what it says is of this start
             if log.exists():
                 log.replace(log.with_name(f"{log.name}.1"))
-            command = iotdb_settings.data_node_command(java, self._home, self._data_node.argument, self._heap_mb)
+            command = iotdb_settings.data_node_command(
+                java, self._home, self._data_node.argument, self._heap_mb, short_lived=self._short_lived
+            )
             self._data_node.spawn(command, self._home, environment)
 
     def _answering(self, known: dict[str, int], deadline_s: float) -> IoTDBAddress:

@@ -24,6 +24,7 @@ PORTS = (
 
 _CONFIG_NODE_HEAP_MB = 128
 _CONFIG_NODE_DIRECT_MB = 64
+_COMPILED_QUICKLY = "-XX:TieredStopAtLevel=1"
 _OPENED = ("util.concurrent", "lang", "util", "nio", "io", "net")  # start-datanode.sh opens these packages of java.base
 
 
@@ -113,17 +114,18 @@ def config_node_command(java: Path, home: Path, argument: str) -> list[str]:
         f"-XX:MaxDirectMemorySize={_CONFIG_NODE_DIRECT_MB}m",
         f"-DOFF_HEAP_MEMORY={_CONFIG_NODE_DIRECT_MB}M",
         # It has nothing to compute: a quick start is worth more than quick code.
-        "-XX:TieredStopAtLevel=1",
+        _COMPILED_QUICKLY,
     ]
     own = [f"-DCONFIGNODE_HOME={home}", f"-DCONFIGNODE_CONF={home / 'conf'}", f"-DCONFIGNODE_DATA_HOME={home}"]
     return _command(java, home, [*sizes, *own, argument], "logback-confignode.xml", CONFIG_NODE)
 
 
-def data_node_command(java: Path, home: Path, argument: str, heap_mb: int) -> list[str]:
+def data_node_command(java: Path, home: Path, argument: str, heap_mb: int, *, short_lived: bool = False) -> list[str]:
     """Command line of the DataNode with a heap of `heap_mb` MiB and half as much again off the heap."""
     direct_mb = max(128, heap_mb // 2)
     sizes = [f"-Xmx{heap_mb}m", f"-XX:MaxDirectMemorySize={direct_mb}m", f"-DOFF_HEAP_MEMORY={direct_mb}M"]
-    return _command(java, home, [*sizes, argument], "logback-datanode.xml", DATA_NODE)
+    quickly = [_COMPILED_QUICKLY] if short_lived else []
+    return _command(java, home, [*sizes, *quickly, argument], "logback-datanode.xml", DATA_NODE)
 
 
 def _command(java: Path, home: Path, options: list[str], log_settings: str, main_class: str) -> list[str]:
