@@ -97,17 +97,22 @@ class _Player:
         dice, before = random.Random(step.dice), dict(self.plant.config)
         for name in step.before:
             self.say(f"    {name}: {kinds.BEFORE[name](self.plant, dice)}")
-        done = self.command(step.words, step.during, dice)
-        if done.code == MISUSE and self.plant.config != before:
-            self.plant.write(**before)
-            self.say("    refused, so the plant file is as it was again")
+        changed = self.plant.config != before
+        done = self.command(step.words, step.during, dice, before=before)
+        if changed and self.plant.config == before:
             done = self.command(step.words)
         if self._is_sent_to_rebuild(done):
             self.command(("rebuild",))
             self.command(step.words)
 
-    def command(self, words: tuple[str, ...], meanwhile: str = "", dice: random.Random | None = None) -> Done:
-        """One command, and what must hold after it."""
+    def command(
+        self,
+        words: tuple[str, ...],
+        meanwhile: str = "",
+        dice: random.Random | None = None,
+        before: dict[str, object] | None = None,
+    ) -> Done:
+        """One command, and what must hold after it; where it refuses a changed plant file, with the one `before`."""
         child = self.plant.start(*self._given(words))
         if meanwhile:
             self.say(f"    {meanwhile}: {kinds.DURING[meanwhile](self.plant, dice or random.Random(0), child)}")
@@ -115,6 +120,9 @@ class _Player:
         while self.plant.after:
             self.plant.after.pop()()
         self.say(f"    {done}{self._reason(done)}")
+        if done.code == MISUSE and before is not None and self.plant.config != before:
+            self.plant.write(**before)
+            self.say("    refused, so the plant file is as it was again")
         if done.words[0] == "discover" and done.code == 0:
             self.plant.absent -= {point for point in self.plant.absent if point.startswith("NEW.")}
         if self.verdict.followed:
