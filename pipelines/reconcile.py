@@ -242,7 +242,10 @@ def added(parts: Sequence[SourceTally]) -> SourceTally:
         for point, row in rows_of(part.table).items():
             rows[point] = _sum_rows(rows[point], row) if point in rows else row
     kept = [row for point, row in rows.items() if point not in failed]
-    return SourceTally(pa.Table.from_pylist(kept, schema=TALLY_SCHEMA), "re-read", failed)
+    marks = [part.flagged for part in parts if part.flagged is not None]
+    return SourceTally(
+        pa.Table.from_pylist(kept, schema=TALLY_SCHEMA), "re-read", failed, pa.concat_tables(marks) if marks else None
+    )
 
 
 def _sum_rows(one: Row, two: Row) -> Row:

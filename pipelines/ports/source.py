@@ -45,6 +45,8 @@ class SourceTally:
     table: pa.Table
     origin: Origin
     failed: Mapping[str, str] = field(default_factory=dict)
+    flagged: pa.Table | None = None
+    """The columns `point`, `time`, `tie`, `annotated` of the events that are annotated, where all were read again."""
 
 
 @dataclass(frozen=True, slots=True)

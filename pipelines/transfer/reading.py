@@ -12,12 +12,13 @@ from pipelines import reconcile
 from pipelines.planning import can_halve
 from pipelines.points import Point
 from pipelines.ports import Source, SourceTally, Split
-from pipelines.samples import EVENT_TEXT_MAX, Size, coarsen, crowded_ns, ordered, times_ns
+from pipelines.samples import EVENT_TEXT_MAX, Size, coarsen, crowded_ns, empty, flagged, ordered, times_ns
 from pipelines.timeline import Interval, iso
 from pipelines.transfer.generations import joined, of_points
 from pipelines.transfer.results import Bounds
 
 _NOTHING = Size()
+_MARK = ["point", "time", "tie", "annotated"]
 _Pull = tuple[pa.Table, dict[str, str]]
 
 
@@ -26,8 +27,10 @@ async def reread(source: Source, points: Sequence[Point], span: Interval, bounds
     for one slice. Raises Retry, Stop."""
     try:
         tables: list[pa.Table] = []
+        marks = [empty().select(_MARK)]
         failed: dict[str, str] = {}
         async for pulled in source.pull(points, span, bounds.most_events, bounds.most_bytes(span)):
+            marks.append(flagged(pulled.samples).select(_MARK))
             kept, _ = coarsen(ordered(pulled.samples), clock_ns)
             tables.append(reconcile.with_silent(kept, pulled.points))
             failed.update(pulled.failed)
@@ -39,7 +42,8 @@ async def reread(source: Source, points: Sequence[Point], span: Interval, bounds
         else:
             return SourceTally(reconcile.no_tally(), "re-read", {points[0].id: _uncut(span, error)})
         return reconcile.added([await reread(source, some, part, bounds, clock_ns) for some, part in parts])
-    return SourceTally(pa.concat_tables(tables) if tables else reconcile.no_tally(), "re-read", failed)
+    told = pa.concat_tables(tables) if tables else reconcile.no_tally()
+    return SourceTally(told, "re-read", failed, pa.concat_tables(marks))
 
 
 async def pull(source: Source, points: Sequence[Point], span: Interval, bounds: Bounds, where: str) -> _Pull:

@@ -11,7 +11,7 @@ from pipelines import reconcile
 from pipelines.ledger import current
 from pipelines.ports import SourceTally
 from pipelines.samples import empty, ordered
-from pipelines.transfer.generations import changed, of_points
+from pipelines.transfer.generations import changed, of_points, reflagged
 from pipelines.transfer.reading import reread
 from pipelines.transfer.results import SliceResult
 from pipelines.transfer.slice_work import SliceWork
@@ -53,8 +53,10 @@ class SliceRefresh(SliceWork):
         return await self.t.source.tally(self.points, self.span)
 
     def _suspects(self, events: pa.Table, said: SourceTally, waiting: Collection[str]) -> set[str]:
-        """Points whose landed events are not what the source says, and those that wait for being mended."""
+        """Points whose landed events are not what the source says, or are annotated otherwise, and those that wait for
+        being mended."""
         landed = reconcile.deep_rows([events])
         told = said.table["point"].to_pylist()
         drift = reconcile.against_source(landed, events, said, told)
-        return {each.point for each in drift} | (set(waiting) & set(self.ids))
+        suspects = {each.point for each in drift} | (set(waiting) & set(self.ids))
+        return suspects if said.flagged is None else suspects | reflagged(events, said.flagged, told)

@@ -127,3 +127,16 @@ def test_a_pass_sees_what_was_annotated_since_in_its_overlap(tmp_path: Path) -> 
     assert case.run("advance", first, of=later).differing == {"a"}
     case.run("refresh", {"a"}, of=SliceId("s", "g000", first), provisional=True)
     assert case.texts() == ["first"]
+
+
+def test_a_deep_look_sees_what_was_annotated_long_after(tmp_path: Path) -> None:
+    source = NotingSource("s", POINTS, events(None, None, None))
+    case = Case(tmp_path, source)
+    case.run()
+    source.events = events(True, None, None)
+    case.run("refresh")  # no count tells
+    assert source.asked == 0
+    case.run("refresh", deep=True)
+    assert case.texts() == ["first"]
+    case.run("refresh", deep=True)
+    assert source.asked == 1
