@@ -94,7 +94,7 @@ class _Reading:
         for point in [point for point, has in held.items() if has.scattered]:
             yield [point], held.pop(point), "time"
         for group, size in _packed(held):
-            yield group, size, "time" if size.rows < _FEW_ROWS * len(group) else ""
+            yield group, size, "time" if size.rows < min(_FEW_ROWS * len(group), _SORTED_ROWS) else ""
 
     def parts(self, points: Sequence[str], span: Interval, held: _Held, order: str) -> Iterator[pa.Table]:
         """The events in answers of a bounded size."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -15,12 +16,12 @@ COUNTS = pa.schema({"point": pa.string(), "events": pa.int64(), "characters": pa
 
 
 class Asked:
-    """Sessions of a server that counts `rows` of one point, the greatest tie as texts go, and has none of them."""
+    """Sessions of a server that counts `rows` of each point, the greatest tie as texts go, and has none of them."""
 
     database = "plant"
 
-    def __init__(self, rows: int, tie: str) -> None:
-        self.counts = [{"point": "P", "events": rows, "characters": 0, "tie": tie}]
+    def __init__(self, rows: int, tie: str, points: Sequence[str] = ("P",)) -> None:
+        self.counts = [{"point": point, "events": rows, "characters": 0, "tie": tie} for point in points]
         self.scans: list[str] = []
 
     def read(self, sql: str, doing: str, rows_at_once: int = 0) -> pa.Table:
@@ -48,4 +49,12 @@ class Asked:
 def test_what_has_few_rows_in_a_block_comes_sorted(rows: int, tie: str, is_sorted: bool) -> None:
     sessions = Asked(rows, tie)
     list(stored_events(sessions, "pi1", ["P"], DAY, 1))  # type: ignore[arg-type]
+    assert [sql.endswith(" ORDER BY time") for sql in sessions.scans] == [is_sorted] * 2
+
+
+@pytest.mark.parametrize(("points", "is_sorted"), [(500, True), (1_000, False)])
+def test_no_more_is_sorted_than_the_server_has_memory_for(points: int, is_sorted: bool) -> None:
+    names = [f"P{number}" for number in range(points)]
+    sessions = Asked(60, "0", names)
+    list(stored_events(sessions, "pi1", names, DAY, 1))  # type: ignore[arg-type]
     assert [sql.endswith(" ORDER BY time") for sql in sessions.scans] == [is_sorted] * 2
