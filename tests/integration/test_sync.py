@@ -157,7 +157,9 @@ def test_days_settle_and_sweeps_find_edits_after_that(followed: Followed, monkey
     followed.to(parse("2026-01-03T03:00:00Z"))
     found = followed.follow()
     assert found.settled
-    followed.follow()  # what was a gap when the looks of the first pass were listed
+    passes = [followed.follow().settled]  # what was a gap when the looks of the first pass were listed
+    while passes[-1] and len(passes) < 5:  # a pass has its time, and a busy machine does less in it
+        passes.append(followed.follow().settled)
     day = Interval(START, parse("2026-01-03T00:00:00Z"))
     proofs = ledger.proofs(settings.name, day)
     assert len(proofs) == len(followed.line.catalogue(settings))
