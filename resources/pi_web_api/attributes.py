@@ -127,7 +127,7 @@ def _legible(value: Any) -> Any:
     if isinstance(value, list):
         return [_legible(each) for each in value]
     if isinstance(value, str):
-        return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+        return value.replace("\x00", "\ufffd").encode("utf-8", "backslashreplace").decode("utf-8")
     return value
 
 

@@ -18,8 +18,10 @@ from pipelines.ports import ANNOTATION_SCHEMA
 from pipelines.samples import flagged, times_ns
 from pipelines.timeline import HOUR_NS, Interval
 from resources.budget import Budget
+from resources.pi_web_api.annotations import _Found
 from resources.pi_web_api.pace import Bounds
 from resources.pi_web_api.source import PiWebApiSource
+from resources.pi_web_api.streams import NOTED
 from resources.pi_web_api.transport import Patience, Transport
 from simulators.pi_web_api import Plant, Settings
 from simulators.pi_web_api.notes import notes_of
@@ -193,3 +195,11 @@ def test_an_answer_that_is_too_much_is_asked_for_in_smaller_ones(told: Case) -> 
         assert told.ask() == whole
     finally:
         told.wire.spoil = lambda _: None
+
+
+def test_half_a_character_in_a_text_stays_to_be_seen() -> None:
+    body = b'{"Items":[{"Timestamp":"2026-01-01T00:00:00Z","Annotations":[{"Value":"a\\ud800b"}]}]}'
+    [item] = NOTED.read_one(body).items
+    found = _Found(MIB)
+    found.take("P", (0, 0), item.annotations)
+    assert found.table()["text"].to_pylist() == ["a\\ud800b"]
