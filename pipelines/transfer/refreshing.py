@@ -27,12 +27,14 @@ class SliceRefresh(SliceWork):
         events, failed = await asyncio.to_thread(self._current_events, history)
         said = await self.stages.timed("count", lambda: self._asked_again(deep=deep))
         excepted = await asyncio.to_thread(self._excepted)
-        suspects = await self.stages.threaded("compare", self._suspects, events, said, excepted.keys() | failed.keys())
+        waiting = excepted.keys() | failed.keys()
+        suspects = await self.stages.threaded("compare", self._suspects, events, said, waiting)
         suspects |= set(doubted) & set(self.ids)
         fresh, lost = await self.stages.timed("pull", lambda: self._pull_some(suspects))
         got = suspects - lost.keys()
         self.differing = frozenset(await asyncio.to_thread(changed, of_points(events, got), fresh, got))
         if not mend:
+            self.differing |= lost.keys() - waiting  # the count differs, and what is there now cannot be had
             return self._result("verified", empty(), 0, {})
         loose = any(piece.provisional for piece in pieces)
         doubt = await self._doubt(fresh, got, events)

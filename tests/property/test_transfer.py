@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from pipelines.landing import Landing
 from pipelines.ledger import current
 from pipelines.planning import Density
 from pipelines.points import Point
-from pipelines.ports import SliceId
+from pipelines.ports import Pulled, SliceId
 from pipelines.timeline import MINUTE_NS, Interval
 from pipelines.transfer import Bounds, PairResult, RectangleRun, Transfer, proving, recount
 from tests.memory import MemoryLedger, MemorySource, MemoryStore
@@ -151,6 +152,24 @@ def test_a_second_run_asks_for_nothing(tmp_path: Path) -> None:
     assert plant.backfill().proved
     assert plant.source.pulls == pulls
     assert len(plant.ledger.slices) == rows
+
+
+def test_a_look_names_what_differs_and_cannot_be_had(tmp_path: Path) -> None:
+    """The count tells of an edit, and the point has a value by now that cannot be kept."""
+    plant = Plant(tmp_path, [("a", 7, 1.0), ("b", 7, 1.0)])
+    assert_proved(plant)
+    plant.source.events = table_of([("a", 7, 1.0), ("a", 8, 2.0), ("b", 7, 1.0)])
+    pull = plant.source.pull
+
+    async def spoiled(points: list[Point], *more: int) -> AsyncIterator[Pulled]:
+        async for each in pull(points, *more):
+            yield Pulled(each.samples.slice(0, 0), (), dict.fromkeys(each.points, "cannot be kept"))
+
+    plant.source.pull = spoiled  # type: ignore[method-assign,assignment]
+    with plant.ledger.lease("s", "g000", WINDOW, "test") as lease:
+        whole = SliceId("s", "g000", WINDOW)
+        look = asyncio.run(plant.transfer().refresh(whole, WINDOW, POINTS, lease, mend=False))
+    assert look.differing == {"a"}
 
 
 @pytest.mark.parametrize("others", [0, 6])
