@@ -29,6 +29,9 @@ class SliceRefresh(SliceWork):
         excepted = await asyncio.to_thread(self._excepted)
         waiting = excepted.keys() | failed.keys()
         suspects = await self.stages.threaded("compare", self._suspects, events, said, waiting)
+        if deep and (unread := said.failed.keys() - waiting):  # what cannot be read may be counted all the same
+            counted = await self.stages.timed("count", lambda: self._count(unread))
+            suspects |= await self.stages.threaded("compare", self._suspects, events, counted, ())
         suspects |= set(doubted) & set(self.ids)
         fresh, lost = await self.stages.timed("pull", lambda: self._pull_some(suspects))
         got = suspects - lost.keys()
@@ -53,6 +56,9 @@ class SliceRefresh(SliceWork):
         if deep:
             return await reread(self.t.source, self.points, self.span, self.t.bounds, self.t.store.clock_ns)
         return await self.t.source.tally(self.points, self.span)
+
+    async def _count(self, points: Collection[str]) -> SourceTally:
+        return await self.t.source.tally([point for point in self.points if point.id in points], self.span)
 
     def _suspects(self, events: pa.Table, said: SourceTally, waiting: Collection[str]) -> set[str]:
         """Points whose landed events are not what the source says, or are annotated otherwise, and those that wait for

@@ -154,7 +154,8 @@ def test_a_second_run_asks_for_nothing(tmp_path: Path) -> None:
     assert len(plant.ledger.slices) == rows
 
 
-def test_a_look_names_what_differs_and_cannot_be_had(tmp_path: Path) -> None:
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_look_names_what_differs_and_cannot_be_had(tmp_path: Path, deep: bool) -> None:
     """The count tells of an edit, and the point has a value by now that cannot be kept."""
     plant = Plant(tmp_path, [("a", 7, 1.0), ("b", 7, 1.0)])
     assert_proved(plant)
@@ -168,7 +169,7 @@ def test_a_look_names_what_differs_and_cannot_be_had(tmp_path: Path) -> None:
     plant.source.pull = spoiled  # type: ignore[method-assign,assignment]
     with plant.ledger.lease("s", "g000", WINDOW, "test") as lease:
         whole = SliceId("s", "g000", WINDOW)
-        look = asyncio.run(plant.transfer().refresh(whole, WINDOW, POINTS, lease, mend=False))
+        look = asyncio.run(plant.transfer().refresh(whole, WINDOW, POINTS, lease, deep=deep, mend=False))
     assert look.differing == {"a"}
 
 
