@@ -62,8 +62,9 @@ class WindowEvents:
                 allow_retries=isinstance(error, Retry),
             ) from error
         if error is None:
-            emit({"kind": "failed", "message": self._sentence()})
-            raise dg.Failure(self._sentence(), metadata={"windows": self._table()}, allow_retries=True)
+            sentence = self._sentence()
+            emit({"kind": "failed", "message": sentence})
+            raise dg.Failure(sentence, metadata={"windows": self._table()}, allow_retries=True)
 
     def _complete(self) -> None:
         by_dagster = set(self._context.partition_keys)

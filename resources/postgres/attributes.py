@@ -56,21 +56,23 @@ def values(connection: Connection, source: str, kind: AttributeKind) -> Iterator
     The connection is the caller's meanwhile.
     """
     connection.limit_s = math.inf  # as long as whoever reads it takes
-    with connection.cursor().copy(_STATEMENTS["values"], {"source": source, "kind": kind}) as copy:
-        stream = _Blocks(bytes(block) for block in copy)
-        if stream.peek():
-            yield from pa_csv.open_csv(
-                pa.PythonFile(stream, mode="r"),
-                pa_csv.ReadOptions(
-                    column_names=ATTRIBUTE_VALUE_SCHEMA.names, block_size=_BLOCK_BYTES, use_threads=False
-                ),
-                pa_csv.ParseOptions(newlines_in_values=True),
-                pa_csv.ConvertOptions(
-                    column_types=ATTRIBUTE_VALUE_SCHEMA, null_values=[""], strings_can_be_null=True,
-                    quoted_strings_can_be_null=False,
-                ),
-            )  # fmt: skip
-    connection.limit_s = SESSION_S
+    try:
+        with connection.cursor().copy(_STATEMENTS["values"], {"source": source, "kind": kind}) as copy:
+            stream = _Blocks(bytes(block) for block in copy)
+            if stream.peek():
+                yield from pa_csv.open_csv(
+                    pa.PythonFile(stream, mode="r"),
+                    pa_csv.ReadOptions(
+                        column_names=ATTRIBUTE_VALUE_SCHEMA.names, block_size=_BLOCK_BYTES, use_threads=False
+                    ),
+                    pa_csv.ParseOptions(newlines_in_values=True),
+                    pa_csv.ConvertOptions(
+                        column_types=ATTRIBUTE_VALUE_SCHEMA, null_values=[""], strings_can_be_null=True,
+                        quoted_strings_can_be_null=False,
+                    ),
+                )  # fmt: skip
+    finally:
+        connection.limit_s = SESSION_S
 
 
 def changes(connection: Connection, source: str) -> pa.Table:

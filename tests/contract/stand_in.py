@@ -36,6 +36,13 @@ def running(*options: str, kind: str = "pi_web_api", **environment: str) -> Iter
 def serving(gate: Gate) -> Iterator[tuple[str, uvicorn.Config]]:
     """The root URL of a stand-in PI Web API in a thread of this process, and how it is served."""
     config = config_of(gate)
+    with in_thread(config) as port:
+        yield f"http{'s' if config.is_ssl else ''}://{HOST}:{port}", config
+
+
+@contextlib.contextmanager
+def in_thread(config: uvicorn.Config) -> Iterator[int]:
+    """The port of an application that is served in a thread of this process."""
     with socket.create_server((HOST, 0)) as listener:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -44,7 +51,7 @@ def serving(gate: Gate) -> Iterator[tuple[str, uvicorn.Config]]:
         while not server.started and time.monotonic() < end_s:
             thread.join(0.01)
         try:
-            yield f"http{'s' if config.is_ssl else ''}://{HOST}:{listener.getsockname()[1]}", config
+            yield listener.getsockname()[1]
         finally:
             server.should_exit = True
             thread.join(20)

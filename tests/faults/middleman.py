@@ -6,9 +6,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +17,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from tests.contract.stand_in import in_thread
 
 DEEP = b"[" * 3_000 + b"]" * 3_000
 POISONS = {  # raw JSON in the place of a value
@@ -109,16 +108,6 @@ def between(url: str) -> Iterator[tuple[Middleman, str]]:
     """A middleman before the stand-in at this base URL, and the base URL to ask instead."""
     man = Middleman(url.removesuffix("/piwebapi"))
     app = Starlette(routes=[Route("/{path:path}", man.answer, methods=["GET", "POST", "PUT", "DELETE", "PATCH"])])
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    end_s = time.monotonic() + 20
-    while not server.started and time.monotonic() < end_s:
-        thread.join(0.02)
-    try:
-        yield man, f"http://127.0.0.1:{listener.getsockname()[1]}/piwebapi"
-    finally:
-        server.should_exit = True
-        thread.join(20)
+    config = uvicorn.Config(app, log_level="error", lifespan="off", access_log=False)
+    with in_thread(config) as port:
+        yield man, f"http://127.0.0.1:{port}/piwebapi"
